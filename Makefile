@@ -1,4 +1,4 @@
-# `make` alone says what there is. Every target makes .venv first if it is missing or pyproject.toml has changed.
+# `make` alone lists the targets. Each one makes .venv first if it is missing or pyproject.toml has changed.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 NOW := $(shell date +%Y%m%d-%H%M%S)
 
-# Ray's metrics exporter is of no use here, and on a small machine it is not free.
+# Ray's metrics exporter is not needed here, and slows down a small machine.
 export RAY_enable_metrics_collection := 0
 
 help:  ## this list
@@ -61,6 +61,6 @@ clean:  ## remove what make made; studies in ~/.raytune_hpo stay
 $(READY): pyproject.toml
 	@echo "making .venv (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24.1'    # older ones search for ever
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24.1'    # older ones never stop searching for versions
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

@@ -2,7 +2,7 @@
 //
 //   RAYTUNE_HPO_TOKEN=... node worker.mjs http://127.0.0.1:8270 STUDY
 //
-// It reports at each step, stops where it is told to, and shows signs of life meanwhile.
+// It reports at each step, stops where it is told to, and sends heartbeats meanwhile.
 const [url, study] = process.argv.slice(2);
 const api = `${url}/v1/studies/${encodeURIComponent(study)}`;
 const worker = `js-${process.pid}`;

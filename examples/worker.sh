@@ -3,7 +3,7 @@
 #
 #   RAYTUNE_HPO_TOKEN=... sh worker.sh http://127.0.0.1:8270 STUDY
 #
-# The objective here is (x - 3)^2. Trials that take longer than the term of a lease (60 s) also need a sign of life, every
+# The objective here is (x - 3)^2. Trials that take longer than the term of a lease (60 s) also need a heartbeat, every
 # 20 s: curl -X PUT $api/leases/$lease -d '{}'
 set -eu
 api="$1/v1/studies/$2"

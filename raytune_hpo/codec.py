@@ -87,7 +87,7 @@ def decode(kind: str, version: int, body: str) -> Fact:
         data: Any
         data, end = reader.raw_decode(body)
         if end != len(body):
-            raise ValueError(f"more follows its end, {body[end:][:50]!r}")
+            raise ValueError(f"it is followed by {body[end:][:50]!r}")
         for step in range(version, VERSION):
             data = _UPCASTS[step](kind, data)
         _share(data)

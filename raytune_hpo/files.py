@@ -46,7 +46,7 @@ def json_object(path: Path) -> dict[str, Any]:
     """The content of a JSON file, which must be an object; to be called inside ``reading``."""
     data = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(data, dict):
-        raise TypeError(f"a {type(data).__name__} stands where an object should")
+        raise TypeError(f"a {type(data).__name__} stands where an object is expected")
     return data
 
 

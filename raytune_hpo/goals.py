@@ -120,8 +120,8 @@ def _checked_thresholds(thresholds: Any, metrics: Sequence[str]) -> dict[str, fl
     for name, value in thresholds.items():
         if name not in metrics:
             raise SpecError(
-                f"thresholds says where goals begin to be interesting, and {name!r} is none of {list(metrics)}; for a bound "
-                f'on another metric use outcome_constraints=["{name} <= {value}"]'
+                f"thresholds says where goals begin to be interesting, and {name!r} is not one of {list(metrics)}; for a "
+                f'bound on another metric use outcome_constraints=["{name} <= {value}"]'
             )
         if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
             raise SpecError(f"thresholds[{name!r}] is a value of that metric, got {value!r}")

@@ -114,7 +114,7 @@ class MetricRules:
                     f"return or report it, {way_out}"
                 )
         if plain.get("status") == _FAILED:
-            raise ObjectiveError('the objective gave status "fail"; its trial fails, as hyperopt would have it')
+            raise ObjectiveError('the objective gave status "fail"; its trial fails, as in hyperopt')
         return plain
 
 
@@ -178,7 +178,7 @@ def json_value(value: Any) -> Any:
         return json_value(plain)
     if plain is None or isinstance(plain, (bool, int, float, str)):
         return plain
-    raise TypeError(f"JSON has nothing for a {type(value).__name__}")
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}")
 
 
 def _plain(value: Any) -> Any:

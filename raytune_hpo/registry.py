@@ -251,7 +251,7 @@ def with_brought(sampler: Sampler, scheduler: Scheduler | None) -> Scheduler | N
     if scheduler is not None and describe("scheduler", scheduler) != describe("scheduler", brought):
         raise SpecError(
             f"sampler {describe('sampler', sampler).name!r} brings the scheduler that it needs, got scheduler "
-            f"{str(describe('scheduler', scheduler))!r} beside it; leave the scheduler out, or use another sampler"
+            f"{str(describe('scheduler', scheduler))!r} as well; leave the scheduler out, or use another sampler"
         )
     return brought
 
@@ -271,7 +271,7 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
     is_alone = isinstance(sampler, BringsScheduler) or as_promoter(scheduler) is None
     if sampler.traits.continues and not is_alone:
         raise SpecError(
-            f"sampler {spec.sampler.name!r} decides which paused trials go on, and so does scheduler "
+            f"sampler {spec.sampler.name!r} decides which paused trials are resumed, and so does scheduler "
             f"{spec.scheduler and spec.scheduler.name!r}; leave the scheduler out, or use another sampler"
         )
     if spec.grows and sampler.traits.whole_space:

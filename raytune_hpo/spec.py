@@ -165,7 +165,7 @@ class StudySpec:
         """
         if changed := _changed_function(stored.space, self.space):
             raise SpecMismatch(
-                f"study {self.name!r} can go on only with the functions that it was created with, {changed}; use another "
+                f"study {self.name!r} can continue only with the functions that it was created with, {changed}; use another "
                 f"name, or the function as it was"
             )
         for what, stored_value, value in _compared(stored, self):
@@ -248,7 +248,7 @@ def _changed_function(stored: Space, space: Space) -> str | None:
         if before[what] != function:
             was, name = before[what]["function"], function["function"]
             if was == name:
-                return f"{what} has another source than when the study began"
+                return f"{what} has a different source than when the study began"
             return f"{what} is {name!r}, and was {was!r} when the study began"
     return None
 

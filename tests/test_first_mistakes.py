@@ -139,7 +139,7 @@ def test_what_is_left_over_from_ray_tune_is_named():
 
     with pytest.raises(SpecError, match="got the class Trainable"):
         fit(Trainable)
-    with pytest.raises(SpecError, match=r"take it off two, and give resources=\{'cpu': 2.0, 'gpu': 0.5\}"):
+    with pytest.raises(SpecError, match=r"remove it from two, and give resources=\{'cpu': 2.0, 'gpu': 0.5\}"):
         fit(tune.with_resources(two, {"cpu": 2, "gpu": 0.5}))
     del two._resources
     assert "where it calls tune.report, write hpo.report" in fit(lambda config: tune.report({"loss": 1.0}))[0].error

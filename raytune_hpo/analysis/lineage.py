@@ -35,7 +35,7 @@ def schedule_of(trials: Sequence[Trial], number: int) -> list[tuple[Trial, int]]
         segments.append((trial, step))
         trial, step = _begun_with(trials, trial)
     if not segments:
-        raise SpecError(f"a schedule is made of the steps that trials have reported, trial {number} has reported none")
+        raise SpecError(f"a schedule is made of reported steps, and trial {number} has reported none")
     return segments[::-1]
 
 

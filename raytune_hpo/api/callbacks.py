@@ -73,7 +73,7 @@ class Follower:
             for listener in self._listeners:
                 listener.join(max(0.0, deadline - time.monotonic()))
         except KeyboardInterrupt:
-            _log.warning("interrupted: the study does not wait for its callbacks any longer")
+            _log.warning("interrupted: the study no longer waits for its callbacks")
         for listener in self._listeners:
             listener.give_up()
         self._listeners = []

@@ -37,7 +37,8 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
         )
     if (resources := getattr(objective, "_resources", None)) is not None and _is_of_ray_tune(resources):
         raise SpecError(
-            f"tune.with_resources has no effect here; take it off {_name(objective)}, and give resources={_said(resources)}"
+            f"tune.with_resources has no effect here; remove it from {_name(objective)}, and give "
+            f"resources={_said(resources)}"
         )
     function, filled = objective, {}
     if isinstance(objective, WithParameters):

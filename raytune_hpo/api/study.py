@@ -75,7 +75,7 @@ class Study:
     ) -> None:
         if space is None:
             raise SpecError(
-                "ask and tell needs a space, got None; where a loop asks for parameters one by one, use create_study of "
+                "ask and tell needs a space, got None; if your loop asks for parameters one by one, use create_study of "
                 "raytune_hpo.compat.optuna"
             )
         settings = Settings(
@@ -265,8 +265,8 @@ class Study:
         if not lease.assignments:
             status = self._optimizer.status()
             if status.is_running:
-                raise StudyWaiting(f"study {self.name!r} has nothing to ask now: all trials are handed out")
-            raise StudyEnded(f"study {self.name!r} has nothing to ask: {status.stopped}")
+                raise StudyWaiting(f"study {self.name!r} has no trial to hand out now: all are handed out already")
+            raise StudyEnded(f"study {self.name!r} has no trial to hand out: {status.stopped}")
         return self._optimizer.ledger.trials[lease.assignments[0].number]
 
     def _new_worker(self) -> str:
@@ -295,8 +295,8 @@ class Study:
         current = self._current(trial)
         if current.status is Status.PAUSED:
             raise HpoError(
-                f"trial {current.number} has been paused at step {current.last_step}, and is run by nobody; "
-                f"ask may return it, to go on from there"
+                f"trial {current.number} is paused at step {current.last_step}, so it takes no results now; "
+                f"ask may return it later, to continue from there"
             )
         if current.status is not Status.WAITING:
             return current
@@ -324,6 +324,7 @@ def _checked_reference(checkpoint: object) -> str:
         return ""
     if not isinstance(checkpoint, str) or len(checkpoint) > MAX_REFERENCE:
         raise ObjectiveError(
-            f"checkpoint says where you keep it, in up to {MAX_REFERENCE} characters, got {cut(repr(checkpoint), 80)}"
+            f"checkpoint is the place where you keep it, as text of up to {MAX_REFERENCE} characters, "
+            f"got {cut(repr(checkpoint), 80)}"
         )
     return checkpoint

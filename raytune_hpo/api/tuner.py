@@ -56,11 +56,11 @@ class Tuner:
         points_to_evaluate: configurations to try first.
         seed: the seed of everything random; None draws one, and accepts the seed of a stored study.
         name: the study's name in its storage; the same name and settings continue it.
-        storage: an SQLAlchemy URL, a path of an SQLite file, or "memory"; by default SQLite below the home folder of
+        storage: an SQLAlchemy URL, a path of a SQLite file, or "memory"; by default SQLite below the home folder of
             the machine that runs the optimizer.
         resume: "auto" continues a stored study of the same name, "never" refuses.
         checkpoints: a folder, or a URL that fsspec knows (``s3://bucket/path``), for the trials' checkpoints; by default
-            next to an SQLite file, below ``~/.raytune_hpo`` for PostgreSQL, and temporary, until this process ends, for
+            next to a SQLite file, below ``~/.raytune_hpo`` for PostgreSQL, and temporary, until this process ends, for
             "memory".
         checkpoint_every_s: save a checkpoint of a running trial that offers one when this many seconds have passed since
             the last one, to resume from it after a crash. None: only when the scheduler needs one.

@@ -43,7 +43,7 @@ def fetched(record: Mapping[str, Any]) -> Path:
     """
     url = record.get(URL)
     if url is None:
-        raise ValueError("whoever ran the trial has kept it")
+        raise ValueError("it was never copied here: the worker that ran the trial keeps it")
     place = Path(url)
     if DIGEST not in record and place.is_dir():
         return place

@@ -25,7 +25,7 @@ def place_of(checkpoints: str | None, storage: str, study: str) -> str:
     """The folder, or URL, for the checkpoints of one study alone.
 
     Args:
-        checkpoints: the user's setting, see ``checked_place``; None: beside an SQLite file, below the home folder for
+        checkpoints: the user's setting, see ``checked_place``; None: beside a SQLite file, below the home folder for
             another database, and in a temporary folder, which this process deletes at its end, for a study in memory.
         storage: the URL of the study's storage.
     """

@@ -68,7 +68,7 @@ _STORAGE = click.option(
     metavar="URL",
     help="Where studies are kept: an SQLAlchemy URL or a file. [default: $RAYTUNE_HPO_STORAGE or ~/.raytune_hpo]",
 )
-_ADDRESS = click.option("--address", metavar="ADDRESS", help="The Ray cluster that has the studies, on its head node.")
+_ADDRESS = click.option("--address", metavar="ADDRESS", help="The Ray cluster whose head node has the studies.")
 
 
 def reads_studies(command: _Command) -> _Command:

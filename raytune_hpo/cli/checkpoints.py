@@ -15,7 +15,7 @@ from raytune_hpo.errors import SpecError
 @click.command()
 @click.argument("name")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--trial", "number", type=int, metavar="N", help="Of which trial.  [default: the best]")
+@click.option("--trial", "number", type=int, metavar="N", help="The trial that saved it.  [default: the best]")
 @reads_studies
 def checkpoint(
     name: str, folder: Path, number: int | None, storage: str | None, address: str | None, as_json: bool
@@ -35,7 +35,7 @@ def checkpoint(
     kept = trial.checkpoint
     if kept is None:
         others = [str(other.number) for other in results if other.checkpoints][:5]
-        hint = f"some that have: {', '.join(others)}" if others else "no trial of it has one"
+        hint = f"some that have: {', '.join(others)}" if others else "no trial of this study has one"
         raise SpecError(f"trial {trial.number} of study {name!r} has no checkpoint; {hint}")
     try:
         shutil.copytree(kept.path, folder, dirs_exist_ok=True)

@@ -59,7 +59,7 @@ def _codes(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     try:
         return [int(code) for code in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"exit codes are numbers with commas between them, got {value!r}") from None
+        raise click.BadParameter(f"exit codes are numbers separated by commas, got {value!r}") from None
 
 
 def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
@@ -81,7 +81,7 @@ def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
         if name not in known:
             from raytune_hpo.errors import nearest
 
-            raise SpecError(f"{path} has {name!r}, which is no option; {nearest(name, known)}")
+            raise SpecError(f"{path} has {name!r}, which is not an option; {nearest(name, known)}")
         target = known[name]
         if isinstance(value, Mapping):
             value = [f"{key}={domain}" for key, domain in value.items()]
@@ -105,35 +105,41 @@ def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
     "--when", multiple=True, metavar="CONDITION", help="'crf: codec=x264': crf exists only where codec is x264."
 )
 @click.option("--metric", "metrics", multiple=True, metavar="SPEC", help="What to optimise.  [default: time]")
-@click.option("--mode", metavar="MODE", help="min or max, one for each metric with commas between them.")
-@click.option("--measured", multiple=True, metavar="SPEC", help="What to measure beside.")
+@click.option("--mode", metavar="MODE", help="min or max; with several metrics, one for each, separated by commas.")
+@click.option("--measured", multiple=True, metavar="SPEC", help="What else to measure.")
 @click.option("--constraint", "constraints", multiple=True, metavar="BOUND", help="'peak_mb <= 2000'")
-@click.option("--work", type=float, help="How much a run gets done, for the metric throughput.")
+@click.option("--work", type=float, help="How much work a run does, for the metric throughput.")
 @click.option("--baseline", metavar="JSON", callback=lambda c, p, v: None if v is None else json_argument(v),
               help="A configuration to begin with, and to compare the best one with.")  # fmt: skip
-@click.option("--prefer", metavar="PARAM=small", help="Which to recommend of those that are tied: jobs=small,3%.")
-@click.option("--shell", is_flag=False, flag_value="bash", metavar="[=bash]", help="Run the text by a shell.")
+@click.option("--prefer", metavar="PARAM=small", help="Which of the tied configurations to recommend: jobs=small,3%.")
+@click.option("--shell", is_flag=False, flag_value="bash", metavar="[=bash]", help="Run the command in a shell.")
 @click.option("--stdin", metavar="FILE", help="A file that the command reads.")
 @click.option("--instances", multiple=True, metavar="FILES", help="Inputs: patterns, @LIST, or how many seeds.")
-@click.option("--over", default="mean", show_default=True, help="Over inputs: mean, geomean, sum or worst.")
+@click.option("--over", default="mean", show_default=True, help="How to combine inputs: mean, geomean, sum or worst.")
 @click.option("--setup", metavar="COMMAND", help="Runs once for each trial.")
 @click.option("--prepare", metavar="COMMAND", help="Runs before each run.")
 @click.option("--cleanup", metavar="COMMAND", help="Runs after each run.")
 @click.option("--check", metavar="COMMAND", help="Must succeed on the output of each run.")
 @click.option("--warmup", type=int, default=0, help="Runs of each trial that are not measured.")
-@click.option("--repeats", default="1..3", show_default=True, help="Runs of each trial: at least, at most.")
-@click.option("--rel-error", metavar="SHARE", callback=_share, help="Repeat until a value is known so well: 2%.")
+@click.option("--repeats", default="1..3", show_default=True, help="Runs of each trial: the fewest and the most.")
+@click.option("--rel-error", metavar="SHARE", callback=_share, help="Repeat until a value is known this precisely: 2%.")
 @click.option(
     "--confirm", type=click.IntRange(min=0), default=5, show_default=True, help="Runs of the best few at the end."
 )
 @click.option(
-    "--ok-exit", default="0", callback=_codes, show_default=True, help="Exit codes that are no failures: 0,1."
+    "--ok-exit", default="0", callback=_codes, show_default=True, help="Exit codes that are not failures: 0,1."
 )
-@click.option("--timeout", "timeout_s", metavar="TIME", callback=seconds, help="When a run is ended, and has failed.")
-@click.option("--cap", metavar="FACTOR", callback=_times, help="End runs that take so many times the best: 3x.")
-@click.option("--memory", "memory_mb", metavar="SIZE", callback=_megabytes, help="Limit of all its processes: 2GB.")
+@click.option(
+    "--timeout", "timeout_s", metavar="TIME", callback=seconds, help="Time limit of a run, after which it fails."
+)
+@click.option(
+    "--cap", metavar="FACTOR", callback=_times, help="End runs that take this many times as long as the best: 3x."
+)
+@click.option(
+    "--memory", "memory_mb", metavar="SIZE", callback=_megabytes, help="Memory limit for all its processes: 2GB."
+)
 @click.option("--cpus", type=int, help="How many CPUs it may use.")
-@click.option("--nice", type=int, default=0, help="How much it stands back behind others.")
+@click.option("--nice", type=int, default=0, help="Niceness: how far it yields to other processes.")
 @click.option("--files", type=int, help="How many files it may have open.")
 @click.option("--when-busy", default="measure", show_default=True, help="measure, wait:60s or fail.")
 @click.option("--parallel", type=int, default=1, show_default=True, help="Measurements at a time on one machine.")

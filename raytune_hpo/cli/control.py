@@ -56,7 +56,7 @@ def run(
 
 @click.command()
 @click.argument("name")
-@click.option("--trial", "number", type=int, metavar="N", help="Stop only this trial; the study goes on.")
+@click.option("--trial", "number", type=int, metavar="N", help="Stop only this trial; the study continues.")
 @click.option("--reason", default="stopped by the user", show_default=True)
 @click.option("--address", help="Address of the Ray cluster it runs on.")
 @says_json
@@ -137,7 +137,7 @@ def defined(module: ModuleType, path: Path, name: str) -> Any:
         SpecError: the file does not define it.
     """
     if not hasattr(module, name):
-        raise SpecError(f"{path} must define `objective` and `space`, it has no {name!r}")
+        raise SpecError(f"{path} must define `objective` and `space`; it has no {name!r}")
     return getattr(module, name)
 
 

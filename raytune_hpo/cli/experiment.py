@@ -13,7 +13,7 @@ from raytune_hpo.cli.study_options import part
 _FOLDER = "experiments"
 _PATH = click.Path(path_type=Path)
 _HORIZONS = click.option(
-    "--horizons", metavar="1h,6h,12h", help="When to look at success.  [default: parts of the time]"
+    "--horizons", metavar="1h,6h,12h", help="Times at which to measure success.  [default: fractions of the time]"
 )
 
 
@@ -21,34 +21,36 @@ _HORIZONS = click.option(
 @click.argument("task")
 @click.argument("repeats", type=int, required=False)
 @click.option("--mode", help="RANDOM, TPE, GP, GP-NM, GP-ALE, GP-HLE, RF, RF-ALE, RF-HLE, DIV or BATCH, as published.")
-@click.option("--spec", help="EI, PI or UCB of a mode with one model; the strategy of DIV or BATCH.")
+@click.option("--spec", help="EI, PI or UCB for a mode with one model; a strategy for DIV or BATCH.")
 @click.option("--sampler", callback=part, help="Instead of a mode: a name, or a JSON object of name and options.")
 @click.option(
     "--until",
     multiple=True,
     metavar="END",
-    help="goal=0.99, time=12h or trials=500; several: the first. Without trials: 10,000.",
+    help="goal=0.99, time=12h or trials=500; with several, the first to be reached. At most 10,000 trials by default.",
 )
-@click.option("--scheduler", callback=part, help="A name or JSON object; deca, penta, tetra, deca-recorded too.")
-@click.option("--warm-up", metavar="TIME", help="Of a portfolio: when stopped trials begin to count with their best.")
+@click.option("--scheduler", callback=part, help="A name or JSON object; also deca, penta, tetra or deca-recorded.")
 @click.option(
-    "--workers", type=int, metavar="N", help="Virtual ones, of each repeat.  [default: 1; BATCH: arms and one]"
+    "--warm-up", metavar="TIME", help="For a portfolio: when stopped trials begin to count with their best report."
 )
-@click.option("--seed", type=int, help="Of all repeats.  [default: 0]")
+@click.option(
+    "--workers", type=int, metavar="N", help="Virtual workers of each repeat.  [default: 1; BATCH: arms plus one]"
+)
+@click.option("--seed", type=int, help="Seed of all repeats.  [default: 0]")
 @click.option(
     "--file", "file", type=_PATH, help="YAML or JSON with any of these settings, arms and other options of a portfolio."
 )
-@click.option("--conf", type=_PATH, metavar="HP_CONF.json", help="The space of a lookup table.")
-@click.option("--metric", help="Of a lookup table or a Python file.  [default: its own, or accuracy]")
+@click.option("--conf", type=_PATH, metavar="HP_CONF.json", help="A JSON file with the space of a lookup table.")
+@click.option("--metric", help="Metric of a lookup table or a Python file.  [default: its own, or accuracy]")
 @click.option("--minimise/--maximise", default=None, help="Which way the metric is better.  [default: the task's own]")
 @click.option("--out", type=_PATH, metavar="FOLDER", help=f"Where experiments are kept.  [default: {_FOLDER}]")
-@click.option("--name", help="Of the experiment; the same name continues it.  [default: task and sampler]")
-@click.option("--estimates", is_flag=True, default=None, help="Keep what models thought before each step too.")
-@click.option("--serial/--parallel", default=None, help="In this process, without Ray.  [default: parallel]")
+@click.option("--name", help="Name of the experiment; the same name continues it.  [default: task and sampler]")
+@click.option("--estimates", is_flag=True, default=None, help="Also keep the models' estimates before each step.")
+@click.option("--serial/--parallel", default=None, help="Run in this process, without Ray.  [default: parallel]")
 @click.option(
     "--jobs", type=int, metavar="N", help="Repeats at the same time.  [default: as many as there is room for]"
 )
-@click.option("--address", help="Of the Ray cluster to run on.")
+@click.option("--address", help="Address of the Ray cluster to run on.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @_HORIZONS
 @says_json
@@ -91,7 +93,7 @@ def experiment(
     )
     more = f"more: raytune-hpo experiments {found.folder} --page OUT.html"
     if not found.is_whole:
-        more = f"interrupted after {len(found)} of {settings.num_repeats} repeats; the same command goes on\n{more}"
+        more = f"interrupted after {len(found)} of {settings.num_repeats} repeats; the same command continues\n{more}"
     say(f"{found.text(settings.horizons_s)}\n\n{more}", found.to_json(settings.horizons_s), as_json=as_json)
     if not len(found):
         ctx.exit(NO_RESULT)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _STORAGE = click.option("--storage", metavar="URL", help="Where studies are kept.")
-_BY = click.option("--by", default=getpass.getuser, help="Who says so. [default: the user]")
-_REASON = click.option("--reason", default="", help="Why; it stands in the journal.")
+_BY = click.option("--by", default=getpass.getuser, help="Who is responsible. [default: the user]")
+_REASON = click.option("--reason", default="", help="The reason, for the journal.")
 _SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -43,8 +43,8 @@ def live() -> None:
 @click.option(
     "--for", "duration_s", metavar="TIME", callback=seconds, help="How long: 90, 10m, 7d. [default: for ever]"
 )
-@click.option("--seat", type=click.Path(file_okay=False), help="Folder in which the applier remembers.")
-@click.option("--watch/--no-watch", default=True, help="Start a dead man's watch beside it. [default: --watch]")
+@click.option("--seat", type=click.Path(file_okay=False), help="Folder in which the applier keeps its state.")
+@click.option("--watch/--no-watch", default=True, help="Also start a watchdog process. [default: --watch]")
 @_STORAGE
 @says_json
 def run(
@@ -80,8 +80,8 @@ def run(
 
 @live.command()
 @_SPEC
-@click.option("--seat", type=click.Path(file_okay=False), help="Folder in which the applier remembers.")
-@click.option("--once", is_flag=True, help="Look once, and leave.")
+@click.option("--seat", type=click.Path(file_okay=False), help="Folder in which the applier keeps its state.")
+@click.option("--once", is_flag=True, help="Check once, and exit.")
 @says_json
 def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     """Watch the controller: apply the baseline if it is silent for two terms, and obey the freeze.
@@ -141,7 +141,7 @@ def show(name: str, at: str | None, number: int | None, storage: str | None, as_
         windows = [stored.trial(number)]
     else:
         windows = list(stored.ran_at(time.time() if at is None else _time(at)).values())
-    text = "\n".join(map(window_text, windows)) or "nothing has run by then"
+    text = "\n".join(map(window_text, windows)) or "nothing had run by then"
     say(text, [_record(trial) for trial in windows], as_json=as_json)
 
 
@@ -159,7 +159,7 @@ def approve(name: str, number: int, by: str, storage: str | None, as_json: bool)
 @_of_a_study
 @_REASON
 @_BY
-@click.option("--seat", type=click.Path(file_okay=False), help="The applier's folder, where the storage is gone.")
+@click.option("--seat", type=click.Path(file_okay=False), help="The applier's folder, if the storage is gone.")
 def freeze(name: str, reason: str, by: str, seat: str | None, storage: str | None, as_json: bool) -> None:
     """Stop all changes. Works without a controller and without its database."""
     from raytune_hpo.errors import JournalError, StudyNotFound
@@ -174,7 +174,7 @@ def freeze(name: str, reason: str, by: str, seat: str | None, storage: str | Non
         if not folder.is_dir():
             raise
         Seat(folder).freeze(by, reason, at)
-        click.echo(f"raytune-hpo: the flag at the applier is up; the journal does not know: {error}", err=True)
+        click.echo(f"raytune-hpo: the applier is frozen, but the journal could not record it: {error}", err=True)
     say(f"froze {name}", {"name": name, "frozen": True}, as_json=as_json)
 
 
@@ -201,8 +201,8 @@ def adopt(name: str, reason: str, by: str, storage: str | None, as_json: bool) -
 
 @live.command()
 @_of_a_study
-@click.option("--from", "begin", metavar="TIME", help="Events from then on (UTC). [default: the last day]")
-@click.option("--to", "end", metavar="TIME", help="Events before then.")
+@click.option("--from", "begin", metavar="TIME", help="Events from this time on (UTC). [default: the last day]")
+@click.option("--to", "end", metavar="TIME", help="Events before this time.")
 def log(name: str, begin: str | None, end: str | None, storage: str | None, as_json: bool) -> None:
     """List what the study did, when, and why."""
     from raytune_hpo.live.telling import event_text
@@ -257,7 +257,9 @@ def diff(name: str, one: int, other: int, storage: str | None, as_json: bool) ->
 @live.command()
 @_of_a_study
 @click.option("--until", type=int, metavar="SEQ", help="Up to this many facts.")
-@click.option("--without-context", multiple=True, metavar="COLUMN", help="As if this column had not been known.")
+@click.option(
+    "--without-context", multiple=True, metavar="COLUMN", help="Leave this column out, as if it were unknown."
+)
 @click.pass_context
 def replay(
     ctx: click.Context,

@@ -24,7 +24,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--num-trials", type=int, metavar="N", help="How many configurations.  [default: all; 32 from ranges]")
 @click.option("--sampler", metavar="NAME", help="Sampler for ranges.  [default: evenly spread points]")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--valid-range", nargs=2, type=float, metavar="LOW HIGH", help="A trial with an error outside fails.")
+@click.option(
+    "--valid-range", nargs=2, type=float, metavar="LOW HIGH", help="Trials with an error outside this range fail."
+)
 @click.option("--address", help="Address of the Ray cluster to run on.")
 @click.option("--storage", metavar="URL", help="Where to keep the studies.")
 @click.option("--name", help="The studies are NAME-serial and NAME-parallel; the same name continues them.")

@@ -18,17 +18,22 @@ _TOKENS = click.option(
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8270, show_default=True, help="0: any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8270, show_default=True, help="0: any free port.")
 @click.option("--storage", metavar="URL", help="Where studies are kept.")
+@click.option("--address", metavar="RAY", help="The Ray cluster on which it controls running studies.")
 @click.option(
-    "--address", metavar="RAY", help="The Ray cluster whose studies can be stopped, enqueued to and worked for."
+    "--allowed-host", "allowed_hosts", multiple=True, metavar="NAME", help="A host name by which it is reached."
 )
-@click.option("--allowed-host", "allowed_hosts", multiple=True, metavar="NAME", help="A name by which it is reached.")
-@click.option("--root-path", default="", metavar="PATH", help="The prefix that a proxy takes off.")
+@click.option("--root-path", default="", metavar="PATH", help="The path prefix that a proxy removes.")
 @click.option("--https", "is_secure", is_flag=True, help="It is reached over https, through a proxy.")
 @click.option(
-    "--memory", "memory_gib", type=float, default=1.0, show_default=True, help="GiB for studies that are read."
+    "--memory",
+    "memory_gib",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="GiB of memory for the studies that it reads.",
 )
 @click.option(
     "--data",
@@ -40,7 +45,7 @@ _TOKENS = click.option(
     "--objectives",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="A folder of files with an objective and a space, as for `run`, which studies may be made of by their names.",
+    help="A folder of Python files with an objective and a space, as for `run`; a study may name one of them.",
 )
 @_TOKENS
 @says_json
@@ -136,7 +141,7 @@ def revoke_token(key: str, tokens: Path | None, as_json: bool) -> None:
 @click.argument("url")
 @click.argument("study")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--name", "worker", metavar="NAME", help="This worker's name. [default: one of its own]")
+@click.option("--name", "worker", metavar="NAME", help="This worker's name. [default: a new one]")
 @says_json
 def worker(url: str, study: str, command: tuple[str, ...], worker: str | None, as_json: bool) -> None:
     """Run a command for each trial of a study, as a worker over HTTP.

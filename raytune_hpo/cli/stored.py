@@ -214,7 +214,7 @@ def export(name: str, out: Path, storage: str | None, address: str | None, as_js
     "--watch",
     "is_watched",
     is_flag=True,
-    help="Write it again and again until the study has ended.",
+    help="Rewrite the page until the study has ended.",
 )
 @click.option("--every", default="5", metavar="TIME", callback=seconds, help="How often: 5, 30s, 1m. [default: 5]")
 @reads_studies
@@ -246,7 +246,7 @@ def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: floa
 
     ledger, written = Ledger.fold(store.read(name)), -1
     if ledger.stopped is None:
-        click.echo(f"watching {name}: open {out}, which reads itself again; Ctrl-C leaves it as it is then", err=True)
+        click.echo(f"watching {name}: open {out}, which reloads itself; Ctrl-C stops the updates", err=True)
     shown = InPlace(sys.stderr) if sys.stderr.isatty() else None
     last = ""
     try:
@@ -272,7 +272,7 @@ def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: floa
 
 @click.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @reads_studies
 def delete(name: str, yes: bool, storage: str | None, address: str | None, as_json: bool) -> None:
     """Delete a study, all its trials and their checkpoints."""

@@ -45,11 +45,9 @@ def runs_a_study(*, runtimes: tuple[str, ...], default: str) -> Callable[[_Comma
         click.option("--sampler", callback=part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.'),
         click.option("--scheduler", callback=part, help="Like --sampler."),
         click.option(
-            "--max-failures", type=int, metavar="N", help="Stop when so many trials have failed in this session."
+            "--max-failures", type=int, metavar="N", help="Stop when this many trials have failed in this session."
         ),
-        click.option(
-            "--retry-failed", is_flag=True, help="Try the configurations again that failed in earlier sessions."
-        ),
+        click.option("--retry-failed", is_flag=True, help="Retry the configurations that failed in earlier sessions."),
         click.option("--max-concurrent", type=int, help="How many trials run at the same time."),
         click.option("--runtime", type=click.Choice(runtimes), help=f"[default: {default}]"),
         click.option("--address", help="Address of the Ray cluster to run on."),

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     metavar="TABLE",
     help="A .parquet or .csv file.  [default: FILE.parquet]",
 )
-@click.option("--metric", help="What the table is about.")
+@click.option("--metric", help="The metric of the table.")
 @click.option("--mode", type=click.Choice(["min", "max"]))
-@click.option("--sampler", callback=part, help="What designs: 'grid' tries all of a finite space.  [default: sobol]")
+@click.option("--sampler", callback=part, help="Which sampler; 'grid' tries all of a finite space.  [default: sobol]")
 @click.option("--max-concurrent", "--workers", "max_concurrent", type=int, help="How many trials run at the same time.")
-@click.option("--resources", metavar="JSON", help='Of one trial: \'{"cpu": 2, "gpu": 0.5}\'.')
-@click.option("--local", "runtime", flag_value="local", help="In this process; needs no Ray.")
-@click.option("--address", help="Of the Ray cluster to run on.")
+@click.option("--resources", metavar="JSON", help='What one trial needs: \'{"cpu": 2, "gpu": 0.5}\'.')
+@click.option("--local", "runtime", flag_value="local", help="Run in this process; needs no Ray.")
+@click.option("--address", help="Address of the Ray cluster to run on.")
 @click.option("--storage", metavar="URL", help="Where to keep the study.")
-@click.option("--name", help="Of the study.  [default: the file's, and a digest of what is in it]")
-@click.option("--seed", type=int, help="Of the design.  [default: 0]")
+@click.option("--name", help="Name of the study.  [default: the file's name and a digest of its contents]")
+@click.option("--seed", type=int, help="Seed of the design.  [default: 0]")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @says_json
 @click.pass_context
@@ -53,8 +53,8 @@ def tabulate(
 ) -> None:
     """Make a lookup table of the objective in FILE.py.
 
-    FILE.py is one that `raytune-hpo run` takes. N configurations, spread evenly over its space, are trained to their
-    ends; the table has their reports and how long they took, so that searches can be tried without training.
+    FILE.py is one that `raytune-hpo run` takes. N configurations, spread evenly over its space, are trained to
+    the end; the table has their reports and how long they took, so that searches can be tried without training.
     The same command continues after a crash, and with a larger N it adds rows, as long as FILE.py does not change.
     """
     from raytune_hpo.tables import LookupTable

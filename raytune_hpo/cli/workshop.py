@@ -11,7 +11,7 @@ from raytune_hpo.cli.app import say, says_json
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default="workshop", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Replace files that have been changed there.")
+@click.option("--force", is_flag=True, help="Overwrite files that were changed there.")
 @says_json
 def labs(folder: Path, force: bool, as_json: bool) -> None:
     """Copy the workshop's labs and notebooks to DIR. [default: workshop]

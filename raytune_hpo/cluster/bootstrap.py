@@ -97,7 +97,7 @@ def _home() -> str:
         os.mkdir(home, mode=0o700)
     if not _is_own(home):
         raise PermissionError(
-            f"{home} must be a folder of this user's that nobody else can write to; remove it, or set TMPDIR"
+            f"{home} must be a folder that belongs to this user and that no one else can write to; remove it, or set TMPDIR"
         )
     return home
 

@@ -60,7 +60,7 @@ def connect(address: str | None = None, say: Say = silence) -> None:
     if ray.is_initialized():
         if address is not None:
             raise ClusterError(
-                f"this process is connected to a Ray cluster already, connect() was asked for {address!r}; "
+                f"this process is already connected to a Ray cluster, and connect() was asked for {address!r}; "
                 f"call ray.shutdown() first, or leave the address out"
             )
         return
@@ -144,9 +144,11 @@ def explained(error: Exception, address: str | None) -> str:
         load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} CPUs"
         return f"Ray did not start in time; this machine is busy ({load}): wait, or use runtime='local'"
     if address is None:
-        return f"a local Ray cluster could not be started: {text}; `ray start --head --block` shows Ray's own words"
+        return f"a local Ray cluster could not be started: {text}; `ray start --head --block` shows Ray's own message"
     if "version mismatch" in words or ("version" in words and "python" in words):
-        return f"the cluster at {address!r} is another one than this process can use: {text}; use its versions here"
+        return f"the cluster at {address!r} cannot be used by this process: {text}; use its versions here"
     if isinstance(error, AuthenticationError) or "unauthenticated" in words or "token" in words:
-        return f"the cluster at {address!r} does not let us in: {text}; {_TOKEN}"
-    return f"the cluster at {address!r} was reached, but not entered: {text}; {_CHECK_ADDRESS}; {_TOKEN}"
+        return f"the cluster at {address!r} refuses this process: {text}; {_TOKEN}"
+    return (
+        f"the cluster at {address!r} was reached, but did not accept the connection: {text}; {_CHECK_ADDRESS}; {_TOKEN}"
+    )

@@ -91,7 +91,7 @@ class Listener:
         except (asyncio.IncompleteReadError, OSError):
             pass  # the caller has gone; if it was a worker, the pool tells the optimizer
         except Exception:
-            _log.debug("a direct connection is cut; who called will hear of the error through Ray", exc_info=True)
+            _log.debug("a direct connection is closed; its caller gets the error through Ray", exc_info=True)
         finally:
             writer.close()
 
@@ -138,7 +138,7 @@ class Connection:
         challenge, nonce = secrets.token_bytes(_NONCE), self._read(_NONCE)
         self._socket.sendall(_proof(secret, _CALLER, nonce) + challenge)
         if not hmac.compare_digest(self._read(_PROOF), _proof(secret, _OPTIMIZER, challenge)):
-            raise ConnectionRefusedError("who listens at the optimizer's address does not know its secret")
+            raise ConnectionRefusedError("the process that listens at the optimizer's address does not know its secret")
         return _Frames(secret, nonce + challenge, self._dumps)
 
     def call(self, method: str, args: tuple[Any, ...]) -> Any:
@@ -161,7 +161,7 @@ class Connection:
         while len(data) < length:
             part = self._socket.recv(min(length - len(data), 1 << 20))
             if not part:
-                raise ConnectionResetError("the optimizer has hung up")
+                raise ConnectionResetError("the optimizer has closed the connection")
             data += part
         return bytes(data)
 
@@ -201,7 +201,7 @@ class _Frames:
         """
         data, seal = sealed[:-_PROOF], sealed[-_PROOF:]
         if not hmac.compare_digest(seal, self._seal(sender, data)):
-            raise ConnectionAbortedError("a message carries the seal of its sender and its turn, got one that does not")
+            raise ConnectionAbortedError("a message must carry the seal of its sender and turn, got one that does not")
         return pickle.loads(data)
 
     def _seal(self, sender: bytes, data: bytes) -> bytes:

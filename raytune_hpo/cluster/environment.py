@@ -31,7 +31,8 @@ def storage_words(storage: Any) -> str | None:
         return None
     if not isinstance(storage, (str, os.PathLike)):
         raise SpecError(
-            f"on a cluster, storage is a URL, a file or 'memory', got a {type(storage).__name__}: it is opened elsewhere"
+            "on a cluster, storage is a URL, a file or 'memory', since another process opens it; "
+            f"got a {type(storage).__name__}"
         )
     kind, words = storage_class(storage)
     return words if cluster.is_remote() else kind.absolute(words)

@@ -116,7 +116,7 @@ class ClusterHandle:
 
     def _lost(self) -> ClusterError:
         return ClusterError(
-            f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to go on"
+            f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to continue"
         )
 
     def _folded(self, error: RayError) -> Ledger:

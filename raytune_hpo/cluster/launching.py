@@ -46,7 +46,7 @@ ORPHAN_HOLDER_S = 600.0  # the same for a holder: between two big parameters, th
 
 
 def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle:
-    """Start a study on the cluster. A detached one goes on after this process has ended.
+    """Start a study on the cluster. A detached one continues after this process has ended.
 
     Args:
         say: shows the user what is being waited for.
@@ -108,7 +108,7 @@ def _has_ended(name: str) -> bool:
     try:
         ended, _ = get(find(OPTIMIZER, name).call.remote("wait", 0.0), LAUNCH_S)
     except (HpoError, ValueError, ActorDiedError):
-        return True  # it cannot go on, or has just left
+        return True  # it cannot continue, or has just left
     except RayError:
         return False  # it is opening its journal, or being restarted
     return bool(ended)

@@ -61,8 +61,8 @@ _log = logging.getLogger("raytune_hpo")
 class OptimizerActor:
     """The optimizer of one study. Runs in an AsyncShell; if Ray restarts it after a crash, it replays the journal.
 
-    Every method waits until the study is open. If the study cannot go on, drivers get the error, and workers are told that
-    it is over.
+    Every method waits until the study is open. If the study cannot continue, drivers get the error, and workers are told
+    that it is over.
 
     Args:
         orphan_s: how often to check whether there is a pool; if there is none, because the driver died before creating it,
@@ -138,14 +138,14 @@ class OptimizerActor:
             gcs: str = ray.get_runtime_context().gcs_address
             return leave_note(self._plan.spec.name, gcs, self._listener.address)
         except (HpoError, OSError) as error:
-            _log.debug("commands on this machine will speak with study %r through Ray: %s", self._plan.spec.name, error)
+            _log.debug("commands on this machine will reach study %r through Ray: %s", self._plan.spec.name, error)
             return None
 
     def fail_with(self, error: BaseException) -> None:
         """End the study with an error."""
         if self._failure is None:
             text = "".join(traceback.format_exception(error)).rstrip()
-            unknown = HpoError(f"the optimizer cannot go on; what was recorded is safe. {text}")
+            unknown = HpoError(f"the optimizer cannot continue; what was recorded is safe. {text}")
             self._failure = error if isinstance(error, HpoError) else unknown
         self._open.set()
         self._desk.close()
@@ -180,7 +180,7 @@ class OptimizerActor:
             if longest_s > 0.0 and is_unusual(silence_s, longest_s) and (worker, numbers) not in self._unusual:
                 self._unusual.add((worker, numbers))
                 self.add_note(
-                    f"worker {worker} has said nothing of trial {numbers[0]} for {silence_s / 60:.0f} minutes, the longest "
+                    f"worker {worker} sent nothing about trial {numbers[0]} for {silence_s / 60:.0f} minutes, the longest "
                     f"silence before was {longest_s:.0f} s; with trial_timeout_s, a worker that hangs is ended"
                 )
 
@@ -265,7 +265,7 @@ class OptimizerActor:
         if not self._has_told_of_full_disk:
             self._has_told_of_full_disk = True
             self.add_note(
-                f"the disk is full: trial {number} waits to save its checkpoint, and no trial begins before there is room"
+                f"the disk is full: trial {number} waits to save its checkpoint, and no trial starts until there is room"
             )
         return await self._desk.hold()
 
@@ -276,8 +276,8 @@ class OptimizerActor:
         if checkpoint.get(NODE) != self._store.node and not Path(str(checkpoint[URL])).is_dir():
             self._has_told_of_nodes = True
             self.add_note(
-                "checkpoints are kept on the disks of the nodes that save them: where a node is lost, its trials begin at "
-                "the start; with checkpoints= a shared folder or a URL such as s3://bucket/path nothing is"
+                "checkpoints are kept on the disks of the nodes that save them: if a node is lost, its trials "
+                "start over; set checkpoints= to a shared folder or a URL such as s3://bucket/path, and nothing is lost"
             )
 
     # -------------------------------------------------------------------------------------------- for workers over HTTP
@@ -385,7 +385,7 @@ class OptimizerActor:
         """Whether the study ends within the time, and the notes beyond the first ``num_notes``.
 
         Raises:
-            HpoError: it cannot go on.
+            HpoError: it cannot continue.
         """
         await self._open.wait()
         over = await self._over_within(timeout_s)

@@ -40,7 +40,7 @@ class OptimizerLine:
                 return await _awaited(answering, deadline - loop.time())
             except asyncio.TimeoutError:
                 raise ClusterError(
-                    f"the optimizer of study {self._study!r} has not answered for {PATIENCE_S:.0f} s; say the same again"
+                    f"the optimizer of study {self._study!r} has not answered for {PATIENCE_S:.0f} s; try again"
                 ) from None
             except RayTaskError as error:
                 raise plain(error) from None

@@ -162,8 +162,8 @@ class WorkerPool:
 
     async def _give_up(self, error: Exception) -> None:
         if not isinstance(error, HpoError):
-            _log.error("the worker pool cannot go on", exc_info=error)
-            error = ClusterError(f"the worker pool cannot go on: {type(error).__name__}: {error}")
+            _log.error("the worker pool cannot continue", exc_info=error)
+            error = ClusterError(f"the worker pool cannot continue: {type(error).__name__}: {error}")
         await self._tell("fail", error)
 
     async def _look_for_starving(self, quiet_s: float) -> None:
@@ -177,8 +177,8 @@ class WorkerPool:
             await self._tell(
                 "note",
                 f"no trial has reported or ended for {quiet_s:.0f} s, and {num_others} Ray tasks or actors wait for room: "
-                f"if trials start them, they hold the CPUs that these need; set max_concurrent lower, or reserve room for "
-                f'them by a second bundle: resources=[{{"cpu": 1}}, {{"cpu": 1}}]',
+                f"if trials started them, the trials hold the CPUs that they need; lower max_concurrent, or reserve room "
+                f'for them with a second bundle: resources=[{{"cpu": 1}}, {{"cpu": 1}}]',
             )
 
     # -------------------------------------------------------------------------------------------- how many

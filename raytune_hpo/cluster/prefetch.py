@@ -160,7 +160,7 @@ class Prefetcher:
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
             took_s = time.monotonic() - begin
             if is_unusual(took_s, self._duration_s):
-                self._note(f"the suggestion number {request.turn} has been computed for {took_s / 60:.0f} minutes")
+                self._note(f"suggestion {request.turn} has been in computation for {took_s / 60:.0f} minutes")
                 break
         outcomes: list[Outcome] = await coming
         self._known = request.history

@@ -73,7 +73,7 @@ def warn_if_infeasible(what: str, resources: Mapping[str, float] | Bundles) -> N
         for bundle in as_bundles(resources)
     ]
     if not all(has_room):
-        text = f"no node of the cluster has room for {what} with resources={resources}; it waits until one comes"
+        text = f"no node of the cluster has room for {what} with resources={resources}; it waits until one joins"
         warnings.warn(text, stacklevel=3)
 
 

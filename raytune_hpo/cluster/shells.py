@@ -136,7 +136,7 @@ def answer_of(ref: Any) -> Any:
     except GetTimeoutError as error:
         raise ClusterError(
             f"the cluster has not answered for {ANSWER_S / 60:.0f} minutes; "
-            f"what was recorded is safe, run the study again to go on"
+            f"what was recorded is safe, run the study again to continue"
         ) from error
 
 

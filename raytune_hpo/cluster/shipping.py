@@ -151,7 +151,7 @@ def cannot_load(what: str, error: Exception) -> str:
 def holder_lost() -> ClusterError:
     return ClusterError(
         "the objective or its parameters were lost with the process that held them; "
-        "run the study again, and it goes on where it stopped"
+        "run the study again, and it continues where it stopped"
     )
 
 
@@ -161,7 +161,7 @@ def _pickled(objective: Any) -> bytes:
     except Exception as error:  # pickling runs users' code, which may raise anything
         culprit = _culprit(objective)
         raise SpecError(
-            f"the objective is sent to other processes, which {culprit or 'something in it'} does not allow "
+            f"the objective is sent to other processes, and {culprit or 'something in it'} cannot be sent "
             f"({_first_line(error)}); make it inside the objective, or pass what it is made from"
         ) from error
     return data

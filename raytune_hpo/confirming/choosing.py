@@ -55,7 +55,7 @@ def chosen(results: Results, top: int, also: Sequence[int] = ()) -> list[Chosen]
         group = Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)
         groups.update((trial.number, group) for trial in trials)
     if strange := [number for number in also if number not in groups]:
-        raise SpecError(f"also names completed trials that are feasible, {strange[0]} is none of these")
+        raise SpecError(f"also must name completed, feasible trials, and {strange[0]} is not one")
     others = [groups[number] for number in also]
     return _unique([*_best(results, groups, first, top), *others])
 

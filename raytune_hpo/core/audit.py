@@ -1,7 +1,7 @@
 """The audit: recompute every suggestion and verdict of a study from its journal, and compare.
 
 A suggestion is a function of the spec, the seed, its number, the results behind its basis and what was pending then;
-a verdict is one of the reports before it, and so is a scheduler's choice of the paused trial that goes on. One pass over
+a verdict is one of the reports before it, and so is a scheduler's choice of the paused trial that continues. One pass over
 the facts is enough: the sampler is told each result at its place, and a suggestion is recomputed when the pass reaches its
 basis, which lies before the fact that records it.
 
@@ -254,7 +254,7 @@ class _Auditor:
         if _canonical(value) != _canonical(fact.value):
             self._differ(fact.number, position, f"parameter {fact.name!r}", fact.value, value)
 
-    # -------------------------------------------------------------------------------------------- going on
+    # -------------------------------------------------------------------------------------------- resumed trials
 
     def _check_beginning(self, position: int, fact: Started) -> None:
         """Check from which checkpoint a trial resumes, and the scheduler's choice to promote it."""
@@ -290,7 +290,7 @@ class _Auditor:
 
 
 def _chosen(outcome: Any) -> Any:
-    """The trial that was chosen to go on, and until which step; None if there was none."""
+    """The trial that was chosen to continue, and until which step; None if there was none."""
     return [outcome.number, outcome.until] if isinstance(outcome, Continue) else None
 
 

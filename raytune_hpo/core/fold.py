@@ -75,7 +75,7 @@ class StudyFold:
         if not isinstance(verdict, Verdict):
             raise SpecError(
                 f"judge of {type(self.scheduler).__name__} returns a Verdict, got {verdict!r}; "
-                "say Verdict.CONTINUE or Verdict.STOP"
+                "return Verdict.CONTINUE or Verdict.STOP"
             )
         has_ended = self._last_step is not None and report.step >= self._last_step
         return Verdict.COMPLETE if has_ended and verdict is not Verdict.STOP else verdict
@@ -99,7 +99,7 @@ class StudyFold:
     def next_step(self, trial: Trial) -> int | None:
         """The next step at which the verdict may be anything but CONTINUE; None if there is none.
 
-        After the end of a segment there is one too, unless that was the last step: trials that go on from it reach it.
+        After the end of a segment there is one too, unless that was the last step: trials that continue from it reach it.
         """
         if self._last_step is not None and trial.reports and trial.reports[-1].step >= self._last_step:
             return None

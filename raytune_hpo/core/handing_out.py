@@ -88,19 +88,19 @@ class HandingOut(StudyFold):
         return min(command.limit, max(1, (num_trials - len(self.ledger.trials)) // (2 * num_workers)))
 
     def _hand_out_again(self, number: int, worker: str, at: float) -> Trial:
-        """A trial that waits is handed out again, to go on from its newest checkpoint."""
+        """A trial that waits is handed out again, to continue from its newest checkpoint."""
         trial = self.ledger.trials[number]
         return self._start_again(trial, worker, at, resume_point(self.ledger, trial), until=trial.until)
 
     def _go_on(self, chosen: Continue, command: AskTrials, basis: int | None = None) -> Trial:
-        """A paused trial that was chosen goes on, from its newest checkpoint."""
+        """A paused trial that was chosen continues, from its newest checkpoint."""
         trial = self.ledger.trials[chosen.number]
         basis = self.ledger.seen if basis is None else basis
         begin = resume_point(self.ledger, trial)
         return self._start_again(trial, command.worker, command.at, begin, until=chosen.until, basis=basis)
 
     def _hand_out_as_it_is(self, trial: Trial, worker: str, at: float) -> Trial:
-        """Hand out a waiting trial so that it goes on after its last report, since the worker has its state."""
+        """Hand out a waiting trial so that it continues after its last report, since the worker has its state."""
         return self._start_again(trial, worker, at, (None, trial.last_step), until=trial.until)
 
     def _start_again(
@@ -160,7 +160,7 @@ class HandingOut(StudyFold):
         if isinstance(prepared.outcome, Continue):
             if prepared.outcome.number in ledger.paused:
                 return self._go_on(prepared.outcome, command, basis=prepared.request.basis)
-            self.suggestions.clear()  # it went on meanwhile, or was stopped
+            self.suggestions.clear()  # it was resumed meanwhile, or stopped
             return None
         if isinstance(prepared.outcome, Signal):
             self._hear(prepared.outcome, prepared.request, command.at)
@@ -264,7 +264,7 @@ class HandingOut(StudyFold):
             self._stop("stagnation", at)
 
     def _is_through(self) -> bool:
-        """Whether all trials that may begin have, and none of them runs, waits, or is to go on."""
+        """Whether all trials that may begin have, and none of them runs, waits, or is to continue."""
         ledger = self.ledger
         if ledger.num_left != 0 or not ledger.is_settled:
             return False

@@ -17,11 +17,11 @@ _SWEEP_EVERY = 16  # checkpoints more than after the last sweep, and as many aga
 class Keeping:
     """Decides of each checkpoint whether it may still be needed.
 
-    Needed are the newest one of every trial that runs, waits, or may go on; the one from which a running child began; and
+    Needed are the newest one of every trial that runs, waits, or may continue; the one from which a running child began; and
     those of the best completed trials.
 
     Args:
-        promoter: decides which trials may go on; None: all that have paused, and none that has completed.
+        promoter: decides which trials may continue; None: all that have paused, and none that has completed.
         num_best: the number of best completed trials whose last checkpoint is kept.
     """
 
@@ -69,7 +69,7 @@ class Keeping:
     def _may_go_on(self, trial: Trial) -> bool:
         if trial.status in (Status.RUNNING, Status.WAITING):
             return True
-        if self._promoter is None:  # with pauses, it is the sampler that decides which goes on: any may
+        if self._promoter is None:  # with pauses, it is the sampler that decides which continues: any may
             return trial.status is Status.PAUSED
         return self._promoter.keeps(trial)
 
@@ -100,7 +100,7 @@ class Keeping:
 def resume_point(ledger: Ledger, trial: Trial) -> tuple[int | None, int | None]:
     """From where a trial resumes: (trial whose checkpoint it is, step); (None, None): from the start.
 
-    Its own newest one, or else that of the nearest ancestor that has one. Where steps are instances, it goes on with the
+    Its own newest one, or else that of the nearest ancestor that has one. Where steps are instances, it continues with the
     next one.
     """
     if ledger.spec.instances:

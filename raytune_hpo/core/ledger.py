@@ -110,12 +110,12 @@ class Ledger:
         notes: what users have noted about the study, by name; those about a trial are in the trial.
         seen: how many facts were applied.
         trials: by number.
-        unfinished: those that run or wait; ``paused``: those that may go on; ``finished``: the others, in the order in which
-            they finished.
+        unfinished: those that run or wait; ``paused``: those that may continue; ``finished``: the others, in the
+            order in which they finished.
         told: the trials at each pause and end, in order: what samplers were told.
         checkpoints: the numbers of trials of which checkpoints are kept.
         parents: the numbers of trials from which others were derived.
-        num_continued: how often a paused trial was chosen to go on.
+        num_continued: how often a paused trial was chosen to continue.
         num_steps: how many steps all trials have made; those that were lost and made again count twice.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
         suspects: waiting trials that were running when a session died, with how often that happened to them.

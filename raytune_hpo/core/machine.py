@@ -136,7 +136,7 @@ class OptimizerCore(HandingOut):
         left = self.ledger.running()
         is_to_blame = blame and len(left) == 1
         for trial in left:
-            self._take_back(trial, "the session before ended", at, spent=is_to_blame, suspect=suspect or blame)
+            self._take_back(trial, "the previous session ended", at, spent=is_to_blame, suspect=suspect or blame)
         for trial in list(self.ledger.trials) if retry_failed else ():
             if trial.status is Status.FAILED and trial.number not in self.ledger.retried:
                 config = spec.space.pack(trial.config)
@@ -149,7 +149,7 @@ class OptimizerCore(HandingOut):
         if not self.ledger.checkpoints:
             return
         for owner, step in self._keeping.unwanted(number):
-            self._release(owner, step, "not needed any more", at)
+            self._release(owner, step, "no longer needed", at)
 
     def _release(self, number: int, step: int, reason: str, at: float) -> None:
         self.released.append(Checkpoint(number, step, self.ledger.trials[number].checkpoints[step]))
@@ -266,7 +266,7 @@ class OptimizerCore(HandingOut):
         elif verdict is Verdict.STOP and status is Status.COMPLETED:
             status = Status.PRUNED  # an objective that swallows TrialStopped and returns was stopped all the same
         elif verdict is Verdict.COMPLETE and status is Status.PRUNED:
-            status = Status.COMPLETED  # with its last report: its objective went on after the last step
+            status = Status.COMPLETED  # with its last report: its objective continued after the last step
         if status is not Status.PAUSED:
             self._finish(trial, status, command)
         elif verdict is Verdict.PAUSE and trial.last_step is not None:
@@ -280,7 +280,7 @@ class OptimizerCore(HandingOut):
                 )
             )
         else:
-            self._requeue(trial, "set aside unasked", command.at)
+            self._requeue(trial, "paused without being told to", command.at)
         self._release_unwanted(trial.number, command.at)
         return Told(trial=self.ledger.trials[trial.number], is_news=True)
 

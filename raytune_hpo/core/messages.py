@@ -286,7 +286,7 @@ class Lease:
 class Answer:
     """The verdict on a report, and the next step at which there may be another (None: never).
 
-    COMPLETE with a next step is the end of a segment: another trial may go on from it, so the objective ends there.
+    COMPLETE with a next step is the end of a segment: another trial may continue from it, so the objective ends there.
 
     Attributes:
         is_last_call: the study is about to stop; the trial should save a checkpoint at its next report, if it can.
@@ -380,7 +380,7 @@ class SuggestionRequest:
 
     def following(self, index: int) -> SuggestionRequest:
         """The request for one of several suggestions, by its position."""
-        assert self.number is not None or index == 0, "what goes on is asked for one by one"
+        assert self.number is not None or index == 0, "continuations are asked for one by one"
         number = None if self.number is None else self.number + index
         return replace(self, number=number, turn=self.turn + index, count=1)
 

@@ -52,7 +52,7 @@ class Suggestions:
         """The next suggestion that is worth computing while ``demand`` workers wait; None if there is none."""
         ledger, traits = self._ledger, self._sampler.traits
         is_full = ledger.num_left is not None and self._num_new() >= ledger.num_left
-        if is_full and traits.continues:  # then it may still say which paused trial goes on
+        if is_full and traits.continues:  # then it may still say which paused trial continues
             is_full = not ledger.paused
         wanted = demand + (self.num_ahead if traits.ahead else 0) - len(self._prepared)
         has_enough = is_full or wanted <= 0

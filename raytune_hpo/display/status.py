@@ -120,8 +120,8 @@ STATUSES: Mapping[str, StatusRow] = {
 }
 
 VERDICTS: Mapping[str, VerdictRow] = {
-    "continue": VerdictRow(word="goes on", bright=c.BRIGHT_BLUE),
-    "complete": VerdictRow(word="told to end complete", bright=c.BRIGHT_BLUE),
+    "continue": VerdictRow(word="continues", bright=c.BRIGHT_BLUE),
+    "complete": VerdictRow(word="completed at its last step", bright=c.BRIGHT_BLUE),
     "pause": VerdictRow(word="paused", bright=c.BRIGHT_PURPLE, mark=_PAUSED_MARK),
     "stop": VerdictRow(word="stopped early", bright=c.BRIGHT_GREY, mark=_PRUNED_MARK),
 }

@@ -39,7 +39,9 @@ def _sections(compared: Comparison) -> Iterator[Section]:
     if not ended:
         return
     if any(experiment.plan.until.goal is not None for experiment in ended):
-        says = "How many repeats had reached the goal after so much time of trials and thinking together."
+        says = (
+            "How many repeats had reached the goal by a given time, which counts trials and the optimizer's own time."
+        )
         yield Section(title="Reaching the goal", says=says, figure=figures.share_with_time(ended))
     says = "A search that has ended keeps its best. The dotted line is the goal."
     yield Section(title="Best so far", says=says, figure=figures.best_with_time(ended))

@@ -35,7 +35,7 @@ def scheduler_for(wanted: Any, task: Task) -> Any:
     if wanted is None:
         return None
     if task.num_steps == 1:
-        raise SpecError(f"a scheduler stops trials at their steps, {task.name} knows final values only; leave it out")
+        raise SpecError(f"a scheduler stops trials at their steps, {task.name} has final values only; leave it out")
     named = _named("scheduler", wanted)
     if _LAST in option_names(load("scheduler", named["name"])) and task.num_steps is not None:
         return {_LAST: task.num_steps, **named}

@@ -127,7 +127,7 @@ def _require_estimates(name: str, outcomes: Mapping[int, SearchOutcome], estimat
     if estimates and without:
         raise SpecMismatch(
             f"experiment {name!r} has kept no estimates of {len(without)} repeats that have ended; run it under another "
-            f"name to have them of all, or go on without"
+            f"name to have them of all, or continue without"
         )
 
 

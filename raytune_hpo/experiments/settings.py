@@ -118,7 +118,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
         )
     for key in settings:
         if key not in KEYS:
-            raise SpecError(f"{path} has {key!r}, which is no setting of an experiment; {nearest(str(key), KEYS)}")
+            raise SpecError(f"{path} has {key!r}, which is not a setting of an experiment; {nearest(str(key), KEYS)}")
     given = {key: value for key, value in settings.items() if value is not None}
     for keys, types, words in _TYPES:
         for key in given.keys() & set(keys):

@@ -190,8 +190,8 @@ def _queue(
     made = [_config_of(spec.space, trial, config) for trial in waiting]
     if unfit := [trial.number for trial, point in zip(waiting, made, strict=True) if point is None]:
         warnings.warn(
-            f"trials {unfit} are left out: they wait in Optuna's queue, and what was enqueued is no whole configuration "
-            f"of the space",
+            f"trials {unfit} are left out: they wait in Optuna's queue, and what was enqueued is not a complete "
+            f"configuration of the space",
             stacklevel=4,
         )
     for point in made:

@@ -32,7 +32,7 @@ class Integrity:
     broken: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
-        untold = f"facts 0 to {self.num_untold - 1} have no digest, so of them it cannot be told"
+        untold = f"facts 0 to {self.num_untold - 1} have no digest, so whether they were changed cannot be told"
         if self.broken:
             parts = [_not_those(first, last) for first, last in self.broken]
         elif self.num_batches:

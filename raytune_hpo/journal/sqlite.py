@@ -124,7 +124,7 @@ class SqliteDatabase(Database):
             return JournalError(f"{self._path} must be a file that can be read and written: {what}; {_WAY_OUT}")
         if _says(error, _PASSING):
             return JournalError(f"{self._path} cannot be used now: {what}")
-        return JournalError(f"{self._path} cannot be used: {what}; if it is no study file, {_WAY_OUT}")
+        return JournalError(f"{self._path} cannot be used: {what}; if it is not a study file, {_WAY_OUT}")
 
     def _check_pieces(self) -> None:
         # SQLite would silently discard the log.

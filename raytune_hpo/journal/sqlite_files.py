@@ -80,7 +80,7 @@ class FileRight:
     def _lost(self, piece: str, what: str) -> JournalError:
         return JournalError(
             f"{piece} must stay as it is while a study runs, it was {what}; facts of the last seconds may be lost: "
-            f"put it back, or run the study again, which goes on from what is left"
+            f"put it back, or run the study again, which continues from what is left"
         )
 
 
@@ -121,8 +121,7 @@ def file_size(path: Path) -> int:
         return path.stat().st_size
     except PermissionError as error:
         raise JournalError(
-            f"{path} must be in a folder that can be looked into, and this user may not: ask its owner, or use another "
-            f"storage"
+            f"{path} must be in a folder that this user may open: ask its owner, or use another storage"
         ) from error
     except OSError:
         return 0

@@ -145,7 +145,7 @@ class SqlJournal:
                 if not self._right.claim(connection):
                     raise SequenceConflict(
                         f"study {self._name!r} was taken over by {self._right.holder()} while the connection was broken; "
-                        f"read it again and go on from there"
+                        f"read it again and continue from there"
                     )
             except BaseException:
                 self._discard(connection)

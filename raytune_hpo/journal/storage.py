@@ -201,7 +201,7 @@ def missing(name: str, url: str, known: Sequence[str]) -> StudyNotFound:
 def conflict(name: str, expect: int, length: int) -> SequenceConflict:
     return SequenceConflict(
         f"study {name!r} must hold exactly {expect} facts for these to follow, it holds {length}: someone else wrote to it; "
-        f"read it again and go on from there"
+        f"read it again and continue from there"
     )
 
 

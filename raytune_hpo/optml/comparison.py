@@ -125,7 +125,7 @@ class SpeedComparison:
         ]
         if self.differing:
             parts.append(
-                f"{len(self.differing)} configurations had another error in parallel than serially: training draws random "
+                f"{len(self.differing)} configurations had different errors in parallel and serially: training draws random "
                 f"numbers. Seed it in initialization, and the two agree."
             )
         return "\n\n".join(part for part in parts if part)

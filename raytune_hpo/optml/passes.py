@@ -25,7 +25,7 @@ from raytune_hpo.spec import StudySpec
 
 WAYS = {"serial": ("serial",), "parallel": ("parallel",), "both": ("serial", "parallel")}
 NUM_FROM_RANGES = 32  # configurations drawn from ranges by default
-_RANGE_SAMPLER = "sobol"  # needs no results to go on, so both passes try the same configurations
+_RANGE_SAMPLER = "sobol"  # needs no results, so both passes try the same configurations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def tune(
 
     Raises:
         SpecError, SpaceError: an argument, the algorithm or the parameters break a rule.
-        HpoError: a study or the cluster cannot go on; what was recorded is safe.
+        HpoError: a study or the cluster cannot continue; what was recorded is safe.
     """
     if how not in WAYS:
         raise SpecError(f"unknown how={how!r}; {nearest(str(how), WAYS)}")
@@ -146,7 +146,7 @@ def _trial_settings(parameters: Parameters, num_trials: int | None, sampler: Any
     if parameters.points:
         if sampler is not None:
             raise SpecError(
-                f"a list of configurations is tried as it stands, got sampler={sampler!r}; "
+                f"a list of configurations is tried as it is, got sampler={sampler!r}; "
                 f"give ranges, or leave the sampler out"
             )
         points = parameters.points[:num_trials]

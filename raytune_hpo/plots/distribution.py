@@ -22,7 +22,7 @@ def distribution_plot(view: View) -> Any:
     losses = np.where(view.completed, view.losses, np.nan)
     if not np.isfinite(losses).any():
         return style.nothing("no trial has completed yet")
-    figure = style.panels([f"share of completed trials that are at least so good in {view.goal.metric}"])
+    figure = style.panels([f"share of completed trials that are at least this good in {view.goal.metric}"])
     for name, found in halves(losses):
         values = view.goal.value(found.values)
         trace = style.plotly().Scatter(

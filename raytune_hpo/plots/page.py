@@ -48,9 +48,7 @@ def page_text(results: Results, shown: Sequence[Section], refresh_s: float | Non
         f"{_summary(results)}{_choice(results, shown)}{links}{best}"
         f"{''.join(map(figure_section, shown))}{_table(results)}"
     )
-    note = (
-        "" if refresh_s is None else f" This page reads itself again every {number(refresh_s)} s while the study runs."
-    )
+    note = "" if refresh_s is None else f" This page reloads every {number(refresh_s)} s while the study runs."
     return document(results.name, body, note=note, refresh_s=refresh_s)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAX_METRICS = 4  # that have figures of their own
 _FEW = 3  # trials below which most figures say nothing
 _TURNS = 10  # suggestions of a second arm; with fewer, `auto` has practically one arm
-_CURVES = "What trials reported step by step, and where they were stopped or set aside."
+_CURVES = "What trials reported step by step, and where they were stopped or paused."
 _ENOUGH = 8  # trials with a value that the figures of parameters need
 
 
@@ -64,7 +64,7 @@ def sections(results: Results) -> list[Section]:
             if _has_reports(seen):
                 add("Learning curves", _CURVES, curves_plot(results, goal.metric), metric)
         return found
-    says = "Every trial by its number. Trials that were stopped or set aside stand at their last report."
+    says = "Every trial by its number. Trials that were stopped or paused stand at their last report."
     add("History", says, history_plot(results))
     if len(results.arms) > 1 and (results.spec.sampler.name != "auto" or sorted(results.arms.values())[-2] >= _TURNS):
         add("Arms", "How often each arm of the portfolio had its turn, and what it found.", arms_plot(results))
@@ -75,9 +75,7 @@ def sections(results: Results) -> list[Section]:
         says = "Each trial of the front is the best there is for some balance of the metrics: no other one is better in all."
         add("Pareto front", says, pareto_plot(results))
         if len(results.goals) > 2:
-            says = (
-                "The first three metrics at once. Drag to turn it; a dot behind others is worse in what you look along."
-            )
+            says = "The first three metrics at once. Drag to turn it."
             add("Pareto front in space", says, pareto_3d_plot(results))
         says = (
             "How much of the space of metrics the front dominates after each trial: flat where nothing was added to it."

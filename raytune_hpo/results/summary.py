@@ -205,7 +205,7 @@ def savings_line(results: Results) -> str:
         return ""
     return (
         f"{' and '.join(how)} saved about {duration(savings.saved_s)} of worker time "
-        f"({savings.share:.0%}; had each gone on at its own pace)"
+        f"({savings.share:.0%}; had each continued at its own pace)"
     )
 
 

@@ -28,7 +28,7 @@ class AsyncDesk:
         commit: the optimizer's thread.
         waiting: workers that wait for a trial.
         attendance: how long each worker has been silent.
-        over: set once the study has ended, or cannot go on.
+        over: set once the study has ended, or cannot continue.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -142,7 +142,7 @@ class AsyncDesk:
         return self._desk.answer(replies) if replies else STOP
 
     async def adopt(self, worker: str, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer | None:
-        """Record the reports of a trial that was taken for lost; it goes on with this worker, as its next attempt.
+        """Record the reports of a trial that was taken for lost; it continues with this worker, as its next attempt.
 
         Args:
             attempt: the attempt in which it was lost.
@@ -184,7 +184,7 @@ class AsyncDesk:
         return self._desk.is_wanted(await self._during_trial(number, commands))
 
     async def hold(self) -> bool:
-        """Hand out no trials for a while, because a disk is full; returns whether the study goes on."""
+        """Hand out no trials for a while, because a disk is full; returns whether the study continues."""
         self._desk.hold(self._clock.now())
         return not self._desk.is_over
 
@@ -248,7 +248,7 @@ class AsyncDesk:
             if silence_s <= limit_s * min(len(numbers), 2) + grace_s:
                 continue
             hung.append(worker)
-            reason = f"its worker said nothing for {silence_s:.0f} s, and was ended"
+            reason = f"its worker was silent for {silence_s:.0f} s, and was ended"
             if len(numbers) == 1:  # with several, it is unknown which one hangs
                 attempt = self._attempt(numbers[0])
                 late = timed_out(numbers[0], attempt, limit_s, self._clock.now() - silence_s)

@@ -45,7 +45,7 @@ class Desk:
     """Turns workers' messages into commands, and replies into answers. Timestamps are set here: workers' clocks may differ.
 
     Attributes:
-        is_over: the study has ended, or cannot go on: no trials are handed out, and no results recorded.
+        is_over: the study has ended, or cannot continue: no trials are handed out, and no results recorded.
         is_last_call: the study is about to stop: no trials are handed out, and running ones are told to save.
         at_work: the workers that have asked for trials and have not left.
     """
@@ -59,7 +59,7 @@ class Desk:
         self._prefix = ""  # of the current pool's workers' names
 
     def serves(self, worker: str) -> bool:
-        """Whether this worker's messages still count: the study goes on, and the worker was neither lost nor replaced."""
+        """Whether this worker's messages still count: the study continues, and the worker was neither lost nor replaced."""
         return not self.is_over and worker not in self._gone and worker.startswith((self._prefix, FREE))
 
     def exchange(

@@ -73,7 +73,7 @@ def checked_instances(instances: Any) -> list[Any] | None:
     if is_list and 1 <= len(instances) <= _MOST:
         return list(instances)
     raise SpecError(
-        f"instances is a list of up to {_MOST} inputs, or how many seeds there are to be, got {cut(repr(instances), 80)}"
+        f"instances is a list of up to {_MOST} inputs, or a number of seeds, got {cut(repr(instances), 80)}"
     )
 
 

@@ -53,7 +53,7 @@ class LocalHandle:
             for _ in range(self._num_workers()):
                 self._hire()
             self._timekeeper.start()
-        except BaseException:  # Ctrl-C: else the threads would go on without a handle
+        except BaseException:  # Ctrl-C: else the threads would continue without a handle
             self.close()
             raise
 
@@ -164,7 +164,7 @@ class LocalHandle:
             return not self._desk.is_over and self._optimizer.ledger.stopped is None
 
     def _during_trial(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        """The replies to commands of a running trial; none if the study is over, or cannot go on."""
+        """The replies to commands of a running trial; none if the study is over, or cannot continue."""
         if self._desk.is_over:
             return []
         try:

@@ -77,7 +77,7 @@ class Handle(Protocol):
         """The status, the running trials, and the history of the best value; small, whatever the study's size.
 
         Raises:
-            HpoError: the study cannot go on; what was recorded is safe.
+            HpoError: the study cannot continue; what was recorded is safe.
         """
         ...
 
@@ -85,7 +85,7 @@ class Handle(Protocol):
         """Wait until the study has ended; False if it has not by the timeout.
 
         Raises:
-            HpoError: the study cannot go on; what was recorded is safe.
+            HpoError: the study cannot continue; what was recorded is safe.
         """
         ...
 

@@ -179,8 +179,8 @@ class Settings:
         )
         if spec.earlier and (not sampler.traits.recalls or len(goals) > 1):
             raise SpecError(
-                f"earlier studies teach samplers gp and auto, with one metric; got sampler={spec.sampler.name!r} and "
-                f"metrics {metrics}; leave earlier out"
+                f"only samplers gp and auto learn from earlier studies, with one metric; got "
+                f"sampler={spec.sampler.name!r} and metrics {metrics}; leave earlier out"
             )
         check_pairing(spec, sampler, scheduler)
         bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)

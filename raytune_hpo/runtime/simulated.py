@@ -92,14 +92,14 @@ class _Running:
         return self.next
 
     def goes_on(self, answer: Answer) -> bool:
-        """Whether it goes on after the answer to its newest report; not if it reports after its last step."""
+        """Whether it continues after the answer to its newest report; not if it reports after its last step."""
         was, self.verdict = self.verdict, answer.verdict
         if was is Verdict.COMPLETE or answer.verdict in (Verdict.STOP, Verdict.PAUSE):
             return False
         return answer.verdict is not Verdict.COMPLETE or (self.checkpoint is None and answer.next_step is None)
 
     def left_at(self, at: float) -> EndTrial:
-        """The trial's end, if it does not go on."""
+        """The trial's end, if it does not continue."""
         return EndTrial(
             number=self.assignment.number,
             attempt=self.assignment.attempt,
@@ -203,7 +203,7 @@ class SimulatedHandle:
         self._put_to_work()
 
     def _leave(self, left: list[_Running], at: float) -> None:
-        """End trials that do not go on; those that save a checkpoint occupy their workers until it is saved."""
+        """End trials that do not continue; those that save a checkpoint occupy their workers until it is saved."""
         at_once = []
         for run in left:
             if run.checkpoint is not None and run.verdict is Verdict.STOP:

@@ -63,7 +63,7 @@ class Reporter(Protocol):
         ...
 
     def hold(self) -> bool:
-        """Tell that this trial waits for room on a full disk; returns whether the study goes on."""
+        """Tell that this trial waits for room on a full disk; returns whether the study continues."""
         ...
 
 
@@ -92,15 +92,15 @@ def report(
     Args:
         step: an integer that grows from report to report; by default one more than the last, from 1. In the dict,
             ``"step"`` serves as well, and so do the names of the other arguments.
-        save: writes what the trial needs to go on after this step into the folder (a ``pathlib.Path``) that it is given.
+        save: writes what the trial needs to continue after this step into the folder (a ``pathlib.Path``) that it is given.
             It is called before ``report`` returns or raises, and only where a checkpoint is wanted: the trial is to
-            pause, its population goes on from it, ``checkpoint_every_s`` have passed, the study is being stopped, or it
+            pause, its population continues from it, ``checkpoint_every_s`` have passed, the study is being stopped, or it
             was the last report of one of the best trials; that one is saved when the objective returns. So bind by value
             what changes after the report.
         checkpoint: a folder that holds such a checkpoint already; it is always taken, by a copy.
 
     Raises:
-        TrialStopped: the trial is stopped, or set aside, here. Let it pass; it is a BaseException.
+        TrialStopped: the trial is stopped, or paused, here. Let it pass; it is a BaseException.
         ObjectiveError: a step that does not grow, or a metric that is not valid; fails the trial.
     """
     run = _current.get() or _only_one()
@@ -235,7 +235,7 @@ class TrialRun:
             offer = offered(**{name: metrics.pop(name) for name in NAMES if name in metrics})
         step = offer.step if step is None else step
         with self._lock:
-            if self._is_over or self._verdict.is_final:  # after the last step it may return, but not go on
+            if self._is_over or self._verdict.is_final:  # after the last step it may return, but not continue
                 raise TrialStopped(f"trial {self.assignment.number} has ended")
             step = self._next_step(step)
             plain = self.rules.of_report(metrics)
@@ -244,7 +244,7 @@ class TrialRun:
             self._save = offer.save
             if offer.save is not None:
                 self._save_if_wanted(step, always=offer.is_taken)
-            # Where a later step will be looked at, another trial goes on from here: training on would be for nothing.
+            # Where a later step will be judged, another trial continues from here, so further training would be wasted.
             is_segment = self._verdict is Verdict.COMPLETE and self._reporter.next_step is not None
             if is_segment:
                 self._save_at_end(plain)
@@ -349,7 +349,7 @@ class TrialRun:
         self.report(self.rules.named(value), step)
 
     def _was_only_a_stretch(self, returned: Mapping[str, Any]) -> bool:
-        """Whether to call the objective again: it trained up to the step that ``until`` gave, returned, and may go on."""
+        """Whether to call the objective again: it trained up to the step that ``until`` gave, returned, and may continue."""
         if self._until is None or not returned or (self._step is not None and self._step >= self._until):
             return False
         self.report(dict(returned), self._until)

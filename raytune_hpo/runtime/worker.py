@@ -51,7 +51,7 @@ class Channel(Protocol):
         ...
 
     def hold(self, number: int) -> bool:
-        """Tell that a trial waits for room on a full disk, so that no more are handed out; whether the study goes on."""
+        """Tell that a trial waits for room on a full disk, so that no more are handed out; whether the study continues."""
         ...
 
 

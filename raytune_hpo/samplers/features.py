@@ -102,8 +102,8 @@ class FeaturedEmbedding(Embedding):
             raise
         except Exception as error:
             raise SpaceError(
-                f"features is a function of a configuration that gives a dict of numbers, it raised or gave what led to "
-                f"{error!r} for {show(dict(config))}"
+                f"features is a function of a configuration that returns a dict of numbers; for "
+                f"{show(dict(config))} it raised, or its result led to, {error!r}"
             ) from error
         if not all(map(math.isfinite, numbers.values())):
             raise SpaceError(f"features are finite numbers, got {show(numbers)} for {show(dict(config))}")

@@ -45,7 +45,9 @@ class Grid:
         self.points = None if points is None else integer_option("grid", "points", points, least=1)
         self.samples = None if samples is None else integer_option("grid", "samples", samples, least=1)
         if points is not None and samples is not None:
-            raise SpecError("grid takes points, which make axes, or samples, which draw what is no axis, got both")
+            raise SpecError(
+                "grid takes points, which turns ranges into axes, or samples, which draws what is not an axis; got both"
+            )
         self._indices = IndexCounter()
         self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
 

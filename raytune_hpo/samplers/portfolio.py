@@ -123,7 +123,7 @@ class Portfolio(BaseSampler):
         for label, arm in zip(bound._labels, bound._arms, strict=True):
             if arm.traits.continues or isinstance(arm, BringsScheduler):
                 raise SpecError(
-                    f"the arms of a portfolio suggest new trials only, got {label!r}, which has trials go on; use it alone"
+                    f"the arms of a portfolio suggest new trials only, got {label!r}, which continues trials; use it alone"
                 )
         fits: dict[Hashable, Any] = {}
         for arm in bound._arms:

@@ -107,7 +107,7 @@ class RF(ModelBased):
         self.kappa = number_option("rf", "kappa", kappa, least=0)
         self.transform = named_option("rf", "transform", transform, _TRANSFORMS)
         self.random_share = number_option(
-            "rf", "random_share", random_share, least=0, below=1, way_out="use sampler='random' for nothing else"
+            "rf", "random_share", random_share, least=0, below=1, way_out="use sampler='random' to draw all of them"
         )
         self.max_points = integer_option("rf", "max_points", max_points, least=16)
         self.fits: _Fits = _Fits()

@@ -1,4 +1,4 @@
-"""Schedulers, which decide which trials continue: early stopping rules, one per file."""
+"""Schedulers, which decide which trials continue: early-stopping rules, one per file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Automatic choice of an early stopping rule, made from the learning curves of the first trials.
+"""Automatic choice of an early-stopping rule, made from the learning curves of the first trials.
 
 The rule is asynchronous successive halving (Li et al. 2020, see ``asha``). How early a trial can be judged is taken from
 complete learning curves, as in Domhan, Springenberg, Hutter: Speeding up Automatic Hyperparameter Optimization of Deep
@@ -41,7 +41,7 @@ class _Rule(NamedTuple):
 
 
 class Auto:
-    """Chooses an early stopping rule from the learning curves that it sees, or stops no trial.
+    """Chooses an early-stopping rule from the learning curves that it sees, or stops no trial.
 
     Trials go through asynchronous successive halving (``asha``), whose last step is ``max_steps`` or else the length of
     the longest complete trial. The complete curves of trials that no rule has judged show how early a trial can be judged.

@@ -70,7 +70,11 @@ def _listed(options: Iterable[Any], what: str) -> tuple[Any, ...]:
         options = options.tolist()
     if isinstance(options, (Set, Mapping, ValuesView)):
         is_ordered = isinstance(options, (Mapping, MappingView))
-        rule = "write list(...) around it" if is_ordered else "its order is another in each process; write sorted(...)"
+        rule = (
+            "write list(...) around it"
+            if is_ordered
+            else "its order differs from process to process; write sorted(...)"
+        )
         raise SpaceError(f"{what} takes a list of options, got a {type(options).__name__}: {rule}")
     if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
         raise SpaceError(f"{what} takes a list of options, got {show(options)}; put it in a list")

@@ -153,7 +153,7 @@ class Continuous(Domain):
         """The probability (n,) of a value below each of the numbers (n,), which may lie outside the bounds."""
 
     def nth(self, index: int) -> Any:
-        raise IndexError(f"the values of a continuous domain have no numbers, {index} neither")
+        raise IndexError(f"the values of a continuous domain are not numbered; asked for number {index}")
 
     def index_of(self, value: Any) -> int:
-        raise IndexError(f"the values of a continuous domain have no numbers, {value} neither")
+        raise IndexError(f"the values of a continuous domain are not numbered; asked for the number of {value}")

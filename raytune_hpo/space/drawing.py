@@ -60,7 +60,8 @@ def drawable(value: Any, path: tuple[str | int, ...]) -> Any:
         return value
     if reader.holds_derived(value):
         raise SpaceError(
-            f"sample_from at {name!r} may give domains, but no sample_from, got {show(value)}; call its function instead"
+            f"sample_from at {name!r} may return domains, but not another sample_from, got {show(value)}; "
+            "call its function instead"
         )
     return Undrawn(value, name)
 

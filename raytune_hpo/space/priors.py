@@ -115,7 +115,7 @@ def checked_prior(prior: Any, lo: float, hi: float) -> Prior | None:
     if not isinstance(prior, Prior):
         raise SpaceError(f"a prior is hpo.Normal(mean, sd) or hpo.Beta(a, b), got {show(prior)}")
     if lo == hi:
-        raise SpaceError(f"a prior needs a range to speak of, got [{lo}, {hi}]; leave it out")
+        raise SpaceError(f"a prior needs a range of more than one value, got [{lo}, {hi}]; leave it out")
     if problem := prior.problem(lo, hi):
         raise SpaceError(problem)
     return prior

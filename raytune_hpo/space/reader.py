@@ -104,7 +104,7 @@ class Reader:
     def _read_foreign(self, foreign: Foreign, path: Path, options: Options) -> Node:
         if foreign.constraints and options:
             raise SpaceError(
-                f"the constraints of a space inside a choice cannot hold on whole configurations: "
+                f"constraints of a space inside a choice cannot be checked on whole configurations: "
                 f"{_name(path)}; state them with Space(..., constraints=[...])"
             )
         self.constraints += [Lifted(function, path) if path else function for function in foreign.constraints]

@@ -281,8 +281,8 @@ def rows_of(
         raise SpecError(f"no trial of the table reported a metric {metric!r}; {nearest(metric, known)}")
     if (mode := mode or metadata.metrics.get(metric)) is None:
         raise SpecError(
-            f"which way is better a table knows of the metrics that it was made for ({', '.join(metadata.metrics)}), not "
-            f'of {metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
+            f"the table knows which way is better only for the metrics it was made for ({', '.join(metadata.metrics)}), "
+            f'not for {metric!r}; set mode="max" or "min" (on the command line: --maximise or --minimise)'
         )
     final, seconds = _floats(frame, METRICS + metric), _floats(frame, "duration_s")
     if METRICS + COST in frame:  # a trial's own times take precedence over measured ones

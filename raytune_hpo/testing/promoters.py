@@ -59,7 +59,7 @@ def check_nobody_is_stranded(make: SchedulerMaker) -> None:
     for num in (1, 2, 3, 5, 10, 30):
         run = race(make().bind(GOALS), curves()[:num])
         assert run.completed, (
-            f"of {num} trials none has completed: where nothing has, promote(final=True) has one go on until it does"
+            f"of {num} trials none has completed: where nothing has, promote(final=True) continues one until it does"
         )
 
 

@@ -84,7 +84,7 @@ class Race:
         )
         trial = self.paused[chosen.number]
         assert promoter.keeps(trial) is True, (
-            f"promote has trial {chosen.number} go on, of which keeps says that it may not: its checkpoint may be gone"
+            f"promote continues trial {chosen.number}, but keeps says that it may not: its checkpoint may be gone"
         )
         del self.paused[chosen.number]
         return self.observe(go_on(trial, until=chosen.until))

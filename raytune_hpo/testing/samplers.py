@@ -159,7 +159,7 @@ def check_replay(make: SamplerMaker, space: Space) -> None:
     for trial in live.finished:
         replayed.learn(trial)
     says, should_say = replayed.peek(), live.peek()
-    assert says == should_say, f"a replay goes on as the live one does; it says {says}, the live one {should_say}"
+    assert says == should_say, f"a replay continues as the live one does; it says {says}, the live one {should_say}"
 
 
 def check_pending(make: SamplerMaker, space: Space) -> None:
@@ -212,7 +212,9 @@ def _check_competing(make: SamplerMaker, space: Space, what: str, **study: Any) 
         replayed.learn(trial)
     says, again, replay_says = live.peek(), live.peek(), replayed.peek()
     assert says == again, f"with {what}, asked twice, it says the same; it said {says}, then {again}"
-    assert says == replay_says, f"with {what}, a replay goes on as the live one does; it says {replay_says}, not {says}"
+    assert says == replay_says, (
+        f"with {what}, a replay continues as the live one does; it says {replay_says}, not {says}"
+    )
     for status in (Status.FAILED, Status.PRUNED):  # without any report
         loop = Loop.of(make, space, **study)
         for trial in history(space, 12):

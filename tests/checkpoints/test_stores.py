@@ -75,7 +75,7 @@ def test_what_was_changed_is_not_what_was_saved(tmp_path):
 
 
 def test_what_others_keep_cannot_be_read_here():
-    with pytest.raises(CheckpointGone, match="has kept it"):
+    with pytest.raises(CheckpointGone, match="worker that ran the trial keeps it"):
         _ = Checkpoint(3, 50, {"kept": "in my head"}).path
 
 

@@ -225,7 +225,7 @@ def test_an_answer_that_somebody_puts_in_is_not_unpickled() -> None:
         thread = threading.Thread(target=between)
         thread.start()
         line = Connection(Address("127.0.0.1", server.getsockname()[1], secret))
-        with pytest.raises(OSError, match="carries the seal of its sender"):
+        with pytest.raises(OSError, match="must carry the seal of its sender"):
             line.call("say", ())
         line.close()
         thread.join(5)

@@ -193,4 +193,4 @@ def test_pausing_ends_though_nobody_is_left_to_wake_the_workers(name: str, stora
         max_concurrent=2, name=name, storage=storage, progress=False,
     )  # fmt: skip
     assert results.num_by_status["completed"] == 1
-    assert all(fact.reason == "not needed any more" for fact in facts_of(storage, name, Released))
+    assert all(fact.reason == "no longer needed" for fact in facts_of(storage, name, Released))

@@ -62,7 +62,7 @@ class Optimizer(OptimizerActor):
 
     async def __call__(self, method: str, *args: Any, wait_s: float = 0.0) -> Any:
         if self.is_away:
-            raise ClusterError("the optimizer has not answered; say the same again")
+            raise ClusterError("the optimizer has not answered; try again")
         self.said.append(method)
         answer = await getattr(self, method)(*pickle.loads(pickle.dumps(args)))
         return pickle.loads(pickle.dumps(answer))
@@ -248,7 +248,9 @@ def test_paused_trials_go_on_from_what_their_worker_keeps_and_ray_begins_them_an
 
     scheduler = {"name": "asha", "max_steps": 9, "eta": 3, "promote": True}
     story.tell(talk, story.plan(scheduler=scheduler, num_trials=9))
-    with pytest.raises(CheckpointGone, match="has kept it"):  # upon which a worker of the pool begins at the start
+    with pytest.raises(
+        CheckpointGone, match="worker that ran the trial keeps it"
+    ):  # upon which a worker of the pool begins at the start
         _ = Checkpoint(0, 1, {"kept": "disk/0/1"}).path
 
 
@@ -361,7 +363,7 @@ def test_an_optimizer_that_does_not_answer_blocks_nobody(actors: list[Actor]) ->
     async def talk() -> None:
         line = OptimizerLine("bowl", None)
         ticking = asyncio.create_task(asyncio.sleep(0.05))
-        with pytest.raises(ClusterError, match="say the same again"):
+        with pytest.raises(ClusterError, match="try again"):
             await line("report")
         assert ticking.done()
         assert await line("report") == "again"

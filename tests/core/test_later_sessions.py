@@ -131,7 +131,7 @@ def test_trials_of_a_dead_session_go_out_last_and_one_that_ran_alone_spends_a_re
     ask(feed, "a")
     feed = taken_up(feed, blame=True)
     assert feed.facts[-1] == Requeued(
-        number=0, attempt=1, reason="the session before ended", spent=True, suspect=True, at=100.0
+        number=0, attempt=1, reason="the previous session ended", spent=True, suspect=True, at=100.0
     )
     for number in (1, 2):
         assert [a.number for a in ask(feed, "a")] == [number]

@@ -223,7 +223,7 @@ def test_a_horizon_that_came_after_the_last_trial_is_said_to_be_unknown(table, t
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("experiment.json", "[]", "a list stands where an object should"),
+        ("experiment.json", "[]", "a list stands where an object is expected"),
         ("experiment.json", '{"version": 1}', "'plan' is missing"),
         ("experiment.json", '{"version": 1, "plan": {}, "parts": {}, "task": {}}', "'name' is missing"),
         ("repeat-00000.csv", "", "its end is missing"),

@@ -162,7 +162,7 @@ def test_a_table_with_a_space_file_has_its_domains_and_its_last_step(tmp_path):
         ({"hyperparams": ["lr"]}, "its hyperparams is"),
         ({**CONF, "config": 3}, "its config is 3"),
         ({**CONF, "param_order": 3}, "param_order of .* got 3"),
-        ([1], "a list stands where an object should"),
+        ([1], "a list stands where an object is expected"),
     ],
 )
 def test_space_files_that_make_no_sense_are_refused(tmp_path, data, said):

@@ -66,7 +66,7 @@ def test_the_command_line_wins_and_names_its_own_sampler():
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("sheduler: deca", "'sheduler', which is no setting.*did you mean 'scheduler'"),
+        ("sheduler: deca", "'sheduler', which is not a setting.*did you mean 'scheduler'"),
         ("- 1", "keys with values"),
         ("a: [", "settings are YAML or JSON"),
         ("{mode: GP, sampler: gp}", "named in one way"),

@@ -86,7 +86,7 @@ def test_curves_and_durations_come_back_and_any_metric_may_be_asked_for(tmp_path
     assert [list(row) for row in table.curves] == [[r.metrics["accuracy"] for r in t.reports[:2]] + [t.metrics["accuracy"]]
                                                    for t in completed]  # fmt: skip
     assert table.seconds.tolist() == [trial.duration_s for trial in completed]
-    with pytest.raises(SpecError, match=r"made for \(accuracy\), not of 'loss'; say mode=.* --maximise or --minimise"):
+    with pytest.raises(SpecError, match=r"made for \(accuracy\), not for 'loss'; set mode=.* --maximise or --minimise"):
         LookupTable.read(path, metric="loss")
     loss = LookupTable.read(path, metric="loss", mode="min")
     assert loss.mode == "min" and np.allclose(loss.curves, [1, 0.5, 0.25])
@@ -235,7 +235,7 @@ def test_nothing_completed_is_no_table_and_a_table_needs_what_it_is_about(tmp_pa
         LookupTable.read(path)
     for damaged, said in (
         ("{", "Expecting property name"),
-        ("[]", "a list stands where an object should"),
+        ("[]", "a list stands where an object is expected"),
         ('{"version": 1}', "missing 4 required"),
         (json.dumps({**data, "metrics": {}}), "a space and at least one metric"),
     ):

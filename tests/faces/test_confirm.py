@@ -85,7 +85,7 @@ def test_a_baseline_is_confirmed_as_well_and_compared_within_each_repeat():
     assert len(confirmation.candidates) == 3
     assert sorted(baseline.by_repeat) == sorted(confirmation.best.by_repeat) == [0, 1, 2, 3]
     assert np.mean(list(baseline.by_repeat.values())) == pytest.approx(baseline.mean)
-    with pytest.raises(SpecError, match="99 is none of these"):
+    with pytest.raises(SpecError, match="99 is not one"):
         confirmed(results, top=2, repeats=2, also=[99])
 
 

@@ -102,7 +102,7 @@ def eventful_study(seed, num_events=120):
             n = draw.choice([n for n, saved in kept.items() if saved])
             step = draw.choice(list(kept[n]))
             del kept[n][step]
-            facts.append(Released(number=n, step=step, reason="not needed any more", at=at))
+            facts.append(Released(number=n, step=step, reason="no longer needed", at=at))
         else:
             n = draw.choice(list(running))
             fact = _next(draw, n, running[n], at, steps.get(n))

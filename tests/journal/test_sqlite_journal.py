@@ -204,7 +204,7 @@ def test_a_study_in_a_folder_of_somebody_else_is_not_said_to_be_missing(tmp_path
     tmp_path.chmod(0o000)
     output, errors = child(FORBIDDEN, str(tmp_path / "studies.db"), stderr=subprocess.PIPE).communicate(timeout=60)
     tmp_path.chmod(0o755)
-    assert len(output.splitlines()) == 3 and output.count("folder that can be looked into") >= 2, (output, errors)
+    assert len(output.splitlines()) == 3 and output.count("folder that this user may open") >= 2, (output, errors)
 
 
 READ_ONLY = """

@@ -59,7 +59,7 @@ def test_the_sampler_of_the_house_runs_a_study_that_replays(tmp_path):
         assert "threads=" in said.output
         assert json.loads(cli(tmp_path, verb, "--json").output)
     assert "observe" in cli(tmp_path, "show", "--trial", "0").output
-    assert cli(tmp_path, "show", "--at", "2020-01-01").output == "nothing has run by then\n"
+    assert cli(tmp_path, "show", "--at", "2020-01-01").output == "nothing had run by then\n"
     assert "trial 0 -> trial 2" in cli(tmp_path, "diff", "0", "2").output
     assert cli(tmp_path, "replay", "--until", "9").exit_code == 0
     assert cli(tmp_path, "replay", "--without-context", "rps").exit_code in (0, 1)

@@ -187,7 +187,7 @@ def test_a_notebook_shows_what_users_named_without_running_it():
     [
         ({"how": "twice"}, "unknown how='twice'"),
         ({"num_trials": 0}, "num_trials is a whole number of at least 1"),
-        ({"sampler": "tpe"}, "a list of configurations is tried as it stands"),
+        ({"sampler": "tpe"}, "a list of configurations is tried as it is"),
     ],
 )
 def test_bad_settings(settings, said):

@@ -132,7 +132,7 @@ def test_a_study_of_another_metric_is_refused_by_name(taught):
     ("settings", "message"),
     [
         ({"earlier": "before"}, "earlier is a list of names"),
-        ({"earlier": ["before"], "sampler": "random"}, "teach samplers gp and auto.*got sampler='random'"),
+        ({"earlier": ["before"], "sampler": "random"}, "only samplers gp and auto learn.*got sampler='random'"),
     ],
 )
 def test_settings_are_checked(taught, settings, message):

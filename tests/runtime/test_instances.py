@@ -106,7 +106,7 @@ def test_a_study_that_is_driven_by_hand_has_instances_too():
 @pytest.mark.parametrize(
     ("instances", "words"),
     [
-        ([], "a list of up to 10000 inputs, or how many seeds"),
+        ([], "a list of up to 10000 inputs, or a number of seeds"),
         (0, "got 0"),
         ("abc", "got 'abc'"),
         ({"a": 1}, "a list"),

@@ -61,7 +61,7 @@ def test_a_study_takes_features_and_an_audit_wants_them_too(tmp_path):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (lambda config: 3, "gives a dict of numbers"),
+        (lambda config: 3, "returns a dict of numbers"),
         (lambda config: {"size": float("nan")}, "finite numbers"),
         (lambda config: {"a": 1} if config["edge0"] == "conv" else {"b": 1}, "the same for every configuration"),
     ],

@@ -169,7 +169,7 @@ def test_from_a_table_to_a_script_that_gives_the_value_again(opened, server, tmp
     page.get_by_role("link", name="New study").first.click()
     page.get_by_role("link", name="Choose a table").click()
     page.set_input_files("#file", table)
-    page.get_by_role("button", name="Upload and look at it").click()
+    page.get_by_role("button", name="Upload and preview").click()
     page.get_by_role("heading", name="New study from kinds of things.csv").wait_for()
     assert page.locator("#target").input_value() == "kind"
     for name in ("hist_gradient_boosting", "random_forest"):
@@ -259,7 +259,7 @@ def test_pages_work_without_script(opened, server, drawn):
     page.get_by_role("button", name="Compare ticked").click()
     page.get_by_role("heading", name="Compare 2 studies").wait_for()
     page.goto(f"{server.url}/studies/drawn/figures")
-    page.get_by_text("Figures are drawn by script, when they are seen.").wait_for()
+    page.get_by_text("Figures are drawn by a script when they scroll into view.").wait_for()
     page.goto(f"{server.url}/new/model?data=bundled:diabetes")
     assert page.locator("#metric option").first.inner_text().startswith("r2")
     page.select_option("#kind", "classification")

@@ -42,7 +42,7 @@ def test_a_page_says_what_runs_what_changed_and_why(browsers, shop):
     assert "ann froze it." in text and "a sale" in text
     assert re.search(r"p99\s+≤ 150\s+9\d\.\d+\s+19\d\.\d+\s+tripped", text)
     assert re.search(r"threads\s+16\s+24\s+± 5 %", text)
-    assert len(re.findall("roll-backs", text)) > 0 and "against the baseline at this load" in text
+    assert len(re.findall("rollbacks in a day", text)) > 0 and "against the baseline at this load" in text
     assert "NaN" not in browsers["viewer"].get(shop[0]).text
 
 
@@ -88,7 +88,7 @@ def test_all_decisions_are_computed_again(server, browsers, shop):
     text = ""
     for _ in range(120):
         text = shown(browsers["editor"], begun.headers["location"])
-        if "are computed again" not in text:
+        if "are being computed again" not in text:
             break
         time.sleep(0.25)
     assert "decisions come out" in text  # the story's own sampler has no name by which it could be made again

@@ -57,7 +57,7 @@ def mixed(tmp_path_factory):
             {"estimators": {"linear_regression": None}},
             None,
             "/objective/estimators/linear_regression",
-            "none of this task",
+            "is not a model for this task",
         ),
         ({"estimators": {"tree": {"depth": {}}}}, None, "/objective/estimators/tree/depth", "did you mean 'max_depth'"),
         (

@@ -46,7 +46,7 @@ def test_a_table_is_read_whatever_separates_its_columns(file, separator, mark):
         ("a\n1\n2\n", "at least two columns"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3"),
         ("a,,c\n1,2,3\n", "columns 2 have no name"),
-        ("a,b,a\n1,2,3\n", "'a' stands several times"),
+        ("a,b,a\n1,2,3\n", "'a' occurs several times"),
         ("1,2\n3,4\n", "numbers only"),
         ("a,b\n1,\0\n", "line 2 holds the character NUL"),
         (b"a,b\n\xe9,1\n", "from line 2"),
@@ -123,7 +123,7 @@ def test_columns_that_deserve_a_word_get_one(tmp_path):
     assert "identifier" in said["key"]
     assert "codes instead of" in said["city"]
     assert said["size"] == "30 missing become the median."
-    assert "By itself it tells target in 100.0% of rows" in said["leak"]
+    assert "On its own it gives target away in 100.0% of rows" in said["leak"]
     assert "target" not in said
 
 

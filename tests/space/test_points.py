@@ -181,7 +181,7 @@ def test_domains_of_ray_tune_that_sample_from_gives_are_drawn() -> None:
 
 def test_a_domain_that_breaks_a_rule_names_the_parameter() -> None:
     broken = hpo.Space({"x": hpo.uniform(0, 1), "m": {"y": hpo.sample_from(lambda c: hpo.sample_from(lambda c: 1))}})
-    with pytest.raises(SpaceError, match="sample_from at 'm/y' may give domains, but no sample_from"):
+    with pytest.raises(SpaceError, match="sample_from at 'm/y' may return domains, but not another sample_from"):
         broken.sample(1, np.random.default_rng(0))
     empty = hpo.Space(
         {"x": hpo.uniform(0, 1), "y": hpo.sample_from(lambda c: [hpo.uniform(0, 1), {"/": hpo.uniform(0, 1)}])}
@@ -297,10 +297,10 @@ def test_a_changed_function_or_part_is_named_in_words(tmp_path: Any) -> None:
     )
     x = {"x": hpo.uniform(0, 1)}
     tune({**x, "m": {"y": hpo.sample_from(lambda c: c["x"] + 1)}}, name="derived")
-    with pytest.raises(SpecMismatch, match="sample_from at 'm/y' has another source than when the study began"):
+    with pytest.raises(SpecMismatch, match="sample_from at 'm/y' has a different source than when the study began"):
         tune({**x, "m": {"y": hpo.sample_from(lambda c:  c["x"]+ 1)}}, name="derived")  # fmt: skip
     tune(hpo.Space(x, constraints=[lambda c: c["x"] >= 0]), name="constraint")
-    with pytest.raises(SpecMismatch, match="constraint .* has another source than when"):
+    with pytest.raises(SpecMismatch, match="constraint .* has a different source than when"):
         tune(hpo.Space(x, constraints=[lambda c: c["x"] >= -1]), name="constraint")
     tune(x, name="sampler", sampler="tpe")
     with pytest.raises(SpecMismatch, match="sampler=tpe, this run says sampler=random"):

@@ -99,7 +99,7 @@ def test_priors_of_branches_hold_where_they_are_active():
         (lambda: hpo.Normal(0.5, 0), "sd > 0, as a share of the range, got sd=0"),
         (lambda: hpo.Beta(0, 1), "a > 0 and b > 0"),
         (lambda: hpo.Float(0, 1, prior=0.5), r"a prior is hpo.Normal\(mean, sd\) or hpo.Beta\(a, b\), got 0.5"),
-        (lambda: hpo.Float(1, 1, prior=hpo.Beta(1, 2)), r"needs a range to speak of"),
+        (lambda: hpo.Float(1, 1, prior=hpo.Beta(1, 2)), r"needs a range of more than one value"),
         (lambda: hpo.Ordinal([1, 2], weights=[1]), "an ordinal needs one weight for each option: 2 options, 1 weights"),
         (lambda: hpo.Ordinal([1, 2], weights=[1, 0]), "weights of an ordinal must be above 0"),
         (lambda: Space({"x": hpo.Normal(0.5, 0.1)}), "a prior is a belief about a parameter.*randn"),

@@ -114,7 +114,7 @@ def _score(task: str, metric: str | None, errors: _Errors) -> Score | None:
     known = {score.name: score for score in scores_of(task)}
     name = next(iter(known)) if metric is None else metric
     if name not in known:
-        errors.append(("/metric", f"Metric: {name!r} is none of {task}; {nearest(name, known)}"))
+        errors.append(("/metric", f"Metric: {name!r} is not a metric of {task}; {nearest(name, known)}"))
     return known.get(name)
 
 
@@ -159,8 +159,8 @@ def _options(asked: ModelsOnTable, table: Table, score: Score | None, errors: _E
     for name, changes in asked.estimators.items():
         where = f"/objective/estimators/{name}"
         if name not in known:
-            other = " of this task" if name in ESTIMATORS else ""
-            errors.append((where, f"Models: {name[:60]!r} is none{other}; {nearest(name, known)}"))
+            other = " for this task" if name in ESTIMATORS else ""
+            errors.append((where, f"Models: {name[:60]!r} is not a model{other}; {nearest(name, known)}"))
             continue
         label, most = known[name].label, known[name].max_rows
         if score is not None and score.is_of_probabilities and not known[name].has_probabilities:
@@ -185,7 +185,7 @@ def _parameters(
     found = {}
     for name, change in ({key: {} for key in known} if changes is None else changes).items():
         if name not in known:
-            errors.append((f"{where}/{name}", f"{estimator.label}: no {name[:60]!r} is tuned; {nearest(name, known)}"))
+            errors.append((f"{where}/{name}", f"{estimator.label}: no parameter {name[:60]!r}; {nearest(name, known)}"))
             continue
         try:
             found[name] = known[name].form(change)
@@ -201,7 +201,7 @@ def _grouped(table: Table, asked: ModelsOnTable, errors: _Errors) -> dict[str, t
         errors.append(("/objective/left_out", f"Left out: there is no column {unknown[0]!r}"))
     used = [column for column in table.columns if column.name not in left_out]
     if not used:
-        errors.append(("/objective/left_out", "Left out: at least one column is learned from; all are left out"))
+        errors.append(("/objective/left_out", "Left out: at least one column must remain; all are left out"))
     numbers = [c.name for c in used if c.kind == "number"]
     one_hot = [c for c in used if c.kind == "text" and c.levels is not None and len(c.levels) <= ONE_HOT_LEVELS]
     chosen = {column.name for column in one_hot}

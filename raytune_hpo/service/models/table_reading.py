@@ -118,7 +118,7 @@ def _check_names(names: Sequence[str]) -> None:
     if empty := [str(place) for place, name in enumerate(names, 1) if not name]:
         raise TableError(f"line 1 names every column; columns {', '.join(empty[:10])} have no name")
     if doubled := [name for name, n in Counter(names).items() if n > 1]:
-        raise TableError(f"every column has a name of its own; {doubled[0][:60]!r} stands several times in line 1")
+        raise TableError(f"names of columns are unique; {doubled[0][:60]!r} occurs several times in line 1")
     if long := [name for name in names if len(name) > MAX_NAME]:
         raise TableError(f"the name of a column has at most {MAX_NAME} characters; {long[0][:40]!r}... has more")
     if all(_is_number(name) for name in names):

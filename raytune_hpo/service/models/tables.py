@@ -130,7 +130,9 @@ def remarks(table: Table, target: str | None = None) -> dict[str, str]:
         if is_like_identifier(column, values):
             said[column.name] = "Different in every row: an identifier, not a feature."
         elif told >= _TELLING:
-            said[column.name] = f"By itself it tells {target} in {told:.1%} of rows. Is it known before the answer is?"
+            said[column.name] = (
+                f"On its own it gives {target} away in {told:.1%} of rows. Is it known before {target} is?"
+            )
         elif column.kind == "text" and (column.levels is None or len(column.levels) > ONE_HOT_LEVELS):
             n = "many" if column.levels is None else f"{len(column.levels):,}"
             said[column.name] = f"More than {ONE_HOT_LEVELS} values: codes instead of {n} columns."
@@ -223,7 +225,7 @@ class Tables:
         size = file.seek(0, os.SEEK_END)
         if kept + size > QUOTA_BYTES:
             raise NoRoom(
-                f"the tables here may have {QUOTA_BYTES >> 30} GiB together, they have {kept / 2**30:.2f}; delete some"
+                f"the tables here may take {QUOTA_BYTES >> 30} GiB together, and take {kept / 2**30:.2f}; delete some"
             )
         file.seek(0)
         draft = self._folder / f".{secrets.token_hex(8)}"

@@ -89,7 +89,7 @@ _FIGURES = (
     _Figure(
         "history",
         "History",
-        "Every trial by its number. Trials that were stopped or set aside stand at their last report.",
+        "Every trial by its number. Trials that were stopped or paused stand at their last report.",
         is_of_metric=False,
         lacks=_finished,
     ),

@@ -66,7 +66,7 @@ class Frame:
             return self.problem(request, problem_of(error))
         except Exception:
             _log.exception("%s %s", request.method, request.scope.get("path"))
-            unknown = "the server met an error that it has written to its log"
+            unknown = "the server failed; the error is in its log"
             return self.problem(request, Problem("internal", unknown))
 
     def problem(self, request: Request, problem: Problem) -> Response:

@@ -50,7 +50,7 @@ def page(live: Timeline, hours: int, now: float) -> dict[str, Any]:
         "story": [_line(event, hours) for event in events[: -SHOWN_EVENTS - 1 : -1]],
         "num_events": len(events),
         "guards": [_guard_row(guard, windows) for guard in live.fold.plan.guards],
-        "knobs": [_knob(live.fold, column) for column in live.fold.study.ledger.spec.space.columns],
+        "parameters": [_parameter(live.fold, column) for column in live.fold.study.ledger.spec.space.columns],
     }
 
 
@@ -109,9 +109,9 @@ def _tiles(live: Timeline, windows: Sequence[Trial], now: float) -> list[dict[st
         {"what": what, "value": value}
         for what, value in (
             *found,
-            (f"regret of a day, of {100 * plan.regret:g} %", f"{share:.2f} %"),
-            (f"changes in the last hour, of {plan.changes_per_hour}", str(changes)),
-            (f"roll-backs of a day, {plan.rollbacks_per_day} freeze it", str(rollbacks)),
+            (f"regret in a day, budget {100 * plan.regret:g} %", f"{share:.2f} %"),
+            (f"changes in the last hour, at most {plan.changes_per_hour}", str(changes)),
+            (f"rollbacks in a day; {plan.rollbacks_per_day} freeze the study", str(rollbacks)),
             ("drifts", str(fold.epoch)),
         )
     ]
@@ -172,7 +172,7 @@ def _guard_row(guard: Guard, windows: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _knob(fold: LiveFold, column: Column) -> dict[str, Any]:
+def _parameter(fold: LiveFold, column: Column) -> dict[str, Any]:
     """A parameter: the baseline and the running value, both within its range, and the largest step."""
     space, name = fold.study.ledger.spec.space, column.name
     now = fold.incumbent() or {}

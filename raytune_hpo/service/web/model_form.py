@@ -23,10 +23,10 @@ _WHOLE = {
     "folds": "Folds",
     "num_trials": "Trials",
     "num_workers": "At once",
-    "memory_mb": "Memory a trial",
+    "memory_mb": "Memory per trial",
     "seed": "Seed",
 }
-_SECONDS = {"time": "Time", "trial_timeout": "Time a trial"}
+_SECONDS = {"time": "Time", "trial_timeout": "Time per trial"}
 _FIRST = {
     "folds": "5",
     "num_trials": "50",
@@ -265,7 +265,7 @@ def _fits(is_binary: bool, target: Column | None) -> bool:
 def _becomes(column: Column) -> str:
     if column.kind == "number":
         return "number"
-    return "a column a value" if column.levels is not None and len(column.levels) <= ONE_HOT_LEVELS else "codes"
+    return "one column per value" if column.levels is not None and len(column.levels) <= ONE_HOT_LEVELS else "codes"
 
 
 def _whole(text: str, label: str, where: str, errors: _Errors) -> int | None:

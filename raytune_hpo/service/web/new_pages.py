@@ -76,7 +76,7 @@ class NewPages:
 
     def _html(self, request: Request, token: Token, template: str, *, status: int = 200, **values: Any) -> Response:
         if token.study is not None:
-            raise Problem("forbidden", "this token is for one study; making others takes a token for all")
+            raise Problem("forbidden", "this token is for one study; use a token for all studies to make others")
         return self._frame.html(request, template, status=status, token=token, here="new", **values)
 
     # -------------------------------------------------------------------------------------------- models
@@ -191,7 +191,7 @@ class NewPages:
 
     async def _started(self, request: Request, token: Token, new: NewStudy) -> Response:
         if token.study is not None:
-            raise Problem("forbidden", "this token is for one study; making others takes a token for all")
+            raise Problem("forbidden", "this token is for one study; use a token for all studies to make others")
         if "/" in new.name or new.name in (".", ".."):
             detail = f"Name: the name of a study here has no '/'; got {new.name[:60]!r}"
             raise Problem("invalid", detail, errors=[("/name", detail)])

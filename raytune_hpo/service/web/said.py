@@ -61,10 +61,13 @@ def _sentence(fact: Fact, goal: Goal) -> tuple[str, str]:
     if isinstance(fact, Finished):
         return _ended(fact, goal)
     if isinstance(fact, Requeued):
-        return f"Trial {fact.number} came back.", f"{fact.reason[:1].upper()}{fact.reason[1:]}."
+        return (
+            f"Trial {fact.number} was interrupted and will run again.",
+            f"{fact.reason[:1].upper()}{fact.reason[1:]}.",
+        )
     if isinstance(fact, Reported):
         stopped = fact.verdict is Verdict.STOP
-        return (f"Trial {fact.number} is stopped early at step {fact.step}.", "") if stopped else ("", "")
+        return (f"Trial {fact.number} was stopped early at step {fact.step}.", "") if stopped else ("", "")
     if isinstance(fact, (Paused, Saved)):
         word = "paused" if isinstance(fact, Paused) else "saved a checkpoint"
         return f"Trial {fact.number} {word} at step {fact.step}.", ""
@@ -82,7 +85,7 @@ def _ended(fact: Finished, goal: Goal) -> tuple[str, str]:
 
 def _of_study(fact: Fact) -> tuple[str, str]:
     if isinstance(fact, StudyCreated):
-        return "The study was made.", ""
+        return "The study was created.", ""
     if isinstance(fact, Recalled):
         return f"It learned from study {fact.source}.", f"{len(fact.rows)} trials"
     if isinstance(fact, SessionOpened):
@@ -95,7 +98,7 @@ def _of_study(fact: Fact) -> tuple[str, str]:
     if isinstance(fact, Withdrawn):
         return "A configuration was taken out of the queue.", ""
     if isinstance(fact, StopAsked):
-        return f"Somebody wants trial {fact.number} stopped.", ""
+        return f"A user asked to stop trial {fact.number}.", ""
     if isinstance(fact, StudyStopped):
         return "The study ended.", fact.reason
     return _of_running_system(fact)

@@ -256,7 +256,7 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
 
 def _why(fold: Fold, found: Trial) -> str:
     if not found.is_suggested:
-        return "Somebody enqueued it."
+        return "Enqueued by a user."
     arm = f", arm {found.arm}" if found.arm else ""
     parent = f", from trial {found.parent}" if found.parent is not None else ""
     return f"Proposed by {fold.ledger.spec.sampler.name}{arm}{parent}, when the study had {found.basis:,} facts."

@@ -2,7 +2,7 @@
 // goes to the filter. Without it, every page is whole, as it was when it was made, but for the figures.
 "use strict";
 
-const LIVE = ["state", "card", "history", "running", "queue", "failures", "best", "log", "actions", "lanes", "guards", "knobs"];
+const LIVE = ["state", "card", "history", "running", "queue", "failures", "best", "log", "actions", "lanes", "guards", "parameters"];
 
 // Whatever holds focus, a selection or an open sheet stays as it is.
 function isInUse(part) {
