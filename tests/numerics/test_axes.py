@@ -16,7 +16,8 @@ def test_axes_of_the_same_kind_and_cells_are_alike():
     axes = Axes([NOMINAL, REAL, GRID, NOMINAL, WIDE])
     groups = {tuple(group.columns.tolist()): group.axis for group in alike(axes, Kind.NOMINAL, Kind.GRID)}
     assert groups == {(0, 3): NOMINAL, (2,): GRID, (4,): WIDE}
-    assert (axes.real.tolist(), axes.celled.tolist()) == ([1], [0, 2, 3, 4])
+    assert (axes.real.tolist(), axes.on_lines.tolist(), axes.nominal.tolist()) == ([1], [1, 2], [0, 3, 4])
+    assert [group.columns.tolist() for group in axes.celled] == [[0, 3], [2], [4]]
     assert Axes.of(axes) is axes and Axes.of(list(axes)) == axes
 
 
