@@ -21,6 +21,12 @@ def test_axes_of_the_same_kind_and_cells_are_alike():
     assert Axes.of(axes) is axes and Axes.of(list(axes)) == axes
 
 
+def test_coordinates_settle_at_the_centres_of_their_cells():
+    np.testing.assert_array_equal(WIDE.settled(np.array([[0.0, 0.24], [0.26, 1.0]])), [[0.125, 0.125], [0.625, 0.625]])
+    assert GRID.is_even
+    assert not WIDE.is_even
+
+
 def test_rows_are_known_wherever_they_stand_and_in_whatever_order_of_memory():
     rng = np.random.default_rng(0)
     rows = rng.choice([0.25, 0.75, np.nan], size=(40, 7))
