@@ -19,6 +19,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 
 _NARROWEST = 1e-300  # width of cells, so that its logarithm is finite
+_ROUNDING = 1e-12  # of edges
 
 
 class Kind(Enum):
@@ -29,9 +30,9 @@ class Kind(Enum):
     NOMINAL = "nominal"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
-    """The axis of one column.
+    """The axis of one column. Equal only to itself, so that what is computed for it can be kept.
 
     Attributes:
         kind: how its values are related.
@@ -61,6 +62,11 @@ class Axis:
         return widths
 
     @cached_property
+    def is_even(self) -> bool:
+        """Whether all cells are equally wide, up to rounding. Not for real axes."""
+        return bool(np.allclose(self.edges, np.linspace(0.0, 1.0, self.size + 1), rtol=0.0, atol=_ROUNDING))
+
+    @cached_property
     def log_widths(self) -> Array:
         """The logarithms (k,) of the widths; a width of 0, far out, counts as 1e-300. Not for real axes."""
         logs: Array = np.log(np.maximum(self.widths, _NARROWEST))
@@ -69,6 +75,12 @@ class Axis:
     def levels(self, x: Array) -> Array:
         """The positions of the values whose centres are nearest, in the shape of x; -1 where x is NaN. Not for real axes."""
         return np.where(np.isnan(x), -1, self._middles.searchsorted(x))
+
+    def settled(self, x: Array) -> Array:
+        """The centres of the cells in which coordinates lie, in the shape of x. Not for real axes."""
+        assert self.centres is not None
+        settled: Array = self.centres[self.edges[1:-1].searchsorted(x, side="right")]
+        return settled
 
     @cached_property
     def _middles(self) -> Array:
@@ -92,9 +104,19 @@ class Axes(tuple[Axis, ...]):
         return of_kind(self, Kind.REAL)
 
     @cached_property
-    def celled(self) -> Array:
-        """The numbers of the axes that have cells."""
-        return of_kind(self, Kind.GRID, Kind.NOMINAL)
+    def on_lines(self) -> Array:
+        """The numbers of the real axes and of the grids."""
+        return of_kind(self, Kind.REAL, Kind.GRID)
+
+    @cached_property
+    def nominal(self) -> Array:
+        """The numbers of the nominal axes."""
+        return of_kind(self, Kind.NOMINAL)
+
+    @cached_property
+    def celled(self) -> tuple[Alike, ...]:
+        """The axes that have cells, in groups of those with the same ones."""
+        return alike(self, Kind.GRID, Kind.NOMINAL)
 
     @cached_property
     def is_nominal(self) -> Array:

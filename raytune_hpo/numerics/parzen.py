@@ -21,9 +21,9 @@ Aitchison, Aitken: Multivariate binary discrimination by the kernel method. Biom
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +33,8 @@ from raytune_hpo.numerics.axes import Axes, Axis, Kind
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LEAST = 1e-300  # lower bound of masses, so that their logarithms are finite
-_AT_ONCE = 2**13  # densities of components
+_AT_ONCE = 2**14  # densities of components
+_FEW_CELLS = 64  # for axes of more, only the kernels that are needed are computed
 _LOWEST = -700.0  # lower bound of logarithms: the exponential is negligible, and lower ones take many times as long
 _LEAST_LEAVE = 0.02  # however often a nominal value was observed, others stay possible
 
@@ -65,107 +66,118 @@ class Parzen:
         return ratio
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """n points (n, d), active in all columns; on axes with cells their coordinates are centres."""
+        """n points (n, d), active in all columns; on axes with cells their coordinates are centres.
+
+        On every axis the prior is uniform on [0, 1], and a cell is as wide as it is probable. So a point is drawn as if it
+        had no cells, and its coordinates then move to the centres of those in which they lie.
+        """
+        axes, s = Axes.of(self.axes), self.widths
         picked = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
-        X, R = rng.random((n, len(self.axes))), Axes.of(self.axes).real
-        low, high = self._ends
-        X[:, R] = _draw(self.centres[picked[:, None], R], self.widths[R], low[picked], high[picked], X[:, R])
-        for j, kernels in self._kernels.items():
-            axis = self.axes[j]
-            assert axis.centres is not None
-            table = np.vstack([kernels.table, axis.widths])  # the last one: the prior
-            ends = np.cumsum(table, axis=1)[kernels.own[picked]]
-            X[:, j] = axis.centres[(ends[:, :-1] < X[:, j, None]).sum(axis=1)]
+        M, X = self.centres[picked], rng.random((n, len(axes)))
+        for columns, draw in ((axes.on_lines, _draw), (axes.nominal, _draw_nominal)):
+            X[:, columns] = draw(M[:, columns], s[columns], X[:, columns])
+        for axis, columns in axes.celled:
+            X[:, columns] = axis.settled(X[:, columns])
         return X
 
     def _log_density(self, places: _Places) -> Array:
-        loadings, K = self._loadings(), len(self.weights)
-        tables = [(kernels.of_components(self.axes[j]), places.levels[j]) for j, kernels in self._kernels.items()]
-        found, step = np.empty(len(places.powers)), max(1, _AT_ONCE // K)
-        # In a buffer that stays in a processor's cache: allocating memory for all of it takes longer than the arithmetic.
-        room = np.empty((step, K))
+        (powers, loadings), K = self._factors(places), len(self.weights)
+        tables = list(zip(self._tables(), places.rows, strict=True))
+        found, step = np.empty(len(powers)), max(1, _AT_ONCE // K)
+        # In buffers that stay in a processor's cache: allocating memory for all of it takes longer than the arithmetic.
+        rooms = np.empty((2, step, K))
         for start in range(0, len(found), step):
             part = slice(start, start + step)
-            logs = np.matmul(places.powers[part], loadings, out=room[: len(found) - start])
-            for table, levels in tables:
-                logs += table[levels[part]]
+            logs, more = rooms[:, : len(found) - start]
+            np.matmul(powers[part], loadings, out=logs)
+            for table, rows in tables:
+                for row in rows[:, part]:
+                    logs += np.take(table, row, axis=0, out=more, mode="clip")
             top = logs.max(axis=1)
             logs -= top[:, None]
             np.maximum(logs, _LOWEST, out=logs)
             found[part] = top + np.log(np.exp(logs, out=logs) @ self.weights)
         return found
 
-    def _loadings(self) -> Array:
-        """L (q, K): -x^2 / 2 s^2 + x m / s^2 - (m^2 / 2 s^2 + log normaliser)."""
+    def _factors(self, places: _Places) -> tuple[Array, Array]:
+        """F (n, q) and L (q, K): x by m / s^2, -x^2 / 2 s^2 by whether m is known, and whether x is by the rest of kernels.
+
+        If all of the real columns are active, or none of them, the last two are one power each, instead of one a column.
+        """
         real = Axes.of(self.axes).real
         M, s = self.centres[:, real], self.widths[real]
-        low, high = self._ends
-        m, known = M - 0.5, ~np.isnan(M)
-        powers = (-0.5 / s**2 * known, m / s**2, -(m**2) / (2 * s**2) - np.log(s * (high - low)) - _LOG_SQRT_2PI)
-        return np.concatenate([np.where(known, power, 0.0).T for power in powers])
+        known: Array = ~np.isnan(M)
+        active, half = places.active, 0.5 / s**2
+        m = np.where(known, M - 0.5, 0.0)
+        low, high = _ends(M, s)
+        rest = np.where(known, -half * m**2 - np.log(high - low) - (np.log(s) + _LOG_SQRT_2PI), 0.0)
+        squares = -half * places.x**2
+        if active.all() and (known == known[:, :1]).all():
+            squares, rest = squares.sum(axis=1, keepdims=True), rest.sum(axis=1, keepdims=True)
+            known, active = np.all(known, axis=1, keepdims=True), np.all(active, axis=1, keepdims=True)
+        loadings = np.concatenate([2 * half * m, known, rest], axis=1)
+        return np.concatenate([places.x, squares, active], axis=1), np.ascontiguousarray(loadings.T)
 
-    @cached_property
-    def _ends(self) -> tuple[Array, Array]:
-        """The probabilities (K, r) that each component's normal distribution is below 0, and below 1, on real axes."""
-        from scipy.special import ndtr
+    def _tables(self) -> Iterator[Array]:
+        """The logarithms ((k + 1) g, K) of the densities of cells under the components, for each group of g columns.
 
-        real = Axes.of(self.axes).real
-        M, s = self.centres[:, real], self.widths[real]
-        return ndtr(-M / s), ndtr((1 - M) / s)
-
-    @cached_property
-    def _kernels(self) -> dict[int, _Kernels]:
-        """The kernels of each axis that has cells, by its column."""
-        celled = Axes.of(self.axes).celled.tolist()
-        return {j: _Kernels.of(self.axes[j], self.centres[:, j], float(self.widths[j])) for j in celled}
+        The rows of a cell stand together, a row for each column, and the last cell stands for no activity. Components with
+        their centres in the same cell share a kernel, and so do columns with the same bandwidth.
+        """
+        for axis, columns in Axes.of(self.axes).celled:
+            levels, widths = axis.levels(self.centres[:, columns].T), self.widths[columns].tolist()
+            place = {s: i for i, s in enumerate(dict.fromkeys(widths))}
+            if axis.size <= _FEW_CELLS:
+                kernels = [_log_kernels_of_all(axis, s) for s in place]
+            else:
+                around = np.unique(levels[levels >= 0])
+                levels = np.where(levels < 0, -1, around.searchsorted(levels))
+                kernels = [_log_kernels(axis, s, around) for s in place]
+            own = levels % kernels[0].shape[1]  # -1 is the last one, the prior's
+            if len(place) > 1:
+                own += np.array([[place[s] * kernels[0].shape[1]] for s in widths])
+            yield np.concatenate(kernels, axis=1).take(own, axis=1).reshape(-1, len(self.weights))
 
 
 class _Places(NamedTuple):
     """Points, prepared for mixtures over the same axes.
 
     Attributes:
-        powers: F (n, q): the squares of the real coordinates, relative to the middle, the coordinates, and whether active.
-        levels: (n,) the cell of each point on each axis that has cells, by its column; -1 where not active.
+        x: (n, r) the real coordinates, relative to the middle; 0 where not active.
+        active: (n, r) where the real columns are active.
+        rows: for each group of g columns with the same cells, (g, n), the rows of ``Parzen._tables``.
     """
 
-    powers: Array
-    levels: dict[int, Array]
+    x: Array
+    active: Array
+    rows: list[Array]
 
     @classmethod
     def of(cls, axes: Sequence[Axis], X: Array) -> _Places:
         axes = Axes.of(axes)
         real = X[:, axes.real]
         active = ~np.isnan(real)
-        x = np.where(active, real - 0.5, 0.0)
-        levels = {j: axes[j].levels(X[:, j]) for j in axes.celled.tolist()}
-        return cls(np.concatenate([x * x, x, active], axis=1), levels)
+        rows = []
+        for axis, columns in axes.celled:
+            levels = axis.levels(X[:, columns].T)
+            rows.append(levels % (axis.size + 1) * len(columns) + np.arange(len(columns))[:, None])
+        return cls(np.where(active, real - 0.5, 0.0), active, rows)
 
 
-class _Kernels(NamedTuple):
-    """The kernels on one axis that has cells. Components with their centres in the same cell share a kernel.
+@lru_cache(maxsize=64)
+def _log_kernels_of_all(axis: Axis, s: float) -> Array:
+    """Those around all cells, kept, since bandwidths are often the same from one suggestion to the next."""
+    return _log_kernels(axis, s, np.arange(axis.size))
 
-    Attributes:
-        table: (u, k) the masses of all cells under u different kernels.
-        own: (K,) the kernel of each component; -1 for the prior.
+
+def _log_kernels(axis: Axis, s: float, around: Array) -> Array:
+    """The logarithms (k + 1, u + 1) of the densities of cells (rows) under the kernels around cells (columns).
+
+    The last column is the prior's; the last row is for points in which the column is not active.
     """
-
-    table: Array
-    own: Array
-
-    @classmethod
-    def of(cls, axis: Axis, centres: Array, s: float) -> _Kernels:
-        levels = axis.levels(centres)
-        if axis.size <= len(centres):  # a kernel for every cell: finding the different ones would take longer
-            return cls(masses(axis, s), levels)
-        stood_in = np.bincount(levels[levels >= 0], minlength=axis.size) > 0
-        own = np.append(np.cumsum(stood_in) - 1, -1)[levels]
-        return cls(masses(axis, s, np.flatnonzero(stood_in)), own)
-
-    def of_components(self, axis: Axis) -> Array:
-        """The logarithms (k + 1, K) of the densities of cells under the components; the last row: not active."""
-        logs = np.zeros((axis.size + 1, len(self.table) + 1))
-        logs[:-1, :-1] = (np.log(np.maximum(self.table, _LEAST)) - axis.log_widths).T  # the last column is the prior's
-        return logs[:, self.own]
+    logs = np.zeros((axis.size + 1, len(around) + 1))
+    logs[:-1, :-1] = (np.log(np.maximum(masses(axis, s, around), _LEAST)) - axis.log_widths).T
+    return logs
 
 
 def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
@@ -185,22 +197,36 @@ def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
         table[rows, levels] += 1 - s
         return table
     # Beyond each edge, away from the centre: small masses keep their digits.
-    tails = ndtr(-np.abs(axis.edges - axis.centres[levels, None]) / s)
-    table = np.abs(np.diff(tails, axis=1))
-    table[rows, levels] = 1 - tails[rows, levels] - tails[rows, levels + 1]
+    if axis.is_even:  # masses depend on nothing but the distance between two cells
+        tails = ndtr(-(np.arange(axis.size) + 0.5) / (axis.size * s))
+        by_distance = np.append(1 - 2 * tails[0], -np.diff(tails))
+        table = by_distance[np.abs(levels[:, None] - np.arange(axis.size))]
+    else:
+        tails = ndtr(-np.abs(axis.edges - axis.centres[levels, None]) / s)
+        table = np.abs(np.diff(tails, axis=1))
+        table[rows, levels] = 1 - tails[rows, levels] - tails[rows, levels + 1]
     table /= table.sum(axis=1, keepdims=True)
     return table
 
 
-def _draw(M: Array, s: Array, low: Array, high: Array, U: Array) -> Array:
-    """Normal variables truncated to [0, 1], from uniform ones; where the mean is NaN, the uniform one itself.
-
-    Args:
-        low, high: the probabilities below 0, and below 1.
-    """
+def _draw(M: Array, s: Array, U: Array) -> Array:
+    """Normal variables truncated to [0, 1], from uniform ones; where the mean is NaN, the uniform one itself."""
     from scipy.special import ndtri
 
+    low, high = _ends(M, s)
     return np.where(np.isnan(M), U, np.clip(M + s * ndtri(low + U * (high - low)), 0.0, 1.0))
+
+
+def _draw_nominal(M: Array, s: Array, U: Array) -> Array:
+    """From uniform variables: M with probability 1 - s, else uniform; where M is NaN, the uniform one itself."""
+    return np.where(np.isnan(M), U, np.where(s > U, U / s, M))
+
+
+def _ends(M: Array, s: Array) -> tuple[Array, Array]:
+    """The probabilities (K, r) that normal variables are below 0, and below 1."""
+    from scipy.special import ndtr
+
+    return ndtr(-M / s), ndtr((1 - M) / s)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ algorithm 2.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from raytune_hpo.numerics.axes import Kind
 from raytune_hpo.numerics.curves import at_fidelities
 from raytune_hpo.numerics.parzen import Parzen
 from raytune_hpo.options import integer_option, number_option
-from raytune_hpo.protocols import Scheduler
+from raytune_hpo.protocols import Scheduler, Traits
 from raytune_hpo.samplers.budgets import budget_options
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
@@ -48,6 +50,8 @@ class BOHB(ModelBased):
         SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2; a share outside [0, 1]; n_candidates < 1;
             bandwidth_factor or min_bandwidth not above 0; min_points < 1.
     """
+
+    traits: ClassVar[Traits] = replace(ModelBased.traits, version=3)
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class Decoder:
     def __init__(self, columns: Sequence[Column], coding: Coding, unit: Array) -> None:
         self._columns, self._coding = columns, coding
         self._unit = np.asfortranarray(unit)  # read column by column
+        self._has_gaps = bool(np.isnan(unit).any())
         self._codes: dict[int, Array] = {}  # by column
         self._pending: list[tuple[Derived, Array]] = []
 
@@ -60,14 +61,13 @@ class Decoder:
 
     def _codes_of(self, column: int, rows: Array) -> Array:
         """The codes of a column in rows where it is active."""
-        unit: Array = self._unit[rows, column]
-        if np.isnan(unit).any():
+        if self._has_gaps and np.isnan(self._unit[rows, column]).any():
             raise SpaceError(
                 f"parameter {self._columns[column].name!r} is active in some rows, and has no coordinate there"
             )
         alike = self._coding.groups[self._coding.group_of[column]]
         if len(alike.columns) == 1:
-            return alike.domain.codes(unit)
+            return alike.domain.codes(self._unit[rows, column])
         if column not in self._codes:
             self._codes.update(zip(alike.columns.tolist(), alike.codes(self._unit).T, strict=True))
         return self._codes[column][rows]

@@ -16,8 +16,15 @@ def test_axes_of_the_same_kind_and_cells_are_alike():
     axes = Axes([NOMINAL, REAL, GRID, NOMINAL, WIDE])
     groups = {tuple(group.columns.tolist()): group.axis for group in alike(axes, Kind.NOMINAL, Kind.GRID)}
     assert groups == {(0, 3): NOMINAL, (2,): GRID, (4,): WIDE}
-    assert (axes.real.tolist(), axes.celled.tolist()) == ([1], [0, 2, 3, 4])
+    assert (axes.real.tolist(), axes.on_lines.tolist(), axes.nominal.tolist()) == ([1], [1, 2], [0, 3, 4])
+    assert [group.columns.tolist() for group in axes.celled] == [[0, 3], [2], [4]]
     assert Axes.of(axes) is axes and Axes.of(list(axes)) == axes
+
+
+def test_coordinates_settle_at_the_centres_of_their_cells():
+    np.testing.assert_array_equal(WIDE.settled(np.array([[0.0, 0.24], [0.26, 1.0]])), [[0.125, 0.125], [0.625, 0.625]])
+    assert GRID.is_even
+    assert not WIDE.is_even
 
 
 def test_rows_are_known_wherever_they_stand_and_in_whatever_order_of_memory():

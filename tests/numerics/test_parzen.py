@@ -12,6 +12,7 @@ from raytune_hpo.numerics.parzen import Bandwidths, Parzen, masses, mixture
 REAL = Axis(Kind.REAL)
 GRID = Axis(Kind.GRID, np.array([0.1, 0.35, 0.75]))  # cells [0, .2, .5, 1]
 NOMINAL = Axis(Kind.NOMINAL, np.array([0.125, 0.625]))  # weights 1 and 3: cells [0, .25, 1]
+EVEN = Axis(Kind.GRID, (np.arange(7) + 0.5) / 7)
 AXES = (REAL, GRID, NOMINAL)
 NAN = np.nan
 CENTRES = np.array([[0.2, 0.1, 0.125], [0.97, NAN, 0.625], [NAN, 0.75, 0.625], [NAN, NAN, NAN]])
@@ -46,10 +47,12 @@ def test_a_kernel_on_a_real_axis_is_the_truncated_normal(m, s):
     np.testing.assert_allclose(kernel.log_density(x[:, None]), truncated(m, s).logpdf(x), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("axis", [GRID, EVEN])
 @pytest.mark.parametrize("s", [0.02, 0.2, 3.0])
-def test_the_masses_of_a_grid_are_the_truncated_normal_over_its_cells(s):
-    wanted = [np.diff(truncated(m, s).cdf(GRID.edges)) for m in GRID.centres]
-    np.testing.assert_allclose(masses(GRID, s), wanted, rtol=1e-9, atol=1e-12)
+def test_the_masses_of_a_grid_are_the_truncated_normal_over_its_cells(axis, s):
+    wanted = [np.diff(truncated(m, s).cdf(axis.edges)) for m in axis.centres]
+    np.testing.assert_allclose(masses(axis, s), wanted, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(masses(axis, s, np.array([2, 0])), masses(axis, s)[[2, 0]])
 
 
 def test_small_masses_of_a_grid_keep_their_digits_on_both_sides():
@@ -95,6 +98,25 @@ def test_a_mixture_is_the_sum_of_products_of_its_kernels():
     three = grid[2, 1] * nominal[1, 1]
     wanted = WEIGHTS @ [one, two, three, 1.0]
     assert np.exp(MIXTURE.log_density(x[None]))[0] == pytest.approx(wanted, rel=1e-10)
+
+
+@pytest.mark.parametrize("size", [7, 100])
+@pytest.mark.parametrize("kind", [Kind.GRID, Kind.NOMINAL])
+def test_columns_with_the_same_cells_may_have_different_bandwidths(kind, size):
+    """Few cells have kernels everywhere, many only where components stand."""
+    axis, rng = Axis(kind, (np.arange(size) + 0.5) / size), np.random.default_rng(0)
+    centres = rng.choice(axis.centres, (5, 3))
+    centres[0], centres[1, 2] = NAN, NAN
+    widths, weights = np.array([0.1, 0.4, 0.1]), np.full(5, 0.2)
+    X = rng.choice(axis.centres, (20, 3))
+    X[3, 1] = NAN
+    kernels = np.ones((20, 5))
+    for j, s in enumerate(widths):
+        densities = np.pad(
+            masses(axis, s) * size, ((0, 1), (0, 1)), constant_values=1.0
+        )  # at -1: not active, the prior
+        kernels *= densities[axis.levels(centres[:, j])][:, axis.levels(X[:, j])].T
+    np.testing.assert_allclose(np.exp(Parzen([axis] * 3, centres, weights, widths).log_density(X)), kernels @ weights)
 
 
 def test_draws_are_distributed_as_the_density_says():
