@@ -70,6 +70,29 @@ def test_every_member_trains_through_every_generation(workers):
     assert {(t.from_step, t.until) for t in results if t.meta["generation"] == 3} == {(15, 20)}
 
 
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
+def test_every_segment_goes_on_with_the_weights_of_its_lineage_and_with_its_own_settings(name):
+    """A member that took the settings of one member and the weights of another would not show it in its score."""
+
+    def remembers(config):
+        path, done = [], 0
+        if (saved := hpo.checkpoint()) is not None:
+            path, done = json.loads((saved.path / "path").read_text()), saved.step
+        for step in range(done + 1, 61):
+            path = [*path, config["h0"]]
+            hpo.report(
+                q=config["h0"] + 0.1 * config["h1"], trained=float(np.dot(path, range(1, step + 1))), step=step,
+                cost_s=float(step), save=lambda f, path=path: (f / "path").write_text(json.dumps(path)),
+            )  # fmt: skip
+
+    results = simulated(remembers, sampler=pbt(name=name), workers=4)
+    assert any(trial.parent is not None and results[trial.parent].slot != trial.slot for trial in results)
+    for trial in results:
+        chain = results.lineage(trial.number)
+        path = [t.config["h0"] for t in chain for _ in range(5)]
+        assert trial.metrics["trained"] == pytest.approx(np.dot(path, range(1, trial.last_step + 1)))
+
+
 def test_at_most_two_checkpoints_of_each_member_are_kept(tmp_path):
     def uneven(config):
         (w, seconds), done = (1.0, 0.0), 0
