@@ -20,6 +20,7 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.protocols import Signal
 from raytune_hpo.samplers import PBT
 from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.members import Member, Segment, donors
 from raytune_hpo.samplers.perturbation import Perturbation
 from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
 from tests.support import Feed
@@ -126,6 +127,26 @@ def test_scores_of_several_metrics_are_ranked_by_front():
     last = [t.config["h1"] for t in results if t.meta["generation"] == 11]
     first = [t.config["h1"] for t in results if t.meta["generation"] == 0]
     assert np.mean(last) < 0.5 * np.mean(first)
+
+
+def test_members_are_compared_at_the_same_age_and_copy_no_older_weights_than_are_kept():
+    def member(*losses):
+        newest = None
+        for generation, loss in enumerate(losses):
+            newest = Segment(10 * len(members) + generation, generation, {}, (loss,), 5 * generation + 5, newest)
+        members.append(Member(newest))
+
+    members = []
+    member(0.9, 0.2, 0.6, 0.5, 0.3, 0.1)  # far ahead: now it is the best, at the age of the others it was the worst
+    member(0.9, 0.8, 0.7, 0.4)
+    member(0.9, 0.7, 0.6, 0.3)
+    member(0.9, 1.0)
+    member(0.8, 0.9)
+    member(0.7)
+    copied = [[segment.number for segment in donors(members, member, 0.2)] for member in members]
+    # Half of the six have come to generation 3. Who has not is compared at its own: 3 with the first one as it was at 1.
+    assert copied == [[23], [], [], [4], [], []]
+    assert [segment.number for segment in donors(members, members[3], 0.5)] == [4, 22]
 
 
 # ------------------------------------------------------------------------------------------------ what is explored
