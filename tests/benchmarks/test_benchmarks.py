@@ -105,7 +105,7 @@ def test_fidelity(tmp_path: Path) -> None:
     assert figures["st_bohb (recorded), fresh, time 1"]["measured"] == pytest.approx(0.55)  # a seed counts once
     assert figures["st_bohb (recorded), fresh, time 1"]["detail"]["interval"] == pytest.approx([0.5, 0.6])
     assert figures["best of ours"]["measured"] == pytest.approx(0.2 / math.sqrt(0.2 * 0.24))
-    assert figures["best of ours"]["detail"]["interval"] == pytest.approx([0.2 / 0.24, 0.2 / 0.2])
+    assert figures["best of ours"]["detail"]["interval"] is None  # of a single seed, at this size
     assert figures["behind"]["measured"] == -0.25
     assert figures["behind"]["detail"]["time 1"]["peer"] == "st_asha"
     assert "random (recorded), all, time 1" not in figures
