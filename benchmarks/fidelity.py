@@ -90,29 +90,25 @@ class Arena:
         for label, names in halves(runs).items():
             regrets, logs = self.measured(runs, names)
             detail = {"tasks": names, "seeds": {name: len(runs[name]) for name in names}, "workers": self.num_workers}
-            rng = np.random.default_rng(0)
-            drawn = [[of[rng.integers(len(of), size=len(of))] for of in regrets] for _ in range(_NUM_RESAMPLES)]
-            low, high = np.quantile([over_tasks(sample) for sample in drawn], [0.025, 0.975], axis=0)
             start = f"{self.prefix}{who}"
-            figures += [
-                Figure(
-                    name=f"{start}, {label}, time {at:g}",
-                    what=f"{start}: regret on {label} tasks at time {at:g}, 95 % [{low[i]:.3f}, {high[i]:.3f}]",
-                    measured=float(over_tasks(regrets)[i]), unit="",
-                    detail={**detail, "interval": [float(low[i]), float(high[i])]},
-                )
-                for i, at in enumerate(self.times)
-            ]  # fmt: skip
-            drawn = [[of[rng.integers(len(of), size=len(of))] for of in logs] for _ in range(_NUM_RESAMPLES)]
-            low, high = np.exp(np.quantile([over_tasks(sample) for sample in drawn], [0.025, 0.975]))
+            for i, at in enumerate(self.times):
+                now = [of[:, i] for of in regrets]
+                limits = interval(over_tasks, now)
+                figures.append(
+                    Figure(
+                        name=f"{start}, {label}, time {at:g}",
+                        what=f"{start}: regret on {label} tasks at time {at:g}, {said(limits)}",
+                        measured=float(over_tasks(now)), unit="", detail={**detail, "interval": limits},
+                    )
+                )  # fmt: skip
+            limits = interval(_geometric_mean, logs)
             share = float(np.mean([np.mean(of < np.log(self.horizon)) for of in logs]))
             figures.append(
                 Figure(
                     name=f"{start}, {label}, within 1 %",
-                    what=f"{start}: time to within 1 % on {label} tasks, reached by {share:.0%}, 95 % "
-                    f"[{low:.2f}, {high:.2f}]",
-                    measured=float(np.exp(over_tasks(logs))), unit="full trainings",
-                    detail={**detail, "interval": [float(low), float(high)], "reached": share},
+                    what=f"{start}: time to within 1 % on {label} tasks, reached by {share:.0%}, {said(limits)}",
+                    measured=_geometric_mean(logs), unit="full trainings",
+                    detail={**detail, "interval": limits, "reached": share},
                 )
             )  # fmt: skip
         return figures
@@ -128,35 +124,50 @@ class Arena:
         split = halves(next(iter(self.ours.values())))
         fresh, chosen = split.get("fresh", split["all"]), [n for n in split["all"] if n in CHOSEN_ON] or split["all"]
 
-        def within(runs: Runs, names: Sequence[str]) -> float:
-            return float(np.exp(over_tasks(self.measured(runs, names)[1])))
+        def logs(runs: Runs, names: Sequence[str]) -> list[Any]:
+            return self.measured(runs, names)[1]
 
-        best = min(self.ours, key=lambda who: within(self.ours[who], chosen))
-        peer = min(self.peers, key=lambda who: within(self.peers[who], fresh))
-        least = np.min([over_tasks(self.measured(runs, fresh)[0]) for runs in self.peers.values()], axis=0)
-        figures = [
-            at_most(
-                limit,
-                name=f"{self.prefix}{what}",
-                what=f"{self.prefix}{who} against {peer}: time to within 1 % on fresh tasks",
-                measured=within(self.ours[who], fresh) / within(self.peers[peer], fresh),
-                unit="of its time",
+        best = min(self.ours, key=lambda who: over_tasks(logs(self.ours[who], chosen)))
+        peer = min(self.peers, key=lambda who: over_tasks(logs(self.peers[who], fresh)))
+        figures = []
+        for what, who, limit in (("best of ours", best, 0.5), ("auto of ours", AUTO, 0.7)):
+            pair = logs(self.ours[who], fresh), logs(self.peers[peer], fresh)
+            limits = interval(_ratio, *pair)
+            figures.append(
+                at_most(
+                    limit,
+                    name=f"{self.prefix}{what}",
+                    what=f"{self.prefix}{who} against {peer}: time to within 1 % on fresh tasks, {said(limits)}",
+                    measured=_ratio(*pair),
+                    unit="of its time",
+                    detail={"interval": limits},
+                )
             )
-            for what, who, limit in (("best of ours", best, 0.5), ("auto of ours", AUTO, 0.7))
-            if who in self.ours
-        ]
-        behind = over_tasks(self.measured(self.ours[best], fresh)[0]) - least
-        return [
-            *figures,
-            at_most(
-                0,
-                name=f"{self.prefix}behind",
-                what=f"{self.prefix}{best}: regret above the lowest peer's mean, at the worst time, fresh tasks",
-                measured=float(behind.max()),
-                unit="",
-                detail={f"time {at:g}": float(value) for at, value in zip(self.times, behind, strict=True)},
-            ),
-        ]
+        return [*figures, self._behind(best, fresh)]
+
+    def _behind(self, best: str, names: Sequence[str]) -> Figure:
+        """By how much the regret of one of ours exceeds the lowest of the peers' means, at the time where it does most."""
+        detail = {}
+        for i, at in enumerate(self.times):
+            ours = [of[:, i] for of in self.measured(self.ours[best], names)[0]]
+            theirs = {who: [of[:, i] for of in self.measured(runs, names)[0]] for who, runs in self.peers.items()}
+            peer = min(theirs, key=lambda who: over_tasks(theirs[who]))
+            pair = ours, theirs[peer]
+            detail[f"time {at:g}"] = {
+                "peer": peer,
+                "behind": _difference(*pair),
+                "interval": interval(_difference, *pair),
+            }
+        worst = max(detail.values(), key=lambda figure: figure["behind"])
+        return at_most(
+            0,
+            name=f"{self.prefix}behind",
+            what=f"{self.prefix}{best}: regret above the lowest peer's mean, at the worst time, fresh tasks, "
+            f"{said(worst['interval'])}",
+            measured=worst["behind"],
+            unit="",
+            detail=detail,
+        )
 
 
 def halves(runs: Runs) -> dict[str, list[str]]:
@@ -168,6 +179,37 @@ def halves(runs: Runs) -> dict[str, list[str]]:
 def over_tasks(found: Sequence[Any]) -> Any:
     """The mean over tasks of the means over seeds."""
     return np.mean([np.mean(of, axis=0) for of in found], axis=0)
+
+
+def _difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+    return float(over_tasks(ours) - over_tasks(theirs))
+
+
+def _geometric_mean(logs: Sequence[Any]) -> float:
+    return float(np.exp(over_tasks(logs)))
+
+
+def _ratio(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+    return _geometric_mean(ours) / _geometric_mean(theirs)
+
+
+def interval(statistic: Callable[..., float], *found: Sequence[Any]) -> list[float] | None:
+    """95 % of a statistic's values, with the seeds of every player resampled on each task.
+
+    None if somebody has a single seed on a task, which says nothing about others.
+    """
+    if any(len(of) < 2 for one in found for of in one):
+        return None
+    rng = np.random.default_rng(0)
+    drawn = [
+        statistic(*[[of[rng.integers(len(of), size=len(of))] for of in one] for one in found])
+        for _ in range(_NUM_RESAMPLES)
+    ]
+    return [float(limit) for limit in np.quantile(drawn, [0.025, 0.975])]
+
+
+def said(limits: list[float] | None) -> str:
+    return "single seeds" if limits is None else f"95 % [{limits[0]:.3f}, {limits[1]:.3f}]"
 
 
 def measure_ours(quick: bool, *, args: argparse.Namespace, arena: Arena, contender: str) -> list[Figure]:

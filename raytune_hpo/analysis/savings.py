@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +20,16 @@ class Savings:
         num_pruned, num_paused: the numbers of trials; paused ones may still be resumed.
         saved_s: saved worker seconds; None if no trial has completed, so that there is no estimate.
         share: saved_s as a share of the time that all trials would have taken without stopping; None likewise.
+        num_restarted: the number of trials that were resumed without a checkpoint, and so started over.
+        repeated_s: the worker seconds that these had spent before, for which there is nothing to show.
     """
 
     num_pruned: int
     num_paused: int
     saved_s: float | None
     share: float | None
+    num_restarted: int = 0
+    repeated_s: float = 0.0
 
 
 def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
@@ -35,7 +40,9 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     """
     cut_short = [trial for trial in trials if trial.status in (Status.PRUNED, Status.PAUSED)]
     num_paused = sum(trial.status is Status.PAUSED for trial in cut_short)
-    counts = {"num_pruned": len(cut_short) - num_paused, "num_paused": num_paused}
+    lost = {trial.number: seconds for trial in trials if (seconds := _lost_s(trial)) > 0}
+    counts: dict[str, Any] = {"num_pruned": len(cut_short) - num_paused, "num_paused": num_paused}
+    counts |= {"num_restarted": len(lost), "repeated_s": sum(lost.values())}
     ends = [trial.reports[-1].step for trial in trials if trial.status is Status.COMPLETED and trial.reports]
     if not ends:
         return Savings(**counts, saved_s=None, share=None)
@@ -44,6 +51,15 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     for trial in cut_short:
         step = trial.reports[-1].step if trial.reports else 0
         if step > 0:
-            saved_s += (trial.duration_s or 0.0) * max(0.0, end / step - 1)
-    total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials)
+            took_s = (trial.duration_s or 0.0) - lost.get(trial.number, 0.0)
+            saved_s += took_s * max(0.0, end / step - 1)
+    total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials) - counts["repeated_s"]
     return Savings(**counts, saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
+
+
+def _lost_s(trial: Trial) -> float:
+    """The seconds before the newest attempt, if this one began from scratch."""
+    if trial.from_step is not None:
+        return 0.0
+    earlier = trial.stretches[:-1] if trial.status is Status.PAUSED else trial.stretches
+    return sum(stretch.paused_at - stretch.began_at for stretch in earlier)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Checkpoint:
     number: int
     step: int
     record: Mapping[str, Any]
+    _found: list[Path] = field(default_factory=list, init=False, repr=False, compare=False)  # the folder, once verified
 
     @property
     def size_bytes(self) -> int:
@@ -32,15 +33,21 @@ class Checkpoint:
 
     @property
     def path(self) -> Path:
-        """The folder, to read from; fetched if it is elsewhere.
+        """The folder, to read from; at first use it is fetched if it is elsewhere, and its contents are verified.
 
         Raises:
             CheckpointGone: it cannot be fetched, or differs from what was saved.
         """
         try:
-            return fetched(self.record)
+            if not self._found or not self._found[0].is_dir():
+                self._found[:] = [fetched(self.record)]
+            return self._found[0]
         except (OSError, ValueError) as error:
             place = self.record.get(URL, "kept elsewhere")
             raise CheckpointGone(
                 f"the checkpoint of trial {self.number} at step {self.step} ({place}) cannot be read: {error}"
             ) from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the folder that was found: in another process it has to be found, and verified, again."""
+        return Checkpoint, (self.number, self.step, self.record)

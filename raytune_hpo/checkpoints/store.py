@@ -40,9 +40,8 @@ class CheckpointStore:
         name = folder_name(number, attempt, step)
         if not is_local(self.url):
             return self._upload(name, write)
-        place = written(Path(self.url), name, write)
-        size, digest = measured(place)
-        record = {URL: str(place), BYTES: size, DIGEST: digest}
+        size, digest = written(Path(self.url), name, write)
+        record = {URL: str(Path(self.url, name)), BYTES: size, DIGEST: digest}
         return record if self.node is None else {**record, NODE: self.node}
 
     def delete(self, record: Mapping[str, Any]) -> None:

@@ -81,7 +81,8 @@ def _summary(results: Results) -> str:
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles)
     spec = results.spec
     notes = [f"sampler {spec.sampler}", f"scheduler {spec.scheduler or 'none'}", f"seed {spec.seed}"]
-    more = [line for line in (summary.violations_text(results), summary.savings_line(results)) if line]
+    lines = (summary.violations_text(results), summary.savings_line(results), summary.restarts_line(results))
+    more = [line for line in lines if line]
     text = "<br>".join(map(html.escape, ["; ".join(notes), *more]))
     return f'<p class="muted">{text}</p><section><dl class="tiles">{items}</dl></section>'
 

@@ -116,6 +116,8 @@ def summary_lines(results: Results) -> list[str]:
     lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){took}"]
     if saved := savings_line(results):
         lines.append(saved)
+    if repeated := restarts_line(results):
+        lines.append(repeated)
     if len(results.arms) > 1:
         lines.append(arms_line(results))
     if results.best_trials and (broken := violations_text(results)):
@@ -206,6 +208,18 @@ def savings_line(results: Results) -> str:
     return (
         f"{' and '.join(how)} saved about {duration(savings.saved_s)} of worker time "
         f"({savings.share:.0%}; had each continued at its own pace)"
+    )
+
+
+def restarts_line(results: Results) -> str:
+    """A line on the cost of resuming trials without checkpoints; empty if there was none."""
+    savings = results.savings
+    if not savings.num_restarted:
+        return ""
+    trials = f"{savings.num_restarted} trial{'' if savings.num_restarted == 1 else 's'}"
+    return (
+        f"{trials} started over when resumed, for lack of a checkpoint: {duration(savings.repeated_s)} of worker time "
+        f"was spent again; hpo.report(..., save=...) prevents that"
     )
 
 

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from raytune_hpo import registry
 from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal, to_losses
 from raytune_hpo.numerics import bandits, duration_model
 from raytune_hpo.numerics.axes import is_among
 from raytune_hpo.numerics.penalties import PENALTIES
 from raytune_hpo.options import integer_option, named_option, number_option
-from raytune_hpo.protocols import BringsScheduler, Sampler, Signal, Suggestion
+from raytune_hpo.protocols import BringsScheduler, ReportReader, Sampler, Signal, Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, ArmInput, ArmRecord, labels_of, with_own_meta
 from raytune_hpo.samplers.base import BaseSampler
-from raytune_hpo.samplers.history import Observed, last_due
+from raytune_hpo.samplers.history import History, Observed, last_due
 from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
 from raytune_hpo.samplers.strategies import STRATEGIES, BanditState, Strategy
 from raytune_hpo.space import Space
@@ -40,7 +41,8 @@ _TOP = 10  # candidates that next_candidate considers
 class Portfolio(BaseSampler):
     """Several samplers ("arms") that learn from one history, and a bandit that decides whose turn it is.
 
-    A trial's ``meta`` names the arm that suggested it, as ``arm``.
+    A trial's ``meta`` names the arm that suggested it, as ``arm``. A trial that pauses counts with its last report until it
+    goes on.
 
     Args:
         arms: samplers, each as a name, a dict ``{"name": ..., option: ...}`` or an object. By default a Gaussian
@@ -67,6 +69,7 @@ class Portfolio(BaseSampler):
             warm_up_s < 0; a strategy that ends in T without ``truth``.
     """
 
+    traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=2)
     _arms: tuple[Sampler, ...]
     _labels: tuple[str, ...]
 
@@ -118,6 +121,7 @@ class Portfolio(BaseSampler):
             SpecError: an arm does not fit the space or the goals.
         """
         bound = super().bind(space, goals, seed)
+        bound._history = History(space, len(goals))  # of a trial counts one loss, at whatever step
         bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
         bound._labels = labels_of(self.arms, bound._arms)
         for label, arm in zip(bound._labels, bound._arms, strict=True):
@@ -139,22 +143,24 @@ class Portfolio(BaseSampler):
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
         """As ``ask``, with the rows from which the suggestion was selected, if the arm is a ``ModelBased`` sampler."""
-        finished, begun = self._history.read(), len(self._history) + len(pending)
-        strategy, cube = STRATEGIES[self.strategy], self._cube
+        new = [trial for trial in pending if trial.number not in self._history]
+        resumed = [t for t in pending if t.number in self._history and t.last_losses is not None]
+        finished = self._history.read(resumed if self.failover == "premature" else ())
+        begun, strategy, cube = len(finished) + len(new), STRATEGIES[self.strategy], self._cube
         batch = len(self.arms) + 1  # trials of a synchronous round: one of each arm, and a random one
         if strategy.waits and any(trial.number // batch < number // batch for trial in pending):
             return Selection(Signal.WAIT)
-        rows = cube.encode(pending)
+        rows = cube.encode(new)
         known = np.concatenate([finished.X, rows])
         if not cube.axes or begun < self.n_initial or np.isnan(finished.Y[:, 0]).all():
             return self._drawn(known, rng)
         # Nominees of finished trials are credited when the bandit decides, by what the arms expect of them then. The
         # credits are stored in the meta of this suggestion: ``tell`` keeps them, so that no nominee is credited twice, and
         # a replay need not fit the models of that time again.
-        state, credits = self._bandit_state(finished, pending)
+        state, credits = self._bandit_state(finished, pending, new)
         if strategy.with_random and (state.busy > 0).all():
             return self._drawn(known, rng)
-        shown = ArmInput.of(self.failover, finished, pending, rows)
+        shown = ArmInput.of(self.failover, finished, new, rows)
         arm = int(rng.choice(len(self._arms), p=strategy.probabilities(state)))
         if not strategy.nominates:
             return self._suggested(arm, number, shown, pending, rng)
@@ -236,27 +242,48 @@ class Portfolio(BaseSampler):
 
     # -------------------------------------------------------------------------------------------- telling
 
+    def observe(self, trial: Trial) -> None:
+        """Note a trial that has paused."""
+        self._note(trial)
+
     def tell(self, trial: Trial) -> None:
-        """Note the trial, and the credits of earlier nominees in its meta; arms that are not ``ModelBased`` are told too."""
-        position = len(self._history)
+        """Note a trial that has ended."""
+        self._note(trial)
+
+    def _note(self, trial: Trial) -> None:
+        """Note a trial, and the credits of earlier nominees in its meta; arms that are not ``ModelBased`` are told too."""
+        is_new = trial.number not in self._history
         self._began_at = min(self._began_at, trial.created_at)
         ended_at = trial.created_at if trial.finished_at is None else trial.finished_at
         is_warm = self.warm_up_s is not None and ended_at - self._began_at >= self.warm_up_s
         self._history.tell(trial, at_its_best=is_warm)
-        label = trial.meta.get(ARM)
-        self._records.append(ArmRecord.of(trial, self._labels.index(label) if label in self._labels else None))
+        position, label = self._history.row(trial.number), trial.meta.get(ARM)
+        record = ArmRecord.of(trial, self._labels.index(label) if label in self._labels else None)
+        if is_new:
+            self._records.append(record)
+            self._note_credits(trial, position)
+        else:
+            self._records[position] = record
+        for arm, sampler in enumerate(self._arms):
+            if not isinstance(sampler, ModelBased):
+                _inform(sampler, with_own_meta(arm, self._labels, trial), is_new)
+
+    def _note_credits(self, trial: Trial, position: int) -> None:
         for number, gains in trial.meta.get(_CREDITS, ()):
             if number in self._nominees:
                 self._credits[number] = _array(gains)
                 del self._nominees[number]
         if _NOMINEES in trial.meta:
             self._nominees[position] = np.array([_array(row) for row in trial.meta[_NOMINEES]])
-        for arm, sampler in enumerate(self._arms):
-            if not isinstance(sampler, ModelBased):
-                sampler.tell(with_own_meta(arm, self._labels, trial))
 
-    def _bandit_state(self, finished: Observed, pending: Sequence[Trial]) -> tuple[BanditState, dict[int, Array]]:
-        """The input of the strategy, and the new credits of nominees that had not been credited yet."""
+    def _bandit_state(
+        self, finished: Observed, pending: Sequence[Trial], new: Sequence[Trial]
+    ) -> tuple[BanditState, dict[int, Array]]:
+        """The input of the strategy, and the new credits of nominees that had not been credited yet.
+
+        Args:
+            new: those of the pending trials that have not paused before.
+        """
         strategy, k = STRATEGIES[self.strategy], len(self._arms)
         y = finished.Y[:, 0]
         scored = y[~np.isnan(y)]
@@ -267,7 +294,7 @@ class Portfolio(BaseSampler):
         fresh = {number: self._credited(strategy, finished, rows, scored) for number, rows in self._nominees.items()}
         busy = [self._labels.index(t.meta[ARM]) for t in pending if t.meta.get(ARM) in self._labels]
         state = BanditState(
-            turn=int(ours.sum()) + len(busy),
+            turn=int(ours.sum()) + sum(trial.meta.get(ARM) in self._labels for trial in new),
             num_arms=k,
             arms=arm_of[ours],
             rewards=rewards[ours],
@@ -296,6 +323,18 @@ class Portfolio(BaseSampler):
     def _rewards(strategy: Strategy, losses: Array, scored: Array) -> Array:
         rewards = bandits.goodness(losses, scored)
         return bandits.log_goodness(rewards) if strategy.is_log else rewards
+
+
+def _inform(sampler: Sampler, trial: Trial, is_new: bool) -> None:
+    """Tell an arm of a trial that has paused or ended; without ``reads_reports``, of each trial once."""
+    if not sampler.traits.reads_reports:
+        if is_new:
+            sampler.tell(trial)
+    elif trial.status is Status.PAUSED:
+        assert isinstance(sampler, ReportReader)
+        sampler.observe(trial)
+    else:
+        sampler.tell(trial)
 
 
 def _listed(x: Array) -> list[float | None]:

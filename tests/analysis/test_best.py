@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.analysis.best import best_trial, best_trials, ranked
 from raytune_hpo.analysis.columns import columns_of, flattened
 from raytune_hpo.analysis.learning_curves import learning_curves
@@ -134,6 +135,34 @@ def test_savings_are_what_pruned_trials_would_have_taken_at_their_own_pace():
     savings = early_stopping_savings(trials)
     assert (savings.num_pruned, savings.saved_s) == (2, 38.0)
     assert savings.share == pytest.approx(38 / (38 + 63))
+
+
+def test_what_resumed_trials_did_before_counts_only_where_it_was_of_use():
+    def played(objective):
+        return hpo.simulate(
+            objective, {"x": hpo.uniform(0, 1)}, num_trials=60, sampler="random", seed=1, num_workers=1,
+            scheduler={"name": "asha", "max_steps": 9, "promote": True},
+        )  # fmt: skip
+
+    def forgets(config):
+        for step in range(1, 10):
+            hpo.report(loss=config["x"] + 1 / step, step=step, cost_s=float(step))
+
+    def saves(config):
+        saved = hpo.checkpoint()
+        for step in range(1 if saved is None else saved.step + 1, 10):
+            hpo.report(loss=config["x"] + 1 / step, step=step, cost_s=float(step), save=lambda folder: None)
+
+    wasteful, thrifty = played(forgets), played(saves)
+    resumed = [trial for trial in wasteful if trial.attempt > 1]
+    lost_s = sum((trial.duration_s or 0) - (trial.last_step or 0) for trial in resumed)  # of a second each
+    assert len(resumed) > 2 and lost_s > 0
+    assert (wasteful.savings.num_restarted, wasteful.savings.repeated_s) == (len(resumed), pytest.approx(lost_s))
+    assert f"{len(resumed)} trials started over when resumed, for lack of a checkpoint" in str(wasteful)
+    assert (thrifty.savings.num_restarted, thrifty.savings.repeated_s) == (0, 0)
+    assert "started over" not in str(thrifty)
+    assert wasteful.savings.saved_s == pytest.approx(thrifty.savings.saved_s)
+    assert wasteful.savings.share == pytest.approx(thrifty.savings.share)
 
 
 def test_without_completed_trials_nothing_is_said_about_savings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -92,12 +93,21 @@ def test_fidelity(tmp_path: Path) -> None:
     (tmp_path / "peers_fidelity" / "bowl.json").write_text(json.dumps(recorded))
     (tmp_path / "tasks.py").write_text("")
     (tmp_path / "fidelity.py").write_text(STAND_IN)
-    figures = measured(tmp_path, "fidelity", "--only", "auto+auto", "--tasks", str(tmp_path))
+    more = {"runs": {"st_bohb": [{"seed": s, "workers": 4, "horizon": 16.0, "regret": r, "reached": 0.4 * r}
+                                 for s, r in ((0, 0.5), (1, 0.6), (1, 0.1))]}}  # fmt: skip
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "bowl.json").write_text(json.dumps(more))
+    options = ("--only", "auto+auto", "--tasks", str(tmp_path), "--peers", str(tmp_path / "more"))
+    figures = measured(tmp_path, "fidelity", *options)
     assert figures["auto+auto, all, time 1"]["measured"] == 0.25
     assert figures["st_asha (recorded), fresh, time 1"]["measured"] == 0.5
     assert figures["st_asha (recorded), fresh, within 1 %"]["measured"] == 1.0  # never: all the time that there was
-    assert figures["best of ours"]["measured"] == pytest.approx(0.2)
+    assert figures["st_bohb (recorded), fresh, time 1"]["measured"] == pytest.approx(0.55)  # a seed counts once
+    assert figures["st_bohb (recorded), fresh, time 1"]["detail"]["interval"] == pytest.approx([0.5, 0.6])
+    assert figures["best of ours"]["measured"] == pytest.approx(0.2 / math.sqrt(0.2 * 0.24))
+    assert figures["best of ours"]["detail"]["interval"] is None  # of a single seed, at this size
     assert figures["behind"]["measured"] == -0.25
+    assert figures["behind"]["detail"]["time 1"]["peer"] == "st_asha"
     assert "random (recorded), all, time 1" not in figures
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from raytune_hpo.checkpoints.folders import measured, removed, swept, written
@@ -17,8 +21,9 @@ def write(text):
 
 
 def test_a_folder_is_there_whole_once_it_is_written(tmp_path):
-    place = written(tmp_path / "study", "0-1-5", write("weights"))
-    assert place == tmp_path / "study" / "0-1-5"
+    contents = written(tmp_path / "study", "0-1-5", write("weights"))
+    place = tmp_path / "study" / "0-1-5"
+    assert contents == measured(place)
     assert (place / "deep" / "model").read_text() == "weights"
     assert [p.name for p in place.parent.iterdir()] == ["0-1-5"]
 
@@ -35,11 +40,52 @@ def test_what_breaks_while_it_is_written_leaves_nothing(tmp_path):
 
 def test_written_again_it_is_the_new_one(tmp_path):
     written(tmp_path, "0-1-5", write("old"))
-    assert (written(tmp_path, "0-1-5", write("new")) / "deep" / "model").read_text() == "new"
+    written(tmp_path, "0-1-5", write("new"))
+    assert (tmp_path / "0-1-5" / "deep" / "model").read_text() == "new"
+
+
+def test_everything_is_on_the_disk_before_it_has_its_name_and_the_name_before_it_counts(tmp_path, monkeypatch):
+    done = []
+
+    def sync(handle):
+        done.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+
+    def rename(folder, place):
+        done.append("renamed")
+        return os.rename(folder, place)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", rename)
+    written(tmp_path, "0-1-5", write("weights"))
+    *first, renamed, last = done
+    assert sorted("/".join(path.relative_to(tmp_path).parts[1:]) for path in first) == [
+        "",
+        "deep",
+        "deep/model",
+        "note",
+    ]
+    assert (renamed, last) == ("renamed", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["note", "deep"])
+def test_what_cannot_be_synced_leaves_nothing_and_is_told(tmp_path, monkeypatch, name):
+    real = os.fsync
+
+    def full(handle):
+        if os.readlink(f"/proc/self/fd/{handle}").endswith(name):
+            raise OSError(errno.ENOSPC, "no space")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space") as caught:
+        written(tmp_path, "0-1-5", write("weights"))
+    assert caught.value.errno == errno.ENOSPC and list(tmp_path.iterdir()) == []
 
 
 def test_the_digest_is_of_names_and_contents_and_the_size_of_all_files(tmp_path):
-    first, again, other = (written(tmp_path, name, write(text)) for name, text in ("ab", ("a2", "b"), "cc"))
+    first, again, other = tmp_path / "a", tmp_path / "a2", tmp_path / "c"
+    for folder, text in ((first, "b"), (again, "b"), (other, "c")):
+        written(tmp_path, folder.name, write(text))
     assert measured(first) == measured(again)
     assert measured(first)[0] == 1
     assert measured(first) != measured(other)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 
+from raytune_hpo.checkpoints import fetching
+from raytune_hpo.checkpoints.folders import measured
 from raytune_hpo.checkpoints.places import MAX_NAME, checked_place, place_of
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import CheckpointStore, copy_of
@@ -72,6 +75,22 @@ def test_what_was_changed_is_not_what_was_saved(tmp_path):
     (tmp_path / "3-1-50" / "layers" / "w").write_bytes(b"other")
     with pytest.raises(CheckpointGone, match="not what was saved"):
         _ = Checkpoint(3, 50, record).path
+
+
+def test_the_contents_are_verified_once_but_a_folder_that_is_gone_later_is_missed(tmp_path, monkeypatch):
+    looks = []
+    monkeypatch.setattr(fetching, "measured", lambda folder: looks.append(folder) or measured(folder))
+    store = CheckpointStore(str(tmp_path))
+    checkpoint = Checkpoint(3, 50, store.save(3, 1, 50, lambda folder: (folder / "w").write_text("only here")))
+    assert checkpoint.path == checkpoint.path == tmp_path / "3-1-50" and len(looks) == 1
+    elsewhere = pickle.loads(pickle.dumps(checkpoint))
+    assert elsewhere == checkpoint
+    (tmp_path / "3-1-50" / "w").write_bytes(b"other")
+    with pytest.raises(CheckpointGone, match="not what was saved"):
+        _ = elsewhere.path
+    store.delete(checkpoint.record)
+    with pytest.raises(CheckpointGone, match="no such folder"):
+        _ = checkpoint.path
 
 
 def test_what_others_keep_cannot_be_read_here():

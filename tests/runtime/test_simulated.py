@@ -80,6 +80,20 @@ def test_virtual_time_limits_hold():
     assert failed and all(t.duration_s == 20 and t.config["pace"] == 5.0 for t in failed)
 
 
+def test_the_time_limit_of_a_trial_is_that_of_one_attempt():
+    def objective(config):
+        saved = hpo.checkpoint()
+        for step in range(1 if saved is None else saved.step + 1, 10):
+            hpo.report(loss=config["x"], step=step, cost_s=float(step), save=lambda folder: None)
+
+    results = hpo.simulate(
+        objective, {"x": hpo.uniform(0, 1)}, num_workers=3, num_trials=27, sampler="random", seed=1, trial_timeout_s=7,
+        scheduler={"name": "asha", "max_steps": 9, "promote": True},
+    )  # fmt: skip
+    assert results.num_by_status["failed"] == 0
+    assert any(trial.duration_s == 9 and trial.attempt == 3 for trial in results)  # 1 s, 2 s and 6 s
+
+
 def test_a_simulation_continues(tmp_path):
     settings = {"name": "sim", "storage": f"sqlite:///{tmp_path}/s.db", "num_workers": 1}
     half = simulate(num_trials=10, **settings)

@@ -20,6 +20,7 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.protocols import Signal
 from raytune_hpo.samplers import PBT
 from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.members import Member, Segment, donors
 from raytune_hpo.samplers.perturbation import Perturbation
 from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
 from tests.support import Feed
@@ -70,6 +71,29 @@ def test_every_member_trains_through_every_generation(workers):
     assert {(t.from_step, t.until) for t in results if t.meta["generation"] == 3} == {(15, 20)}
 
 
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
+def test_every_segment_goes_on_with_the_weights_of_its_lineage_and_with_its_own_settings(name):
+    """A member that took the settings of one member and the weights of another would not show it in its score."""
+
+    def remembers(config):
+        path, done = [], 0
+        if (saved := hpo.checkpoint()) is not None:
+            path, done = json.loads((saved.path / "path").read_text()), saved.step
+        for step in range(done + 1, 61):
+            path = [*path, config["h0"]]
+            hpo.report(
+                q=config["h0"] + 0.1 * config["h1"], trained=float(np.dot(path, range(1, step + 1))), step=step,
+                cost_s=float(step), save=lambda f, path=path: (f / "path").write_text(json.dumps(path)),
+            )  # fmt: skip
+
+    results = simulated(remembers, sampler=pbt(name=name), workers=4)
+    assert any(trial.parent is not None and results[trial.parent].slot != trial.slot for trial in results)
+    for trial in results:
+        chain = results.lineage(trial.number)
+        path = [t.config["h0"] for t in chain for _ in range(5)]
+        assert trial.metrics["trained"] == pytest.approx(np.dot(path, range(1, trial.last_step + 1)))
+
+
 def test_at_most_two_checkpoints_of_each_member_are_kept(tmp_path):
     def uneven(config):
         (w, seconds), done = (1.0, 0.0), 0
@@ -103,6 +127,26 @@ def test_scores_of_several_metrics_are_ranked_by_front():
     last = [t.config["h1"] for t in results if t.meta["generation"] == 11]
     first = [t.config["h1"] for t in results if t.meta["generation"] == 0]
     assert np.mean(last) < 0.5 * np.mean(first)
+
+
+def test_members_are_compared_at_the_same_age_and_copy_no_older_weights_than_are_kept():
+    def member(*losses):
+        newest = None
+        for generation, loss in enumerate(losses):
+            newest = Segment(10 * len(members) + generation, generation, {}, (loss,), 5 * generation + 5, newest)
+        members.append(Member(newest))
+
+    members = []
+    member(0.9, 0.2, 0.6, 0.5, 0.3, 0.1)  # far ahead: now it is the best, at the age of the others it was the worst
+    member(0.9, 0.8, 0.7, 0.4)
+    member(0.9, 0.7, 0.6, 0.3)
+    member(0.9, 1.0)
+    member(0.8, 0.9)
+    member(0.7)
+    copied = [[segment.number for segment in donors(members, member, 0.2)] for member in members]
+    # Half of the six have come to generation 3. Who has not is compared at its own: 3 with the first one as it was at 1.
+    assert copied == [[23], [], [], [4], [], []]
+    assert [segment.number for segment in donors(members, members[3], 0.5)] == [4, 22]
 
 
 # ------------------------------------------------------------------------------------------------ what is explored

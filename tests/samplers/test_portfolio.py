@@ -9,8 +9,11 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo import testing
+from raytune_hpo.core.asking import ask
+from raytune_hpo.core.audit import audit
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
+from raytune_hpo.journal import open_storage
 from raytune_hpo.numerics import gaussian
 from raytune_hpo.protocols import Signal
 from raytune_hpo.rng import derive
@@ -137,6 +140,73 @@ def test_what_running_trials_have_reported_counts():
     assert abs(suggested("premature", 1.0) - 0.5) > 0.1
     assert abs(suggested("premature", 0.3) - 0.5) < abs(suggested("premature", 1.0) - 0.5)
     assert suggested("none", 1.0) == suggested("none", 0.3)
+
+
+def test_a_trial_that_goes_on_counts_with_what_it_came_to_and_once():
+    def suggested(*states, running=()):
+        loop = testing.Loop.of(lambda: Portfolio(arms=("gp",)), Space({"x": Float(0, 1)}))
+        for x in (0.0, 0.25, 0.75, 1.0):
+            loop.tell(loop.enqueue({"x": x}), {"loss": 0.5 + abs(x - 0.5) / 2})
+        for trial in states:
+            (loop.sampler.observe if trial.status is Status.PAUSED else loop.learn)(trial)
+        return ask(loop.sampler, 6, running, 0).config["x"]
+
+    bad = testing.report(testing.start(4, {"x": 0.5}), 1, 1.0)
+    resumed = testing.report(testing.go_on(testing.pause(bad)), 2, 0.1)
+    good = testing.finish(resumed, {"loss": 0.1})
+    assert abs(suggested(testing.pause(bad)) - 0.5) > 0.1
+    assert abs(suggested(testing.pause(bad), good) - 0.5) < 0.1
+    assert suggested(testing.pause(bad), testing.pause(resumed)) == suggested(testing.pause(resumed))
+    assert suggested(testing.pause(bad), running=[resumed]) == suggested(testing.pause(resumed))
+
+
+def test_arms_hear_of_a_paused_trial_as_they_would_alone():
+    heard = []
+
+    class Listener(Random):
+        def bind(self, space, goals, seed):
+            return self  # it hears, and is not asked
+
+        def tell(self, trial):
+            heard.append(("told", trial.status, trial.last_step))
+
+    class Reader(Listener):
+        traits = replace(Random.traits, reads_reports=True)
+
+        def observe(self, trial):
+            heard.append(("observed", trial.status, trial.last_step))
+
+    loop = testing.Loop.of(lambda: Portfolio(arms=(Listener(), Reader())), PLANE)
+    trial = testing.pause(testing.report(loop.ask(), 1, 0.5))
+    loop.sampler.observe(trial)
+    loop.sampler.tell(testing.finish(testing.report(testing.go_on(trial), 2, 0.4), {"loss": 0.4}))
+    assert heard == [
+        ("told", Status.PAUSED, 1),
+        ("observed", Status.PAUSED, 1),
+        ("told", Status.COMPLETED, 2),
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["SEQ", "BO-HEDGE", "GT"])
+def test_a_study_that_promotes_is_played_again_and_audits(tmp_path, strategy):
+    def play(url):
+        return hpo.simulate(
+            staircase, {"x": hpo.uniform(0, 1)}, num_workers=3, num_trials=24, seed=1, storage=url, name="study",
+            sampler={"name": "portfolio", "arms": QUICK, "strategy": strategy},
+            scheduler={"name": "asha", "max_steps": 9, "promote": True},
+        )  # fmt: skip
+
+    url = f"sqlite:///{tmp_path}/studies.db"
+    results = play(url)
+    assert sum(trial.attempt > 1 for trial in results) > 1
+    report = audit(open_storage(url).read("study"))
+    assert report.is_clean and report.num_suggestions == 24
+
+
+def staircase(config):
+    saved = hpo.checkpoint()
+    for step in range(1 if saved is None else saved.step + 1, 10):
+        hpo.report(loss=(config["x"] - 0.3) ** 2 + 1 / step, step=step, cost_s=float(step), save=lambda folder: None)
 
 
 def test_after_the_warm_up_stopped_trials_count_with_their_best():

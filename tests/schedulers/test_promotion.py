@@ -54,6 +54,32 @@ def test_a_replay_is_the_live_state_and_no_worker_is_idle_while_anybody_may_go_o
     assert played.fold.ledger.counts[Status.FAILED] >= 1
 
 
+@pytest.mark.parametrize("name", ["asha", "hyperband", "successive_halving", "pasha"])
+def test_whoever_goes_on_has_its_checkpoint_and_counts_once_as_a_trial_and_with_all_its_time(name):
+    played = Played(PROMOTING[name], seed=4, num_trials=300)
+    started = [fact for fact in played.facts if isinstance(fact, Started)]
+    resumed = [fact for fact in started if fact.attempt > 1]
+    assert len(started) - len(resumed) == len(played.trials) == 300
+    assert len(resumed) > 20
+    assert [fact.number for fact in resumed if fact.from_step is None] == []
+    for trial in played.trials:
+        if trial.status is not Status.FAILED:
+            assert trial.duration_s == pytest.approx(trial.last_step * trial.config["pace"])
+
+
+def test_a_paused_trial_that_chance_could_hardly_lift_among_the_promoted_ones_is_not_kept():
+    race, chance = testing.Race(ASHA(promote=True, max_steps=27).bind(testing.GOALS)), random.Random(1)
+    losses = chance.sample(range(900), 900)
+    for number, loss in enumerate(losses):
+        trial, verdict = race.report(race.observe(testing.start(number, {})), 1, float(loss))
+        if verdict is Verdict.PAUSE:
+            race.end(trial, float(loss), verdict)
+    kept = {losses[number] for number, trial in race.paused.items() if race.scheduler.keeps(trial)}
+    # A third of them, 300, may be promoted, and the standard deviation of that number is at most its root.
+    assert kept and max(kept) == 300 + 1 + int(3 * 300**0.5)
+    assert kept == {losses[number] for number in race.paused if losses[number] <= max(kept)}
+
+
 @pytest.mark.parametrize("name", ["asha", "asha, delayed", "hyperband", "pasha"])
 def test_whoever_is_promoted_is_among_the_best_third_of_the_rung_at_that_moment(name):
     played = Played(PROMOTING[name], seed=3, num_trials=200)
