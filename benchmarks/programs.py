@@ -39,13 +39,17 @@ from scipy import stats
 import raytune_hpo as hpo
 from raytune_hpo.commands.answering import mean_of_all
 from raytune_hpo.commands.repeating import Contest, RepeatRule
+from raytune_hpo.commands.runoff import Runoff
 from raytune_hpo.errors import StudyEnded
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
+from raytune_hpo.protocols import Suggestion
+from raytune_hpo.trial import Trial
 
 REPLAYS = 20
 NEAR = 0.02  # of the best: as good as found
 BUDGET = 0.5  # of the time of the whole grid: when the answers are compared
-CONFIRM_FROM = 0.75  # of the budget: from here on the best three run by turns
+CONFIRM_FROM = 0.75  # of the budget: from here on a runoff of the best three
 TOP, CONFIRMED = 3, 5
 COUNTS = [1, 2, 3, 5, 8]
 
@@ -268,7 +272,7 @@ def at_random(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Ite
 
 
 def ours(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Iterator[Mapping[str, Any]]:
-    """The default sampler, repeats where they decide, and the best three by turns in the last quarter of the time."""
+    """The default sampler, repeats where they decide, and a runoff of the best three in the last quarter of the time."""
     study = hpo.Study(
         space_of(program.grid), metric="time", storage="memory", seed=seed, points_to_evaluate=[dict(program.default)]
     )
@@ -279,7 +283,7 @@ def ours(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Iterator
             is_confirmed = True
             best = sorted(found, key=lambda text: statistics.median(found[text]))[:TOP]
             fresh: dict[str, list[float]] = {text: [] for text in best}
-            for text in best * CONFIRMED:
+            for text in _run_off(best, found, fresh):
                 fresh[text].append(drawn(json.loads(text)))
                 chosen = min(best, key=lambda text: _mean_of_all(fresh[text], found[text]))
                 yield json.loads(chosen)
@@ -298,6 +302,24 @@ def ours(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Iterator
         found.setdefault(json.dumps(dict(trial.config)), []).extend(seconds)
         chosen = min(found, key=lambda text: statistics.median(found[text]))
         yield json.loads(chosen)
+
+
+def _run_off(
+    best: Sequence[str], found: Mapping[str, Sequence[float]], fresh: Mapping[str, Sequence[float]]
+) -> Iterator[str]:
+    """What runs next of the best few, as at the end of a command's search; its seconds are the last of ``fresh`` then."""
+    searched = {index: (statistics.median(found[text]), len(found[text])) for index, text in enumerate(best)}
+    runoff = Runoff(searched=searched, repeats=CONFIRMED).bind(
+        hpo.Space({"trial": hpo.choice(list(searched))}), [Goal("time")], 0
+    )
+    for number in itertools.count():
+        suggestion = runoff.ask(number, (), np.random.default_rng(0))
+        if not isinstance(suggestion, Suggestion):
+            return
+        text = best[suggestion.config["trial"]]
+        yield text
+        metrics = {"time": fresh[text][-1]}
+        runoff.tell(Trial(number=number, config=suggestion.config, status=Status.COMPLETED, metrics=metrics))
 
 
 def _mean_of_all(fresh: Sequence[float], searched: Sequence[float]) -> float:

@@ -68,6 +68,7 @@ JOURNALS = {  # by URL scheme
     "postgresql": "raytune_hpo.journal.postgres:PostgresStorage",
 }
 _FOREIGN = {"sampler": foreign_words.SAMPLERS, "scheduler": foreign_words.SCHEDULERS}
+_OWN_PATH = f"{__name__.partition('.')[0]}."
 _METHODS = {"sampler": ("bind", "ask", "tell"), "scheduler": ("bind", "judge", "observe", "next_step")}
 _OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS, "journal": JOURNALS}
 
@@ -82,10 +83,14 @@ def installed(role: str) -> Mapping[str, str]:
 def load(role: str, name: str) -> type:
     """The class behind a name.
 
+    A part that this package keeps for its own use has no name; it is stored, and found again, by its path.
+
     Raises:
         SpecError: there is no such part (the message gives the nearest name), or its package cannot be imported.
     """
     parts = installed(role)
+    if name.startswith(_OWN_PATH):
+        parts = {**parts, name: name}
     if name not in parts:
         raise SpecError(f"unknown {role} {name!r}; {nearest(_FOREIGN.get(role, {}).get(name, name), parts)}")
     module, _, attribute = parts[name].partition(":")

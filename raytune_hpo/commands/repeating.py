@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,7 @@ class Contest:
         """By how much the mean loss of these values exceeds that of the best ones; negative if they are better."""
         return self._loss(values) - self._loss(self._best)
 
-    def _margin(self, values: Sequence[float], noise: _Noise) -> float:
+    def _margin(self, values: Sequence[float], noise: Noise) -> float:
         """Half the width of the interval of the difference between these values and the best ones."""
         return noise.half(1 / len(values) + 1 / len(self._best))
 
@@ -124,18 +124,14 @@ class Contest:
         is_positive = all(min(sample) > 0 for sample in (*self._samples, tuple(values)))
         return np.log(array) if is_positive else array
 
-    def _noise(self, values: Sequence[float]) -> _Noise:
-        squares, freedom, is_share = 0.0, 0, all(min(sample) > 0 for sample in (*self._samples, tuple(values)))
-        for sample in (*self._samples, tuple(values)):
-            if len(sample) > 1:
-                scaled = self._scaled(sample)
-                squares += float(np.sum((scaled - scaled.mean()) ** 2))
-                freedom += len(sample) - 1
-        return _Noise(squares, freedom, is_share)
+    def _noise(self, values: Sequence[float]) -> Noise:
+        samples = (*self._samples, tuple(values))
+        is_share = all(min(sample) > 0 for sample in samples)
+        return Noise.of([self._scaled(sample) for sample in samples], is_share)
 
 
 @dataclass(frozen=True)
-class _Noise:
+class Noise:
     """The noise of a single run, pooled over configurations.
 
     Attributes:
@@ -147,6 +143,21 @@ class _Noise:
     squares: float
     freedom: int
     is_share: bool
+
+    @classmethod
+    def of(cls, samples: Iterable[Array], is_share: bool) -> Noise:
+        """From the values of each configuration, on the logarithmic scale if deviations are relative."""
+        squares, freedom = 0.0, 0
+        for sample in samples:
+            if len(sample) > 1:
+                squares += float(np.sum((sample - sample.mean()) ** 2))
+                freedom += len(sample) - 1
+        return cls(squares, freedom, is_share)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether something has run twice, or the prior counts."""
+        return self.freedom > 0 or self.is_share
 
     def half(self, variance: float) -> float:
         """Half the width of Student's interval for a value with ``variance`` times the variance of one run."""

@@ -12,7 +12,9 @@ from raytune_hpo.commands.aggregating import WAYS, OverInputs
 from raytune_hpo.commands.answering import Answer, Preference, answer_of, tied
 from raytune_hpo.commands.command import Command
 from raytune_hpo.commands.launching import end_all
-from raytune_hpo.confirming import Confirmation
+from raytune_hpo.commands.runoff import Runoff, most_runs
+from raytune_hpo.confirming import Confirmation, confirm
+from raytune_hpo.confirming.choosing import Chosen, chosen
 from raytune_hpo.display.text import cut
 from raytune_hpo.facts import Fact, Finished, Status
 from raytune_hpo.results import Results
@@ -60,8 +62,8 @@ def search(
 
     Args:
         baseline: a configuration that is tried first, and with which the best one is compared.
-        repeats: the number of interleaved repeats of the best few and of the baseline at the end; with 0, the best value
-            may be due to luck.
+        repeats: how often the best one is run again at the end, in rounds with the baseline and with all that may still be
+            the best; with 0, the best value may be due to luck.
         inputs: the inputs on which the command is measured, each of them a step.
         over: how metrics are aggregated over the inputs: see ``OverInputs``.
         on_results: called with the results of the search before anything is repeated.
@@ -88,8 +90,24 @@ def search(
     if repeats and len(results.goals) == 1 and not _was_interrupted(results):
         also = [n for n in (number, None if preferred is None else preferred.number) if n is not None]
         once = OverInputs(command.once(), listed, over) if listed else command.once()
-        confirmation = results.confirm(TOP, repeats, objective=once, also=also, progress=progress)
+        kept = [] if number is None else [number]
+        rounds = _runoff(chosen(results, TOP, also), results, repeats, kept) if preference is None else {}
+        confirmation = confirm(results, TOP, repeats, once, also=also, progress=progress, **rounds)
     return answer_of(command, results, confirmation, baseline=number, preference=preference, inputs=listed)
+
+
+def _runoff(candidates: Sequence[Chosen], results: Results, repeats: int, kept: Sequence[int]) -> dict[str, Any]:
+    """The settings of repeats in rounds. A preference needs equal numbers instead: it asks which are as good as the best."""
+    searched = {
+        one.number: (
+            results.goals[0].value(one.losses[0]),
+            sum(int(trial.metrics.get("runs", 1)) for trial in one.trials),
+        )
+        for one in candidates
+    }
+    first = [one.number for one in candidates if {trial.number for trial in one.trials} & set(kept)]
+    sampler = Runoff(searched=searched, repeats=repeats, kept=first)
+    return {"sampler": sampler, "num_trials": most_runs(repeats, len(candidates))}
 
 
 def _number_of(results: Results, baseline: Mapping[str, Any]) -> int | None:

@@ -43,7 +43,10 @@ def confirm(
     runtime: str | None = None,
     **given: Any,
 ) -> Confirmation:
-    """The confirmation of a search; see ``Results.confirm``. Other settings that are not None are for the repeats' Tuner."""
+    """The confirmation of a search; see ``Results.confirm``. Other settings that are not None are for the repeats' Tuner.
+
+    With a ``sampler`` and ``num_trials``, the sampler decides what is repeated how often.
+    """
     top, repeats = whole("top", top, least=1), whole("repeats", repeats, least=1)
     if repeats > MAX_REPEATS:
         raise SpecError(f"repeats is at most {MAX_REPEATS:,}, got {repeats:,}")
@@ -57,8 +60,8 @@ def confirm(
     candidates = chosen(results, top, also)
     seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
     repeated, keyword = _repeated(objective, candidates, seed)
-    settings = as_searched(results, runtime) | {key: value for key, value in given.items() if value is not None}
-    settings |= {"num_trials": repeats * len(candidates), "seed": seed}
+    settings = {"sampler": "grid", "num_trials": repeats * len(candidates)} | as_searched(results, runtime)
+    settings |= {key: value for key, value in given.items() if value is not None} | {"seed": seed}
     outcome = _run(results.name, name, repeated, candidates, settings)
     return confirmation_of(results, candidates, outcome, keyword)
 
@@ -87,4 +90,4 @@ def _run(
         REPEAT: randint(0, MAX_REPEATS),
         TRIAL: choice([candidate.number for candidate in candidates]),
     }
-    return run_named(repeated, grid, search, _SUFFIX, name, sampler="grid", **settings)
+    return run_named(repeated, grid, search, _SUFFIX, name, **settings)

@@ -23,11 +23,14 @@ from raytune_hpo.live.messages import (
     Measure,
     NoteApplied,
     NoteMeasured,
+    NoteNewest,
     NoteNotApplied,
 )
 from raytune_hpo.live.plan import LivePlan
 from raytune_hpo.protocols import Journal, Sampler
 from raytune_hpo.spec import StudySpec
+
+NEWEST_S = 60.0  # of a window, on which absolute guards are judged by themselves
 
 
 class Controller:
@@ -135,17 +138,15 @@ class Controller:
         return NoteApplied(group=change.group, read=read, at=self._after(at))
 
     def _look(self, measure: Measure, at: float) -> None:
-        """Measure a window up to now, or to its end."""
-        if measure not in self._measures:
-            return  # its partner has just ended it
+        """Measure a window up to now, or to its end; and its newest part, if that is not all of it."""
         end = min(at, measure.end)
-        metrics: Mapping[str, float] | None
-        context: Mapping[str, float]
-        try:
-            metrics, context = self._applier.measure(measure.group, measure.start, end)
-        except Exception as error:
-            self.tell(f"{measure.group} could not be measured: {_said(error)}")
-            metrics, context = None, {}
+        if measure in self._measures and self.fold.absolute_guards and end - measure.start > NEWEST_S:
+            metrics, context = self._measured(measure.group, end - NEWEST_S, end)
+            if metrics is not None:
+                self.obey(NoteNewest(number=measure.number, metrics=metrics, context=context, at=at))
+        if measure not in self._measures:
+            return  # a broken guard, or its partner, has just ended it
+        metrics, context = self._measured(measure.group, measure.start, end)
         is_final = end >= measure.end
         self._looks[measure.number] = min(at + self._plan.check_s, measure.end)
         note = NoteMeasured(number=measure.number, metrics=metrics, context=context, at=at, is_final=is_final)
@@ -153,6 +154,14 @@ class Controller:
             self._measures.remove(measure)
             del self._looks[measure.number]
         self.obey(note)
+
+    def _measured(self, group: str, start: float, end: float) -> tuple[Mapping[str, float] | None, Mapping[str, float]]:
+        """The metrics of a group, None if it could not be measured, and the context."""
+        try:
+            return self._applier.measure(group, start, end)
+        except Exception as error:
+            self.tell(f"{group} could not be measured: {_said(error)}")
+            return None, {}
 
     def _read(self) -> dict[str, Mapping[str, Any]]:
         """What the groups run now. A group that cannot be read is left out; it is read again at the next change."""

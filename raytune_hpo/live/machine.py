@@ -45,6 +45,7 @@ from raytune_hpo.live.messages import (
     Measure,
     NoteApplied,
     NoteMeasured,
+    NoteNewest,
     NoteNotApplied,
     SetBaseline,
     Thaw,
@@ -149,6 +150,8 @@ class LiveMachine:
             self._refuse_change(f"{command.group} could not be changed: {command.error}", command.at)
         elif isinstance(command, NoteMeasured):
             self._note_measured(command)
+        elif isinstance(command, NoteNewest):
+            self._note_newest(command)
         else:
             self._obey(command)
         self._go_on(command.at)
@@ -323,6 +326,17 @@ class LiveMachine:
             numbers = [command.number] if window.partner is None else sorted((command.number, window.partner))
             self._finish([number for number in numbers if number in self._windows], command.at)
 
+    def _note_newest(self, command: NoteNewest) -> None:
+        window = self._windows.get(command.number)
+        if window is None or window.is_over:
+            return
+        for guard in self._rules(command.number, window):
+            value = command.metrics.get(guard.metric, math.nan)
+            if not guard.is_relative and math.isfinite(value) and guard.overrun(value) > 0:
+                window.metrics = with_context(command.metrics, command.context)
+                self._trip(command.number, window, _told(guard, value, None), command.at)
+                return
+
     def _keep_late(self, command: NoteMeasured) -> None:
         """Record a measurement that comes after its window's end; it is not used."""
         trials = self.fold.study.ledger.trials
@@ -336,19 +350,22 @@ class LiveMachine:
     def _guarded(self) -> tuple[str, ...]:
         return tuple(guard.metric for guard in self.plan.guards)
 
-    def _broken(self, number: int, window: _Running, partner: _Running | None) -> str | None:
-        """The guard that a window breaks, in words; None if all hold. The baseline is judged only after observing."""
-        assert window.metrics is not None
+    def _rules(self, number: int, window: _Running) -> tuple[Guard, ...]:
+        """The guards that a window is held to. The baseline is judged only after observing."""
         trial = self.fold.study.ledger.trials[number]
-        is_try = window.group == CANARY and trial.meta.get("role") != "observe"
-        is_promoted = window.group == CONTROL and bool(self.fold.promoted.get(str(trial.meta.get("place", ""))))
-        control = partner.metrics if partner is not None and is_try else None
-        for guard in self.plan.guards if is_try else self.fold.absolute_guards if is_promoted else ():
+        if window.group == CANARY:
+            return self.plan.guards if trial.meta.get("role") != "observe" else ()
+        return self.fold.absolute_guards if self.fold.promoted.get(str(trial.meta.get("place", ""))) else ()
+
+    def _broken(self, number: int, window: _Running, partner: _Running | None) -> str | None:
+        """The guard that a window breaks, in words; None if all hold."""
+        assert window.metrics is not None
+        control = partner.metrics if partner is not None and window.group == CANARY else None
+        for guard in self._rules(number, window):
             value = window.metrics[guard.metric]
             other = control.get(guard.metric) if control is not None else None
             if guard.overrun(value, other) > self._tolerance(guard, window.elapsed_share):
-                limit = guard.limit(other)
-                return f"guard {guard} is broken: {guard.metric} is {value:.6g}, its limit {limit:.6g}"
+                return _told(guard, value, other)
         return None
 
     def _tolerance(self, guard: Guard, elapsed_share: float) -> float:
@@ -422,6 +439,10 @@ def adoptable(fold: LiveFold) -> Mapping[str, Any]:
     if frozen.found is None:
         raise SpecError(f"what was set by hand is outside of the space, so it cannot be a baseline: {frozen.reason}")
     return frozen.found
+
+
+def _told(guard: Guard, value: float, control: float | None) -> str:
+    return f"guard {guard} is broken: {guard.metric} is {value:.6g}, its limit {guard.limit(control):.6g}"
 
 
 def _is_same(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

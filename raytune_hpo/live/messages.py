@@ -56,6 +56,19 @@ class NoteMeasured:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NoteNewest:
+    """Take note of what was measured in the newest part of a window, on which absolute guards are judged, too.
+
+    In the window as a whole, what went well before hides a guard that has just broken.
+    """
+
+    number: int
+    metrics: Mapping[str, float]
+    context: Mapping[str, float]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Approve:
     """Let a candidate that waits go to the canary group."""
 
@@ -100,7 +113,18 @@ class Adopt:
     reason: str = ""
 
 
-LiveCommand = LookAround | NoteApplied | NoteNotApplied | NoteMeasured | Approve | Freeze | Thaw | SetBaseline | Adopt
+LiveCommand = (
+    LookAround
+    | NoteApplied
+    | NoteNotApplied
+    | NoteMeasured
+    | NoteNewest
+    | Approve
+    | Freeze
+    | Thaw
+    | SetBaseline
+    | Adopt
+)
 
 # ------------------------------------------------------------------------------------------------ effects
 

@@ -94,6 +94,22 @@ def test_of_those_that_are_tied_the_preferred_one_is_recommended(call):
     assert call(flat, *more, "--prefer", "n=small,x").exit_code == 2
 
 
+WAITING = (
+    "import os, random, sys; n = int(sys.argv[1]); "
+    "noise = random.Random(sys.argv[1] + os.environ['HPO_SEED']).gauss(0, 0.1); "
+    "print(10 * (1 + 0.1 * (n - 1) + 0.01 * n * (n - 1)) / n * 2.7183 ** noise)"
+)
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_ends_at_the_knee_with_its_law(call):
+    """The loss that the largest number always wins, seconds divided by processes, is not used."""
+    found = call(f'{RUN} "{WAITING}" {{jobs}}', "--param", "jobs=[1, 2, 3, 5, 8, 13, 20]", "--metric", "json:seconds=.",
+                 "--sampler", "grid", "--prefer", "jobs=small,3%", "--seed", 1, "--json")  # fmt: skip
+    assert found.exit_code == 0, found.output
+    assert 5 <= json.loads(found.stdout)["answer"]["config"]["jobs"] <= 13
+
+
 def test_inputs_of_several_sizes_have_a_best_setting_each(call, tmp_path):
     for name, size in (("one.txt", 5), ("many.txt", 5000)):
         (tmp_path / name).write_text("x" * size)

@@ -10,7 +10,9 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.commands import control_groups
+from raytune_hpo.commands.launching import Job, StaticLimits, run_program
 from raytune_hpo.errors import ObjectiveError
+from tests.commands.programs import python
 
 
 @pytest.fixture
@@ -83,6 +85,39 @@ def real_folder():
         except OSError:
             continue
     return None
+
+
+@pytest.fixture
+def delegated():
+    """A folder of the real kernel's groups in which memory is counted; skips where the kernel does not do that here."""
+    mount = real_folder() if sys.platform == "linux" else None
+    if mount is None:
+        pytest.skip("no control group can be made here")
+    folder = mount / f"raytune-hpo-delegated-{os.getpid()}"
+    folder.mkdir()
+    try:
+        if "memory" not in (folder / "cgroup.controllers").read_text().split():
+            pytest.skip("memory is not counted by control groups of version 2 here")
+        (folder / "cgroup.subtree_control").write_text("+memory")
+        yield folder
+    finally:
+        folder.rmdir()
+
+
+@pytest.mark.slow
+def test_the_kernel_counts_and_limits_the_memory_of_all_processes_of_a_run(delegated, monkeypatch):
+    monkeypatch.setenv(control_groups.FOLDER_VARIABLE, str(delegated))
+    touch = "x = bytearray(60_000_000)\\nfor i in range(0, len(x), 4096): x[i] = 1\\nimport time; time.sleep(0.5)"
+    two = (
+        "import subprocess, sys\n"
+        f"p = [subprocess.Popen([sys.executable, '-I', '-S', '-c', '{touch}']) for _ in range(2)]\n"
+        "sys.exit(max(abs(q.wait()) for q in p))"
+    )
+    ran = run_program(Job(argv=python(two)))
+    assert (ran.peak_by, ran.exit_code) == ("cgroup", 0) and 120 < ran.peak_mb < 220
+    ran = run_program(Job(argv=python(two), limits=StaticLimits(memory_mb=90)))
+    assert ran.exit_code != 0 and ran.peak_mb < 95
+    assert list(delegated.glob("raytune-hpo-*")) == []
 
 
 @pytest.mark.slow

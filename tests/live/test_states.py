@@ -6,7 +6,7 @@ import pytest
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Approved, BaselineSet, Drifted, Finished, Frozen, Started, Status
-from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+from raytune_hpo.live.messages import Approve, Freeze, NoteMeasured, SetBaseline, Thaw
 from tests.live.running_system import BASELINE, FAST, SLOW, START, Story, System
 
 
@@ -168,9 +168,83 @@ def test_rolling_back_by_hand_forgets_what_was_promoted():
     assert story.state == "observing"
 
 
-def test_measurements_that_come_late_are_kept_and_not_used():
-    from raytune_hpo.live.messages import NoteMeasured
+def measured(story, number, cost, *, is_final=True, at=None, p99=100.0):
+    story.obey(
+        NoteMeasured(
+            number=number,
+            metrics={"cost": cost, "p99": p99},
+            context={"rps": 100.0},
+            at=story.at if at is None else at,
+            is_final=is_final,
+        )
+    )
 
+
+def test_of_measurements_within_a_window_the_last_counts_and_later_ones_are_kept_aside():
+    story = Story()
+    story.run(windows=1.2)
+    running = story.fold.study.ledger.running()
+    canary, control = (trial.number for trial in running)
+    measured(story, canary, 50.0, is_final=False)
+    measured(story, canary, 40.0, is_final=False, at=story.at - 5.0)  # taken before the one above, and late
+    measured(story, canary, 60.0)
+    measured(story, canary, 70.0)  # doubled
+    measured(story, canary, 80.0, is_final=False, at=story.at - 30.0)  # out of order
+    assert canary in [trial.number for trial in story.fold.study.ledger.running()], "its pair ends with it"
+    measured(story, control, 55.0)
+    trials = story.fold.study.ledger.trials
+    assert (trials[canary].metrics["cost"], trials[control].metrics["cost"]) == (60.0, 55.0)
+    observed = dict(story.fold.observed)
+    measured(story, canary, 90.0)
+    assert trials[canary].metrics["cost"] == 60.0 and story.fold.observed == observed
+    assert '"late"' in story.facts[-1].text and "90.0" in story.facts[-1].text
+
+
+def test_a_measurement_of_a_configuration_that_no_longer_runs_changes_nothing():
+    story = Story(SLOW)
+    story.run(until="canary")
+    tried = story.fold.candidate.number
+    story.run(windows=1)
+    assert story.fold.candidate is None
+    before = (dict(story.fold.observed), story.fold.spent(story.at), story.state)
+    measured(story, tried, 1.0)
+    measured(story, tried, 1.0, p99=1_000.0)
+    measured(story, 10_000, 1.0)
+    assert (dict(story.fold.observed), story.fold.spent(story.at), story.state) == before
+    assert story.fold.study.ledger.trials[tried].status is Status.FAILED
+
+
+class Turning(System):
+    """A system whose p99 doubles at some time, measured as the mean over a period."""
+
+    def __init__(self, turns_at=float("inf")):
+        super().__init__()
+        self.turns_at = turns_at
+
+    def measure(self, group, start, end):
+        metrics, context = super().measure(group, start, end)
+        share = min(1.0, max(0.0, (end - max(start, self.turns_at)) / (end - start)))
+        return {**metrics, "p99": 100.0 + 100.0 * share * (self.runs[group] != BASELINE)}, context
+
+
+@pytest.mark.parametrize("late_s", [170.0, 250.0, 295.0])
+def test_a_guard_that_breaks_late_in_a_window_is_noticed_within_a_minute(late_s):
+    system = Turning()
+    story = Story(FAST, system=system, window_s=300.0)
+    story.run(until="canary")
+    story.run(until="holding")
+    story.run(windows=1)
+    assert system.runs["control"] == FAST
+    began = max(trial.started_at for trial in story.fold.study.ledger.running())
+    system.turns_at = began + late_s
+    while system.runs["control"] == FAST:
+        story.run(windows=0.01)
+    assert story.at - system.turns_at <= 60.0
+    failed = next(f for f in story.facts if isinstance(f, Finished) and f.status is Status.FAILED)
+    assert "guard p99 <= 150 is broken" in failed.reason and failed.metrics["p99"] > 150
+
+
+def test_measurements_that_come_late_are_kept_and_not_used():
     story = Story()
     story.run(windows=3)
     before = dict(story.fold.observed)

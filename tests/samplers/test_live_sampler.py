@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,34 @@ def test_the_history_is_capped():
     chosen = sampler._chosen(len(sampler._windows), 40)
     assert len(chosen) <= 40
     assert sum(sampler._windows[i].is_try for i in chosen) == 16
+
+
+def test_a_wild_loss_is_cut_back_to_five_deviations_and_a_guards_value_never():
+    def run(wild):
+        sampler = bound(guards=["p99 <= 150"])
+        for number in range(41):
+            trial = window(number, HERE, noise=0.1 * (number % 5 - 2))
+            if number == 20 and wild:
+                trial = replace(trial, metrics={**trial.metrics, "loss": 900.0, "p99": 900.0})
+            sampler.tell(trial)
+        return sampler
+
+    wild, tame = run(True), run(False)
+    losses, usual = wild._observed(0, 41)[1], tame._observed(0, 41)[1]
+    spread = np.median(np.abs(losses - np.median(losses)))
+    assert losses[20] == pytest.approx(np.median(losses) + 5 * spread) and losses.max() < 11
+    assert np.array_equal(np.delete(losses, 20), np.delete(usual, 20))
+    assert wild._observed(1, 41)[1][20] == 900.0
+    at = 1_800_000_000.0 + 60.0 * 50
+    (mean, sd), (usual_mean, _) = (s.forecast(HERE, {"rps": 100.0}, at) for s in (wild, tame))
+    assert abs(mean - usual_mean) < 0.1 and sd < 0.5
+
+
+def test_losses_that_are_all_the_same_are_not_cut_back():
+    sampler = bound()
+    for number in range(25):
+        sampler.tell(window(number, HERE, noise=3.0 * (number == 7)))
+    assert np.ptp(sampler._observed(0, 25)[1]) == pytest.approx(3.0)
 
 
 def test_unusable_windows_are_not_learned_from():
