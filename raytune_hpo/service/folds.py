@@ -7,7 +7,7 @@ import threading
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, get_args
 
 from raytune_hpo.analysis.failures import reason_of_failure
@@ -25,7 +25,7 @@ from raytune_hpo.results import Results
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
-PATIENCE_S = 1.0  # how long a request waits for a study that is being read for the first time
+PATIENCE_S = 0.5  # how long requests wait for a study that is being read for the first time
 FACT_BYTES = 700  # what a fact costs in memory, as measured with 100,000 trials of ten parameters
 LAST_FACTS = 60
 _TRIAL_FACTS = get_args(TrialFact)
@@ -139,13 +139,19 @@ class StillReading(Exception):
 
 
 class _Shelf:
-    """One study's entry: its fold, once there is one, and the lock under which it is read and advanced."""
+    """One study's entry: its fold, once there is one, and the lock under which it is read and advanced.
 
-    def __init__(self) -> None:
+    Attributes:
+        begun_at: when it was asked for first, on the read model's clock.
+        first: the first read, if it was a request that asked.
+    """
+
+    def __init__(self, now: float) -> None:
         self.lock = threading.Lock()
         self.fold: Fold | None = None
         self.progress = (0, 1)
-        self.used = 0.0
+        self.begun_at = self.used = now
+        self.first: Future[None] | None = None
 
 
 class ReadModel:
@@ -169,18 +175,30 @@ class ReadModel:
             StudyNotFound: there is none.
             StillReading: the first read takes longer than ``PATIENCE_S``; it goes on in the background.
         """
-        shelf = self._shelves.setdefault(name, _Shelf())
-        shelf.used = self._now()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._read, shelf, name, function)
+        shelf = self._shelf(name)
+        if shelf.fold is None:
+            await self._first_read(shelf, name)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, shelf, name, function)
+
+    async def _first_read(self, shelf: _Shelf, name: str) -> None:
+        """Wait for the first read of a study, in which all requests share: each takes a thread only once there is a fold."""
+        if shelf.first is None:
+            shelf.first = self._threads.submit(self._read, shelf, name, lambda fold: None)
+        work = asyncio.wrap_future(shelf.first)
         try:
-            return await asyncio.wait_for(asyncio.shield(work), PATIENCE_S if shelf.fold is None else None)
+            await asyncio.wait_for(asyncio.shield(work), max(0.0, shelf.begun_at + PATIENCE_S - self._now()))
         except asyncio.TimeoutError:
             work.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs its error
             raise StillReading(*shelf.progress) from None
 
     def read_now(self, name: str, function: Callable[[Fold], _T]) -> _T:
         """``read`` in the calling thread, however long it takes."""
-        return self._read(self._shelves.setdefault(name, _Shelf()), name, function)
+        return self._read(self._shelf(name), name, function)
+
+    def _shelf(self, name: str) -> _Shelf:
+        shelf = self._shelves.setdefault(name, _Shelf(self._now()))
+        shelf.used = self._now()
+        return shelf
 
     @property
     def folds(self) -> list[Fold]:

@@ -35,7 +35,7 @@ from raytune_hpo.spec import Limits, StudySpec
 
 PATIENCE_S = 5.0  # how long a write waits for the storage, before the client is told to try again
 CLUSTER_S = 5.0
-START_S = 0.5  # how long a service that starts waits for its studies before it serves requests
+START_S = 0.2  # how long a service that starts waits for its studies before it serves requests
 _MEMORY = "memory"  # the URL of a storage in this process only
 _log = logging.getLogger("raytune_hpo")
 
@@ -86,14 +86,16 @@ class Studies:
         await asyncio.wait([coming], timeout=START_S)
 
     def _left_before(self) -> tuple[dict[str, StudySpec], list[str]]:
-        """The stored studies that a service hosts, by name; and the names of unfinished ones that may run on the cluster."""
+        """The unfinished studies that a service hosts, by name; and the names of those that may run on the cluster."""
         hosted, on_ray = dict[str, StudySpec](), list[str]()
         for row in self.storage.studies():
             try:
                 spec = self._stored_spec(row.name)
+                if not (is_hosted(spec) or self._may_be_on_ray(spec)) or self._ends_with_stop(row):
+                    continue
                 if is_hosted(spec):
                     hosted[row.name] = spec
-                elif self._may_be_on_ray(spec) and not self._ends_with_stop(row):
+                else:
                     on_ray.append(row.name)
             except HpoError as error:
                 _log.warning("study %r is not taken up: %s", row.name, error)
