@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
-from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.connecting import stay_connected
 from raytune_hpo.cluster.shells import OPTIMIZER, find, plain
 from raytune_hpo.errors import ClusterError
 
@@ -21,7 +21,7 @@ class OptimizerLine:
     """A ``Line`` through Ray.
 
     Args:
-        address: the cluster's address; see ``connect``.
+        address: the cluster's address; see ``stay_connected``.
     """
 
     def __init__(self, study: str, address: str | None) -> None:
@@ -34,7 +34,7 @@ class OptimizerLine:
         while True:
             try:
                 if self._optimizer is None:
-                    finding = loop.run_in_executor(_thread(), self._found)
+                    finding = loop.run_in_executor(ray_thread(), self._found)
                     self._optimizer = await asyncio.wait_for(finding, deadline - loop.time())
                 answering = asyncio.wrap_future(self._optimizer.call.remote(method, *args).future())
                 return await _awaited(answering, deadline - loop.time())
@@ -51,7 +51,7 @@ class OptimizerLine:
                 raise self._gone() from error
 
     def _found(self) -> Any:
-        connect(self._address)
+        stay_connected(self._address)
         try:
             return find(OPTIMIZER, self._study)
         except ValueError:
@@ -65,7 +65,7 @@ class OptimizerLine:
 
 
 @functools.cache
-def _thread() -> ThreadPoolExecutor:
+def ray_thread() -> ThreadPoolExecutor:
     """The single thread for Ray's blocking calls: with an unresponsive cluster, threads must not pile up."""
     return ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-cluster")
 

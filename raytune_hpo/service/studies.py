@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -448,7 +449,7 @@ class Studies:
                 await ended.close()
 
     async def _on_cluster(self, name: str, do: Callable[[Any], object]) -> None:
-        """Carry out a command on a study that runs on Ray, in a thread, since it may take long.
+        """Carry out a command on a study that runs on Ray.
 
         Raises:
             Problem: it does not run, or the cluster does not answer.
@@ -457,14 +458,27 @@ class Studies:
         if fold_kind != "cluster":
             await self.require_hosted(name)
         try:
-            await asyncio.wait_for(asyncio.to_thread(self._attach_and, name, do), CLUSTER_S)
+            await asyncio.wait_for(self._in_ray_thread(lambda: self._attach_and(name, do)), CLUSTER_S)
+        except StudyNotFound as error:
+            raise Problem("not-running", f"study {name!r} has not ended, but nothing runs it: {error}") from None
         except (ClusterError, asyncio.TimeoutError) as error:
             detail = str(error) or f"the cluster has not answered for {CLUSTER_S:.0f} s; try again"
             raise Problem("unavailable", detail, headers={"Retry-After": "5"}) from None
 
-    def _attach_and(self, name: str, do: Callable[[Any], object]) -> None:
-        from raytune_hpo import cluster
-        from raytune_hpo.api.stored import attach
+    async def _in_ray_thread(self, do: Callable[[], object]) -> None:
+        """Call a function in the thread in which workers' messages find their optimizers, too: two would connect twice."""
+        thread = await asyncio.to_thread(_ray_thread)
+        await asyncio.get_running_loop().run_in_executor(thread, do)
 
-        cluster.connect(self._address)
+    def _attach_and(self, name: str, do: Callable[[Any], object]) -> None:
+        from raytune_hpo.api.stored import attach
+        from raytune_hpo.cluster.connecting import stay_connected
+
+        stay_connected(self._address)
         do(attach(name))
+
+
+def _ray_thread() -> Executor:
+    from raytune_hpo.cluster.optimizer_line import ray_thread  # loads Ray, which takes a while
+
+    return ray_thread()
