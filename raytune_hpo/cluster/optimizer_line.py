@@ -46,6 +46,11 @@ class OptimizerLine:
                 raise plain(error) from None
             except ActorUnavailableError:  # it is being restarted, or the network has a bad moment
                 await asyncio.sleep(AGAIN_S)
+            except ConnectionError as error:  # Ray Client has given up
+                self._optimizer = None
+                raise ClusterError(
+                    f"the connection to the cluster of study {self._study!r} broke; say the same again"
+                ) from error
             except RayError as error:
                 self._optimizer = None  # a later actor of this name is another one
                 raise self._gone() from error

@@ -16,7 +16,7 @@ from raytune_hpo.analysis.trial_arrays import Column, feasible_ones, status_code
 from raytune_hpo.analysis.tried import tried_in
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.errors import JournalCorrupt, JournalError, StudyNotFound
 from raytune_hpo.facts import Fact, Status, StudyCreated, TrialFact
 from raytune_hpo.journal import Storage
 from raytune_hpo.live.replaying import stored_plan
@@ -28,6 +28,7 @@ from raytune_hpo.trial import Trial
 PATIENCE_S = 0.5  # how long requests wait for a study that is being read for the first time
 FACT_BYTES = 700  # what a fact costs in memory, as measured with 100,000 trials of ten parameters
 LAST_FACTS = 60
+AGAIN_S = 1.0  # how often a storage that is away is tried again
 _TRIAL_FACTS = get_args(TrialFact)
 _T = TypeVar("_T")
 
@@ -42,6 +43,7 @@ class Fold:
         failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with their positions in the journal.
+        stale_s: for how many seconds its storage has been away, so that there may be facts that are not known here.
         live: the timeline of a live study, which then holds the ledger; None for every other study.
     """
 
@@ -57,6 +59,7 @@ class Fold:
         self.improved_s: list[float] = []
         self.last: deque[tuple[int, Fact]] = deque(maxlen=LAST_FACTS)
         self.created_at = self.last_at = first.at
+        self.stale_s = 0.0
         self._results: Results | None = None
         self._results_at = 0
         self._changed: set[int] = set()  # the numbers of trials since then
@@ -144,6 +147,7 @@ class _Shelf:
     Attributes:
         begun_at: when it was asked for first, on the read model's clock.
         first: the first read, if it was a request that asked.
+        away_since: when its storage could no longer be read; ``tried_at``: when that was tried last.
     """
 
     def __init__(self, now: float) -> None:
@@ -152,6 +156,8 @@ class _Shelf:
         self.progress = (0, 1)
         self.begun_at = self.used = now
         self.first: Future[None] | None = None
+        self.away_since: float | None = None
+        self.tried_at = now
 
 
 class ReadModel:
@@ -170,6 +176,8 @@ class ReadModel:
 
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
         """Call a function with a study's up-to-date fold, in a thread that holds its lock, and return the result.
+
+        While the storage is away, the fold is as it was last read, and says so by its ``stale_s``.
 
         Raises:
             StudyNotFound: there is none.
@@ -239,8 +247,21 @@ class ReadModel:
             shelf.fold = fold
             self._make_room(name)
             return
-        for fact in self._storage.read(name, fold.seq):
-            fold.take(fact)
+        now = self._now()
+        if shelf.away_since is not None and now - shelf.tried_at < AGAIN_S:
+            fold.stale_s = now - shelf.away_since
+            return
+        shelf.tried_at = now
+        try:
+            for fact in self._storage.read(name, fold.seq):
+                fold.take(fact)
+        except JournalCorrupt:
+            raise
+        except JournalError:  # the storage is away: what is known is still worth reading
+            shelf.away_since = now if shelf.away_since is None else shelf.away_since
+            fold.stale_s = now - shelf.away_since
+        else:
+            shelf.away_since, fold.stale_s = None, 0.0
 
     def _make_room(self, newest: str) -> None:
         while sum(s.fold.seq for s in list(self._shelves.values()) if s.fold) > self._max_facts:

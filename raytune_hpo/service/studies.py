@@ -461,7 +461,7 @@ class Studies:
             await asyncio.wait_for(self._in_ray_thread(lambda: self._attach_and(name, do)), CLUSTER_S)
         except StudyNotFound as error:
             raise Problem("not-running", f"study {name!r} has not ended, but nothing runs it: {error}") from None
-        except (ClusterError, asyncio.TimeoutError) as error:
+        except (ClusterError, ConnectionError, asyncio.TimeoutError) as error:
             detail = str(error) or f"the cluster has not answered for {CLUSTER_S:.0f} s; try again"
             raise Problem("unavailable", detail, headers={"Retry-After": "5"}) from None
 

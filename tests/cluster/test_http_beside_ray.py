@@ -439,6 +439,18 @@ def test_another_optimizer_is_found_where_one_has_died(actors: list[Actor]) -> N
     asyncio.run(talk())
 
 
+def test_a_connection_that_ray_client_has_given_up_is_made_again(actors: list[Actor]) -> None:
+    actors += [Actor(ConnectionError("disconnected")), Actor("over the next one")]
+
+    async def talk() -> None:
+        line = OptimizerLine("bowl", None)
+        with pytest.raises(ClusterError, match="connection .* broke; say the same again"):
+            await line("report")
+        assert await line("report") == "over the next one"
+
+    asyncio.run(talk())
+
+
 def test_a_cluster_that_lets_nobody_in_blocks_nobody(actors: list[Actor], monkeypatch: pytest.MonkeyPatch) -> None:
     may_enter = threading.Event()
     monkeypatch.setattr(optimizer_line, "stay_connected", lambda address: may_enter.wait(20))

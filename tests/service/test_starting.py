@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.errors import JournalError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import MemoryStorage
 from raytune_hpo.service.app import application
@@ -158,3 +159,37 @@ def test_readers_of_a_long_study_do_not_keep_others_from_a_short_one() -> None:
     finally:
         storage.may_read.set()
         reads.close()
+
+
+class _Away(MemoryStorage):
+    """A storage that is away for a while."""
+
+    is_away = False
+    num_reads = 0
+
+    def read(self, study: str, start: int = 0) -> Iterator[Fact]:
+        self.num_reads += 1
+        if self.is_away:
+            raise JournalError("the database does not answer")
+        return super().read(study, start)
+
+
+def test_what_is_known_is_read_on_while_the_storage_is_away() -> None:
+    storage, clock = _Away(), [0.0]
+    with hpo.Study({"x": hpo.Float(0, 1)}, name="s", sampler="random", storage=storage) as study:
+        study.tell(study.ask(), 1.0)
+        reads = ReadModel(storage, lambda: clock[0])
+        seq = reads.read_now("s", lambda fold: fold.seq)
+        study.tell(study.ask(), 2.0)
+        storage.is_away = True
+        for now, stale_s in ((10.0, 0.0), (10.5, 0.5), (14.0, 4.0)):
+            clock[0] = now
+            assert reads.read_now("s", lambda fold: (fold.seq, fold.stale_s)) == (seq, stale_s)
+        before = storage.num_reads
+        reads.read_now("s", lambda fold: None)
+        assert storage.num_reads == before  # it is not tried by each request
+        storage.is_away, clock[0] = False, 16.0
+        assert reads.read_now("s", lambda fold: (len(fold.ledger.trials), fold.stale_s)) == (2, 0.0)
+        storage.is_away = True
+        with pytest.raises(JournalError):
+            ReadModel(storage, lambda: clock[0]).read_now("s", lambda fold: None)
