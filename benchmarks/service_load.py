@@ -121,6 +121,7 @@ class Line:
         self._port, self._secret = port, secret
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._is_kept = False  # whether this connection has brought an answer before
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """Ask, and again while nobody answers or the storage is away: every message may be repeated."""
@@ -132,8 +133,8 @@ class Line:
                     return Reply(reply.status, reply.headers, reply.body, time.perf_counter() - begin)
                 pause_s = float(reply.headers.get("retry-after", "1"))
             except (OSError, asyncio.IncompleteReadError):
+                pause_s = 0.0 if self._is_kept else 0.2  # a server may close a connection that was idle
                 self.close()
-                pause_s = 0.2
             if time.perf_counter() - begin > PATIENCE_S:
                 raise RuntimeError(f"{method} {path} was not answered for {PATIENCE_S:.0f} s")
             await asyncio.sleep(pause_s)
@@ -144,6 +145,7 @@ class Line:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         found = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         content = await self._reader.readexactly(int(found.get("content-length", "0")))
+        self._is_kept = True
         return Reply(int(head[0].split()[1]), found, content, 0.0)
 
     async def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> None:
@@ -168,6 +170,7 @@ class Line:
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None
+        self._is_kept = False
 
 
 @dataclass

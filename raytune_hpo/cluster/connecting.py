@@ -36,6 +36,7 @@ _TOKEN = (
 
 
 _asked: list[str | None] = []  # the addresses to which this process has connected, or tried to
+_joined: set[str | None] = set()  # those to which it has connected
 
 Say = Callable[[str], object]  # shows a waiting user one line of text
 
@@ -83,9 +84,20 @@ def connect(address: str | None = None, say: Say = silence) -> None:
         _enter(options)
     except Exception as error:  # Ray raises all kinds, from its own to those of gRPC
         raise ClusterError(explained(error, found)) from error
+    _joined.add(address)
     if say is not silence:
         untyped: Any = ray
         say(f"connected to {untyped.cluster_resources().get('CPU', 0.0):g} CPUs")
+
+
+def stay_connected(address: str | None) -> None:
+    """``connect``, for a process that comes back to one cluster: nothing happens while the connection lasts.
+
+    Raises:
+        ClusterError: see ``connect``.
+    """
+    if not (ray.is_initialized() and address in _joined):
+        connect(address)
 
 
 def is_connected() -> bool:

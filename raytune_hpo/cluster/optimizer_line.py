@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
-from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.connecting import stay_connected
 from raytune_hpo.cluster.shells import OPTIMIZER, find, plain
 from raytune_hpo.errors import ClusterError
 
@@ -21,7 +21,7 @@ class OptimizerLine:
     """A ``Line`` through Ray.
 
     Args:
-        address: the cluster's address; see ``connect``.
+        address: the cluster's address; see ``stay_connected``.
     """
 
     def __init__(self, study: str, address: str | None) -> None:
@@ -34,7 +34,7 @@ class OptimizerLine:
         while True:
             try:
                 if self._optimizer is None:
-                    finding = loop.run_in_executor(_thread(), self._found)
+                    finding = loop.run_in_executor(ray_thread(), self._found)
                     self._optimizer = await asyncio.wait_for(finding, deadline - loop.time())
                 answering = asyncio.wrap_future(self._optimizer.call.remote(method, *args).future())
                 return await _awaited(answering, deadline - loop.time())
@@ -46,12 +46,17 @@ class OptimizerLine:
                 raise plain(error) from None
             except ActorUnavailableError:  # it is being restarted, or the network has a bad moment
                 await asyncio.sleep(AGAIN_S)
+            except ConnectionError as error:  # Ray Client has given up
+                self._optimizer = None
+                raise ClusterError(
+                    f"the connection to the cluster of study {self._study!r} broke; say the same again"
+                ) from error
             except RayError as error:
                 self._optimizer = None  # a later actor of this name is another one
                 raise self._gone() from error
 
     def _found(self) -> Any:
-        connect(self._address)
+        stay_connected(self._address)
         try:
             return find(OPTIMIZER, self._study)
         except ValueError:
@@ -65,7 +70,7 @@ class OptimizerLine:
 
 
 @functools.cache
-def _thread() -> ThreadPoolExecutor:
+def ray_thread() -> ThreadPoolExecutor:
     """The single thread for Ray's blocking calls: with an unresponsive cluster, threads must not pile up."""
     return ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-cluster")
 

@@ -7,7 +7,7 @@ import threading
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, get_args
 
 from raytune_hpo.analysis.failures import reason_of_failure
@@ -16,7 +16,7 @@ from raytune_hpo.analysis.trial_arrays import Column, feasible_ones, status_code
 from raytune_hpo.analysis.tried import tried_in
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.errors import JournalCorrupt, JournalError, StudyNotFound
 from raytune_hpo.facts import Fact, Status, StudyCreated, TrialFact
 from raytune_hpo.journal import Storage
 from raytune_hpo.live.replaying import stored_plan
@@ -25,9 +25,10 @@ from raytune_hpo.results import Results
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
-PATIENCE_S = 1.0  # how long a request waits for a study that is being read for the first time
+PATIENCE_S = 0.5  # how long requests wait for a study that is being read for the first time
 FACT_BYTES = 700  # what a fact costs in memory, as measured with 100,000 trials of ten parameters
 LAST_FACTS = 60
+AGAIN_S = 1.0  # how often a storage that is away is tried again
 _TRIAL_FACTS = get_args(TrialFact)
 _T = TypeVar("_T")
 
@@ -42,6 +43,7 @@ class Fold:
         failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with their positions in the journal.
+        stale_s: for how many seconds its storage has been away, so that there may be facts that are not known here.
         live: the timeline of a live study, which then holds the ledger; None for every other study.
     """
 
@@ -57,6 +59,7 @@ class Fold:
         self.improved_s: list[float] = []
         self.last: deque[tuple[int, Fact]] = deque(maxlen=LAST_FACTS)
         self.created_at = self.last_at = first.at
+        self.stale_s = 0.0
         self._results: Results | None = None
         self._results_at = 0
         self._changed: set[int] = set()  # the numbers of trials since then
@@ -139,13 +142,22 @@ class StillReading(Exception):
 
 
 class _Shelf:
-    """One study's entry: its fold, once there is one, and the lock under which it is read and advanced."""
+    """One study's entry: its fold, once there is one, and the lock under which it is read and advanced.
 
-    def __init__(self) -> None:
+    Attributes:
+        begun_at: when it was asked for first, on the read model's clock.
+        first: the first read, if it was a request that asked.
+        away_since: when its storage could no longer be read; ``tried_at``: when that was tried last.
+    """
+
+    def __init__(self, now: float) -> None:
         self.lock = threading.Lock()
         self.fold: Fold | None = None
         self.progress = (0, 1)
-        self.used = 0.0
+        self.begun_at = self.used = now
+        self.first: Future[None] | None = None
+        self.away_since: float | None = None
+        self.tried_at = now
 
 
 class ReadModel:
@@ -165,22 +177,36 @@ class ReadModel:
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
         """Call a function with a study's up-to-date fold, in a thread that holds its lock, and return the result.
 
+        While the storage is away, the fold is as it was last read, and says so by its ``stale_s``.
+
         Raises:
             StudyNotFound: there is none.
             StillReading: the first read takes longer than ``PATIENCE_S``; it goes on in the background.
         """
-        shelf = self._shelves.setdefault(name, _Shelf())
-        shelf.used = self._now()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._read, shelf, name, function)
+        shelf = self._shelf(name)
+        if shelf.fold is None:
+            await self._first_read(shelf, name)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, shelf, name, function)
+
+    async def _first_read(self, shelf: _Shelf, name: str) -> None:
+        """Wait for the first read of a study, in which all requests share: each takes a thread only once there is a fold."""
+        if shelf.first is None:
+            shelf.first = self._threads.submit(self._read, shelf, name, lambda fold: None)
+        work = asyncio.wrap_future(shelf.first)
         try:
-            return await asyncio.wait_for(asyncio.shield(work), PATIENCE_S if shelf.fold is None else None)
+            await asyncio.wait_for(asyncio.shield(work), max(0.0, shelf.begun_at + PATIENCE_S - self._now()))
         except asyncio.TimeoutError:
             work.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs its error
             raise StillReading(*shelf.progress) from None
 
     def read_now(self, name: str, function: Callable[[Fold], _T]) -> _T:
         """``read`` in the calling thread, however long it takes."""
-        return self._read(self._shelves.setdefault(name, _Shelf()), name, function)
+        return self._read(self._shelf(name), name, function)
+
+    def _shelf(self, name: str) -> _Shelf:
+        shelf = self._shelves.setdefault(name, _Shelf(self._now()))
+        shelf.used = self._now()
+        return shelf
 
     @property
     def folds(self) -> list[Fold]:
@@ -221,8 +247,21 @@ class ReadModel:
             shelf.fold = fold
             self._make_room(name)
             return
-        for fact in self._storage.read(name, fold.seq):
-            fold.take(fact)
+        now = self._now()
+        if shelf.away_since is not None and now - shelf.tried_at < AGAIN_S:
+            fold.stale_s = now - shelf.away_since
+            return
+        shelf.tried_at = now
+        try:
+            for fact in self._storage.read(name, fold.seq):
+                fold.take(fact)
+        except JournalCorrupt:
+            raise
+        except JournalError:  # the storage is away: what is known is still worth reading
+            shelf.away_since = now if shelf.away_since is None else shelf.away_since
+            fold.stale_s = now - shelf.away_since
+        else:
+            shelf.away_since, fold.stale_s = None, 0.0
 
     def _make_room(self, newest: str) -> None:
         while sum(s.fold.seq for s in list(self._shelves.values()) if s.fold) > self._max_facts:

@@ -33,6 +33,7 @@ def study_line(fold: Fold, kind: str, now: float) -> dict[str, Any]:
         "mode": goal.mode,
         "last_fact_at": fold.last_at,
         "seq": fold.seq,
+        "stale_s": fold.stale_s,
     }
 
 

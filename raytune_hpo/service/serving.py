@@ -11,8 +11,10 @@ from typing import Any
 
 import uvicorn
 
+from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.errors import SpecError
 from raytune_hpo.service.app import application
+from raytune_hpo.service.connections import KEEP_ALIVE_S, Connection
 from raytune_hpo.service.guards import allowed_hosts
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import TokenStore
@@ -71,18 +73,20 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
     app = application(service, allowed_hosts(port, settings.allowed_hosts), root_path=settings.root_path)
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         h11_max_incomplete_event_size=HEADERS_BYTES,
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         root_path=settings.root_path,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GOODBYE_S,
     )
     secret = service.access.new_link_secret()
     say(f"http://127.0.0.1:{port}{settings.root_path}/?token={secret}")
-    uvicorn.Server(config).run(sockets=[listening])
+    with rarely_collected():  # else all requests wait while the facts of every study are scanned
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _is_loopback(host: str) -> bool:

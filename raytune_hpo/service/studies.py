@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -35,7 +36,7 @@ from raytune_hpo.spec import Limits, StudySpec
 
 PATIENCE_S = 5.0  # how long a write waits for the storage, before the client is told to try again
 CLUSTER_S = 5.0
-START_S = 0.5  # how long a service that starts waits for its studies before it serves requests
+START_S = 0.2  # how long a service that starts waits for its studies before it serves requests
 _MEMORY = "memory"  # the URL of a storage in this process only
 _log = logging.getLogger("raytune_hpo")
 
@@ -86,14 +87,16 @@ class Studies:
         await asyncio.wait([coming], timeout=START_S)
 
     def _left_before(self) -> tuple[dict[str, StudySpec], list[str]]:
-        """The stored studies that a service hosts, by name; and the names of unfinished ones that may run on the cluster."""
+        """The unfinished studies that a service hosts, by name; and the names of those that may run on the cluster."""
         hosted, on_ray = dict[str, StudySpec](), list[str]()
         for row in self.storage.studies():
             try:
                 spec = self._stored_spec(row.name)
+                if not (is_hosted(spec) or self._may_be_on_ray(spec)) or self._ends_with_stop(row):
+                    continue
                 if is_hosted(spec):
                     hosted[row.name] = spec
-                elif self._may_be_on_ray(spec) and not self._ends_with_stop(row):
+                else:
                     on_ray.append(row.name)
             except HpoError as error:
                 _log.warning("study %r is not taken up: %s", row.name, error)
@@ -446,7 +449,7 @@ class Studies:
                 await ended.close()
 
     async def _on_cluster(self, name: str, do: Callable[[Any], object]) -> None:
-        """Carry out a command on a study that runs on Ray, in a thread, since it may take long.
+        """Carry out a command on a study that runs on Ray.
 
         Raises:
             Problem: it does not run, or the cluster does not answer.
@@ -455,14 +458,27 @@ class Studies:
         if fold_kind != "cluster":
             await self.require_hosted(name)
         try:
-            await asyncio.wait_for(asyncio.to_thread(self._attach_and, name, do), CLUSTER_S)
-        except (ClusterError, asyncio.TimeoutError) as error:
+            await asyncio.wait_for(self._in_ray_thread(lambda: self._attach_and(name, do)), CLUSTER_S)
+        except StudyNotFound as error:
+            raise Problem("not-running", f"study {name!r} has not ended, but nothing runs it: {error}") from None
+        except (ClusterError, ConnectionError, asyncio.TimeoutError) as error:
             detail = str(error) or f"the cluster has not answered for {CLUSTER_S:.0f} s; try again"
             raise Problem("unavailable", detail, headers={"Retry-After": "5"}) from None
 
-    def _attach_and(self, name: str, do: Callable[[Any], object]) -> None:
-        from raytune_hpo import cluster
-        from raytune_hpo.api.stored import attach
+    async def _in_ray_thread(self, do: Callable[[], object]) -> None:
+        """Call a function in the thread in which workers' messages find their optimizers, too: two would connect twice."""
+        thread = await asyncio.to_thread(_ray_thread)
+        await asyncio.get_running_loop().run_in_executor(thread, do)
 
-        cluster.connect(self._address)
+    def _attach_and(self, name: str, do: Callable[[Any], object]) -> None:
+        from raytune_hpo.api.stored import attach
+        from raytune_hpo.cluster.connecting import stay_connected
+
+        stay_connected(self._address)
         do(attach(name))
+
+
+def _ray_thread() -> Executor:
+    from raytune_hpo.cluster.optimizer_line import ray_thread  # loads Ray, which takes a while
+
+    return ray_thread()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.cluster import addresses, head_here
+from raytune_hpo.cluster import addresses, connecting, head_here
 from raytune_hpo.cluster.addresses import find_address, host_and_port
 from raytune_hpo.cluster.connecting import connect, explained
 from tests.ports import free_port
@@ -68,6 +68,14 @@ def test_only_ray_client_is_sent_the_package(monkeypatch: pytest.MonkeyPatch) ->
         connect(address, said.append)
     assert ["runtime_env" in options for options in entered] == [False, True]
     assert said[1] == "connected to 8 CPUs" and said[2].startswith("connecting to ray://head:10001")
+
+
+def test_whoever_stays_connected_is_not_connected_to_another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr(connecting, "_joined", {"ray://head:10001"})
+    connecting.stay_connected("ray://head:10001")
+    with pytest.raises(hpo.errors.ClusterError, match="already"):
+        connecting.stay_connected("ray://elsewhere:10001")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files away")

@@ -21,12 +21,12 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 import raytune_hpo as hpo
 from raytune_hpo.checkpoints.record import Checkpoint
-from raytune_hpo.cluster import optimizer_line
+from raytune_hpo.cluster import connecting, optimizer_line
 from raytune_hpo.cluster.optimizer_actor import OptimizerActor
 from raytune_hpo.cluster.optimizer_line import OptimizerLine
 from raytune_hpo.core.audit import audit
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.errors import CheckpointGone, ClusterError, SpecError
+from raytune_hpo.errors import CheckpointGone, ClusterError, SpecError, StudyNotFound
 from raytune_hpo.facts import Requeued, Started
 from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.plan import RunPlan
@@ -290,6 +290,62 @@ def test_a_service_that_is_started_again_knows_who_has_trials(story: Story) -> N
     story.tell(go_on, story.plan(), reopen_study)
 
 
+class AttachedRun:
+    """A run on a cluster, which notes what it is told."""
+
+    def __init__(self, told: list[tuple[str, Any]]) -> None:
+        self.told = told
+
+    def enqueue(self, config: dict[str, Any]) -> None:
+        self.told.append(("enqueue", config))
+
+    def stop_trial(self, number: int) -> None:
+        self.told.append(("stop_trial", number))
+
+
+def test_commands_go_over_one_connection_which_is_made_again_when_it_is_lost(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, entered, is_up = list[tuple[str, Any]](), list[Any](), [False]
+
+    def init(**options: Any) -> None:
+        entered.append(options["address"])
+        is_up[0] = True
+
+    monkeypatch.setattr("ray.is_initialized", lambda: is_up[0])
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr(connecting, "_knock", lambda address: None)
+    monkeypatch.setattr(connecting, "_joined", set())
+    monkeypatch.setattr("raytune_hpo.api.stored.attach", lambda name: AttachedRun(told))
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        config = {"x": 0.5}
+        for _ in range(2):
+            assert (await client.post("/queue", json={"configs": [config]})).status_code == 201
+        await lease(client)
+        is_up[0] = False
+        assert (await client.post("/trials/0/stop")).status_code == 202
+        assert told == [("enqueue", config), ("enqueue", config), ("stop_trial", 0)]
+
+    story.tell(talk, story.plan())
+    assert entered == ["nowhere"] * 2
+
+
+def test_a_command_to_a_study_that_nobody_runs_says_so(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    def attach(name: str) -> Any:
+        raise StudyNotFound(f"no study {name!r} runs on this cluster")
+
+    monkeypatch.setattr(connecting, "stay_connected", lambda address: None)
+    monkeypatch.setattr("raytune_hpo.api.stored.attach", attach)
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/stop", json={})
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/not-running")
+        assert "nothing runs it" in answer.json()["detail"]
+
+    story.tell(talk, story.plan())
+
+
 def test_a_silence_of_workers_over_http_is_not_the_pools_business(story: Story) -> None:
     async def talk(client: httpx.AsyncClient) -> None:
         await lease(client)
@@ -333,7 +389,7 @@ def actors(monkeypatch: pytest.MonkeyPatch) -> list[Actor]:
             raise ValueError("there is none")
         return waiting.pop(0)
 
-    monkeypatch.setattr(optimizer_line, "connect", lambda address: None)
+    monkeypatch.setattr(optimizer_line, "stay_connected", lambda address: None)
     monkeypatch.setattr(optimizer_line, "find", find)
     monkeypatch.setattr(optimizer_line, "PATIENCE_S", 0.2)
     monkeypatch.setattr(optimizer_line, "AGAIN_S", 0.01)
@@ -385,9 +441,21 @@ def test_another_optimizer_is_found_where_one_has_died(actors: list[Actor]) -> N
     asyncio.run(talk())
 
 
+def test_a_connection_that_ray_client_has_given_up_is_made_again(actors: list[Actor]) -> None:
+    actors += [Actor(ConnectionError("disconnected")), Actor("over the next one")]
+
+    async def talk() -> None:
+        line = OptimizerLine("bowl", None)
+        with pytest.raises(ClusterError, match="connection .* broke; say the same again"):
+            await line("report")
+        assert await line("report") == "over the next one"
+
+    asyncio.run(talk())
+
+
 def test_a_cluster_that_lets_nobody_in_blocks_nobody(actors: list[Actor], monkeypatch: pytest.MonkeyPatch) -> None:
     may_enter = threading.Event()
-    monkeypatch.setattr(optimizer_line, "connect", lambda address: may_enter.wait(20))
+    monkeypatch.setattr(optimizer_line, "stay_connected", lambda address: may_enter.wait(20))
     actors += [Actor(), Actor("late")]  # the first is found when nobody waits for it any more
 
     async def talk() -> None:

@@ -49,8 +49,8 @@ class Server:
         self.link = self.process.stdout.readline().strip()
         assert self.link, self.process.stderr.read()
         self.url = self.link.partition("/?")[0]
-        self.port = int(self.url.rpartition(":")[2])
-        httpx.get(f"{self.url}/healthz", timeout=30)
+        self.port = httpx.URL(self.url).port or 80
+        httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=30)
         return self
 
     def kill(self) -> None:

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+import raytune_hpo as hpo
+from raytune_hpo.errors import JournalError
+from raytune_hpo.facts import Fact
+from raytune_hpo.journal import MemoryStorage
 from raytune_hpo.service.app import application
+from raytune_hpo.service.folds import ReadModel, StillReading
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.studies import Studies
 from raytune_hpo.service.tokens import TokenStore
 
+Talk = Callable[[httpx.AsyncClient], Awaitable[None]]
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}}
 
 
-def test_workers_are_told_to_wait_while_their_study_is_read_again(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def with_service(tmp_path: Any) -> Callable[[Talk], None]:
+    """Starts a service on the same storage as before, and has an admin talk to it."""
     tokens = TokenStore(tmp_path / "tokens.json")
     headers = {"Authorization": f"Bearer {tokens.create('admin')[0]}"}
 
-    async def with_service(talk: Any) -> None:
+    async def served(talk: Talk) -> None:
         app = application(Service(str(tmp_path / "studies.db"), tokens), ["test"])
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
         heard, said = asyncio.Queue[Any](), asyncio.Queue[Any]()
@@ -36,13 +44,23 @@ def test_workers_are_told_to_wait_while_their_study_is_read_again(
         await heard.put({"type": "lifespan.shutdown"})
         await running
 
+    return lambda talk: asyncio.run(served(talk))
+
+
+async def create(client: httpx.AsyncClient, name: str) -> None:
+    made = await client.post("/studies", json={"name": name, "space": SPACE, "sampler": "random"})
+    assert made.status_code == 201
+
+
+def test_workers_are_told_to_wait_while_their_study_is_read_again(
+    with_service: Callable[[Talk], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def begin(client: httpx.AsyncClient) -> None:
-        made = await client.post("/studies", json={"name": "long", "space": SPACE, "sampler": "random"})
-        assert made.status_code == 201
+        await create(client, "long")
         given = await client.post("/studies/long/leases", json={"worker": "a", "wait_s": 0})
         assert given.json()["assignments"][0]["number"] == 0
 
-    asyncio.run(with_service(begin))
+    with_service(begin)
 
     may_read, reads = threading.Event(), Studies._goes_on
 
@@ -69,4 +87,109 @@ def test_workers_are_told_to_wait_while_their_study_is_read_again(
         result = await client.put("/studies/long/trials/0/result", json={"attempt": 1, "metrics": {"loss": 1}})
         assert (answer.status_code, result.status_code, result.json()["status"]) == (200, 200, "completed")
 
-    asyncio.run(with_service(go_on))
+    with_service(go_on)
+
+
+def test_a_study_that_has_ended_is_not_read_at_a_start(
+    with_service: Callable[[Talk], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def begin(client: httpx.AsyncClient) -> None:
+        for name in ("ended", "open"):
+            await create(client, name)
+        assert (await client.post("/studies/ended/stop", json={})).status_code == 202
+
+    with_service(begin)
+    read, goes_on = list[str](), Studies._goes_on
+
+    def noted(self: Studies, name: str) -> bool:
+        read.append(name)
+        return goes_on(self, name)
+
+    monkeypatch.setattr(Studies, "_goes_on", noted)
+
+    async def look(client: httpx.AsyncClient) -> None:
+        while (
+            given := await client.post("/studies/open/leases", json={"worker": "a", "wait_s": 0})
+        ).status_code == 503:
+            await asyncio.sleep(0.05)
+        assert len(given.json()["assignments"]) == 1
+        over = await client.post("/studies/ended/leases", json={"worker": "a", "wait_s": 0})
+        assert over.json()["over"] and over.json()["reason"]
+
+    with_service(look)
+    assert read == ["open"]
+
+
+class _Slow(MemoryStorage):
+    """Reads the study "long" only once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_read = threading.Event()
+
+    def read(self, study: str, start: int = 0) -> Iterator[Fact]:
+        if study == "long":
+            self.may_read.wait(30)
+        return super().read(study, start)
+
+
+def test_readers_of_a_long_study_do_not_keep_others_from_a_short_one() -> None:
+    storage = _Slow()
+    for name in ("long", "short"):
+        hpo.Study({"x": hpo.Float(0, 1)}, name=name, sampler="random", storage=storage).close()
+    reads = ReadModel(storage, time.monotonic)
+
+    async def look() -> None:
+        asked = [reads.read("long", lambda fold: fold.seq) for _ in range(50)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(answer, StillReading) for answer in answers)
+        with pytest.raises(StillReading):  # whoever comes later need not wait as long
+            await asyncio.wait_for(reads.read("long", lambda fold: fold.seq), 0.4)
+        assert await reads.read("short", lambda fold: fold.name) == "short"
+        storage.may_read.set()
+        while True:
+            try:
+                assert await reads.read("long", lambda fold: fold.name) == "long"
+                return
+            except StillReading:
+                await asyncio.sleep(0.01)
+
+    try:
+        asyncio.run(look())
+    finally:
+        storage.may_read.set()
+        reads.close()
+
+
+class _Away(MemoryStorage):
+    """A storage that is away for a while."""
+
+    is_away = False
+    num_reads = 0
+
+    def read(self, study: str, start: int = 0) -> Iterator[Fact]:
+        self.num_reads += 1
+        if self.is_away:
+            raise JournalError("the database does not answer")
+        return super().read(study, start)
+
+
+def test_what_is_known_is_read_on_while_the_storage_is_away() -> None:
+    storage, clock = _Away(), [0.0]
+    with hpo.Study({"x": hpo.Float(0, 1)}, name="s", sampler="random", storage=storage) as study:
+        study.tell(study.ask(), 1.0)
+        reads = ReadModel(storage, lambda: clock[0])
+        seq = reads.read_now("s", lambda fold: fold.seq)
+        study.tell(study.ask(), 2.0)
+        storage.is_away = True
+        for now, stale_s in ((10.0, 0.0), (10.5, 0.5), (14.0, 4.0)):
+            clock[0] = now
+            assert reads.read_now("s", lambda fold: (fold.seq, fold.stale_s)) == (seq, stale_s)
+        before = storage.num_reads
+        reads.read_now("s", lambda fold: None)
+        assert storage.num_reads == before  # it is not tried by each request
+        storage.is_away, clock[0] = False, 16.0
+        assert reads.read_now("s", lambda fold: (len(fold.ledger.trials), fold.stale_s)) == (2, 0.0)
+        storage.is_away = True
+        with pytest.raises(JournalError):
+            ReadModel(storage, lambda: clock[0]).read_now("s", lambda fold: None)

@@ -26,11 +26,6 @@ def study_address(request: Request, name: str) -> str:
     return f"{root_of(request)}/studies/{urlpart(name)}"
 
 
-def service_address(request: Request) -> str:
-    """The URL of the service, as the client sees it."""
-    return f"{request.url.scheme}://{request.headers['host']}{root_of(request)}"
-
-
 def urlpart(name: str) -> str:
     """A name, quoted as one segment of a URL's path."""
     return quote(name, safe="")

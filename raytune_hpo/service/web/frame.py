@@ -21,7 +21,7 @@ from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.problems import KINDS, Problem, problem_of
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import Token
-from raytune_hpo.service.web.addresses import base_of, root_of, service_address, study_address, urlpart
+from raytune_hpo.service.web.addresses import base_of, root_of, study_address, urlpart
 from raytune_hpo.service.web.static_files import version
 
 _log = logging.getLogger("raytune_hpo")
@@ -126,10 +126,15 @@ class Frame:
 
         return HTMLResponse(await self.service.read(name, made))
 
+    def service_address(self, request: Request) -> str:
+        """The URL of the service, as the client sees it."""
+        scheme = "https" if self.service.access.is_secure else "http"  # a proxy may end it
+        return f"{scheme}://{request.headers['host']}{root_of(request)}"
+
     def _rendered(self, request: Request, template: str, values: Mapping[str, Any]) -> str:
         common = {
             "root": root_of(request),
-            "url": service_address(request),
+            "url": self.service_address(request),
             "version": version(),
             "now": self.service.clock.now(),
             "events": "",

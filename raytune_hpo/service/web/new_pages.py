@@ -29,7 +29,7 @@ from raytune_hpo.service.new_study import plan_for
 from raytune_hpo.service.problems import Problem, problem_of
 from raytune_hpo.service.shapes import NewStudy, checked
 from raytune_hpo.service.tokens import Token
-from raytune_hpo.service.web.addresses import field, fields_of, root_of, service_address, study_address
+from raytune_hpo.service.web.addresses import field, fields_of, root_of, study_address
 from raytune_hpo.service.web.frame import Frame
 from raytune_hpo.service.web.model_form import SAMPLERS, SCHEDULERS, ModelForm
 
@@ -120,7 +120,13 @@ class NewPages:
             if field(sent, "do") == "check":
                 plan = await asyncio.to_thread(plan_for, new, self._studies.tables, self._studies.folder)
                 tried = await self._tried(plan, form.table, new)
-                return self._form(request, token, form, tried=tried, code=_python(request, form.request()))
+                return self._form(
+                    request,
+                    token,
+                    form,
+                    tried=tried,
+                    code=_python(self._frame.service_address(request), form.request()),
+                )
             return await self._started(request, token, new)
         except (Problem, HpoError) as error:
             errors = _errors_of(error)
@@ -263,8 +269,8 @@ def _wrong(errors: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"errors": [{"field": f, "message": m} for f, m in fields], "wrong": dict(reversed(fields))}
 
 
-def _python(request: Request, body: dict[str, Any]) -> str:
-    """A Python program that creates the same study."""
+def _python(service: str, body: dict[str, Any]) -> str:
+    """A Python program that creates the same study at the service of this address."""
     settings = {name: value for name, value in body.items() if name != "name"}
     arguments = ",\n    ".join(
         f"{name}={pformat(value, width=64, sort_dicts=False)}" for name, value in settings.items()
@@ -272,6 +278,6 @@ def _python(request: Request, body: dict[str, Any]) -> str:
     indented = arguments.replace("\n", "\n    ").replace("\n        ", "\n    ")
     return (
         "import raytune_hpo as hpo\n\n"
-        f'client = hpo.Client("{service_address(request)}")  # the token is in RAYTUNE_HPO_TOKEN\n'
+        f'client = hpo.Client("{service}")  # the token is in RAYTUNE_HPO_TOKEN\n'
         f"study = client.create_study(\n    {body['name']!r},\n    {indented},\n)\n"
     )
