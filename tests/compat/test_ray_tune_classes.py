@@ -31,11 +31,10 @@ from raytune_hpo.compat.ray_tune.search import ConcurrencyLimiter, Repeater, Sea
 from raytune_hpo.compat.ray_tune.search.ax import AxSearch
 from raytune_hpo.compat.ray_tune.search.bayesopt import BayesOptSearch
 from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
-from raytune_hpo.compat.ray_tune.search.dragonfly import DragonflySearch
 from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
-from raytune_hpo.compat.ray_tune.search.zoopt import ZOOptSearch
+from raytune_hpo.compat.ray_tune.search.others import DragonflySearch, ZOOptSearch
 from raytune_hpo.compat.ray_tune.syncer import Syncer
 from raytune_hpo.compat.ray_tune.utils import validate_save_restore
 
