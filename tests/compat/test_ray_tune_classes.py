@@ -492,7 +492,7 @@ def test_constraints_on_parameters_and_on_results():
         AxSearch(parameter_constraints=["sin(x)"])
 
 
-# ------------------------------------------------------------------------------------------------ what is not carried
+# ------------------------------------------------------------------------------------------------ what is not supported
 
 
 def test_what_cannot_be_carried_says_so_by_name():
