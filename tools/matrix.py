@@ -60,7 +60,7 @@ FOR_TESTS = (
 )
 PATIENCE_S = 3600
 UV = (sys.executable, "-m", "uv")
-PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+PYTEST = ("-m", "pytest", "-q", "--maxfail", "10", "--tb", "short", "-p", "no:cacheprovider")
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,11 @@ def _install_tests(python: Path, frozen: str, install: tuple[str | Path, ...], f
     kept = folder / "frozen.txt"
     kept.write_text("\n".join(line for line in frozen.splitlines() if "==" in line), encoding="utf-8")
     step("install tests", *install, *FOR_TESTS, "--constraint", kept, cwd=folder)
-    for each in ("tests", "docs"):  # some tests run what the pages show
+    for each in (
+        "tests",
+        "docs",
+        "benchmarks/results",
+    ):  # some tests run what the pages show, or look up what was measured
         shutil.copytree(ROOT / each, folder / each, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
 

@@ -31,11 +31,10 @@ from raytune_hpo.compat.ray_tune.search import ConcurrencyLimiter, Repeater, Sea
 from raytune_hpo.compat.ray_tune.search.ax import AxSearch
 from raytune_hpo.compat.ray_tune.search.bayesopt import BayesOptSearch
 from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
-from raytune_hpo.compat.ray_tune.search.dragonfly import DragonflySearch
 from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
-from raytune_hpo.compat.ray_tune.search.zoopt import ZOOptSearch
+from raytune_hpo.compat.ray_tune.search.others import DragonflySearch, ZOOptSearch
 from raytune_hpo.compat.ray_tune.syncer import Syncer
 from raytune_hpo.compat.ray_tune.utils import validate_save_restore
 
@@ -493,7 +492,7 @@ def test_constraints_on_parameters_and_on_results():
         AxSearch(parameter_constraints=["sin(x)"])
 
 
-# ------------------------------------------------------------------------------------------------ what is not carried
+# ------------------------------------------------------------------------------------------------ what is not supported
 
 
 def test_what_cannot_be_carried_says_so_by_name():

@@ -45,12 +45,12 @@ def test_what_members_begin_with_is_in_their_space(rate, whole, word, listed):
         space.check(changed)
 
 
-inner = st.dictionaries(
-    st.sampled_from(["a", "bc"]), st.integers() | st.dictionaries(st.just("d"), numbers, min_size=1), min_size=1
-)
+leaf = st.sampled_from([0, -1.5, True, None, "", "ab"])
+innermost = st.fixed_dictionaries({"d": leaf})
+inner = st.fixed_dictionaries({"a": leaf | innermost}, optional={"bc": leaf | innermost})
 
 
-@given(st.dictionaries(st.sampled_from("xyz"), st.text(max_size=2) | inner))
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys("xyz", leaf | inner)))
 def test_a_flat_result_has_every_value_once(result):
     def leaves(value):
         return sum(map(leaves, value.values())) if isinstance(value, dict) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from raytune_hpo.compat import ray_tune as tune
+from raytune_hpo.compat.ray_tune import search
 from raytune_hpo.compat.ray_tune.logger import LoggerCallback, TBXLoggerCallback, pretty_print
+from raytune_hpo.compat.ray_tune.not_carried import StandIn
 from raytune_hpo.compat.ray_tune.schedulers import ASHAScheduler
 
 
@@ -321,7 +324,32 @@ MODULES = """
     syncer trainable callback error resources result_grid train train.torch train.tensorflow train.xgboost train.horovod
     train.huggingface train.batch_predictor train.predictor air air.session air.config air.checkpoint
     air.integrations.mlflow air.integrations.keras air.integrations.wandb suggest suggest.hyperopt suggest.optuna
+    air.constants air.result experimental.output impl.config logger.wandb registry trainable.util utils.util
 """.split()
+
+# Paths of files of Ray's, and of earlier releases, with a name that scripts import from there.
+DEEP = {
+    "analysis.experiment_analysis": "ExperimentAnalysis",
+    "execution.placement_groups": "PlacementGroupFactory",
+    "experiment.trial": "Trial",
+    "integration.mlflow": "MLflowLoggerCallback",
+    "logger.csv": "CSVLoggerCallback",
+    "sample": "Integer",
+    "search.ax.ax_search": "AxSearch",
+    "search.concurrency_limiter": "ConcurrencyLimiter",
+    "search.hebo": "HEBOSearch",
+    "search.hyperopt.hyperopt_search": "HyperOptSearch",
+    "search.optuna.optuna_search": "OptunaSearch",
+    "search.sample": "Categorical",
+    "search.variant_generator": "grid_search",
+    "stopper.maximum_iteration": "MaximumIterationStopper",
+    "suggest.hyperopt": "HyperOptSearch",
+    "suggest.suggestion": "ConcurrencyLimiter",
+    "trainable.trainable": "Trainable",
+    "trial": "Trial",
+    "utils.log": "Verbosity",
+    "utils.placement_groups": "PlacementGroupFactory",
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -329,18 +357,44 @@ def test_every_module_that_scripts_import_is_there(module):
     assert importlib.import_module(f"raytune_hpo.compat.ray_tune.{module}").__doc__
 
 
-def test_searchers_by_their_names_of_ray_1_are_the_same_ones():
-    from raytune_hpo.compat.ray_tune.suggest.hyperopt import HyperOptSearch as Former
+@pytest.mark.parametrize(("path", "name"), DEEP.items())
+def test_a_deep_path_leads_to_the_same_object(path, name):
+    found = getattr(importlib.import_module(f"raytune_hpo.compat.ray_tune.{path}"), name)
+    home = importlib.import_module(found.__module__)
+    assert getattr(home, found.__name__) is found and not isinstance(found, StandIn)
 
-    from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 
-    assert Former is HyperOptSearch
+def test_a_deep_path_can_be_the_first_import_of_a_script():
+    code = """
+import raytune_hpo.compat.ray_tune.search.optuna.optuna_search
+import raytune_hpo.compat.ray_tune.suggest.optuna as former
+from raytune_hpo.compat.ray_tune import execution, search, suggest
+print(raytune_hpo.compat.ray_tune.search.optuna.optuna_search is search.optuna is former is suggest.optuna)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=150)
+    assert done.stdout.strip() == "True"
+
+
+def test_former_searchers_are_all_those_of_today():
+    modules = {name for name in sys.modules if name.startswith("raytune_hpo.compat.ray_tune.search.")}
+    assert {each.name for each in pkgutil.iter_modules(search.__path__)} <= {name.split(".")[4] for name in modules}
+    assert all(sys.modules[name.replace("search", "suggest", 1)] is sys.modules[name] for name in modules)
+
+
+def test_verbosity_by_its_name_shows_nothing(capsys):
+    from raytune_hpo.compat.ray_tune.experimental.output import AirVerbosity
+    from raytune_hpo.compat.ray_tune.utils.log import Verbosity
+
+    for verbose in (AirVerbosity.SILENT, Verbosity.V0_MINIMAL):
+        tune.Tuner(lambda config: 1, run_config=tune.RunConfig(verbose=verbose)).fit()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_names_that_cannot_be_carried_can_be_imported_and_say_so_on_use():
     from raytune_hpo.compat.ray_tune.execution.tune_controller import TuneController
-    from raytune_hpo.compat.ray_tune.train import DataConfig
     from raytune_hpo.compat.ray_tune.train.torch import TorchTrainer
+
+    from raytune_hpo.compat.ray_tune.train import DataConfig
 
     for name in (TuneController, DataConfig, TorchTrainer):
         with pytest.raises(tune.NotCarried, match="has no counterpart here"):

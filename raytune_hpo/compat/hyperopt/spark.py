@@ -1,10 +1,12 @@
-"""``SparkTrials`` without Spark: trials that run in parallel, in threads of this process."""
+"""``SparkTrials`` without Spark: trials that run in parallel, in threads of this process or on Ray workers."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,13 +23,19 @@ from hyperopt.base import (
 from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.utils import coarse_utcnow
 
+from raytune_hpo import cluster
+
 __all__ = ["SparkTrials"]
+
+Evaluation = Callable[[dict[str, Any], Ctrl], dict[str, Any]]  # of a point, for the trial of a Ctrl: its result
 
 _POLL_S = 0.01  # how often hyperopt's loop looks for trials that have ended
 
 
 class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no types
-    """Trials that run in parallel. A trial that raises has failed, without ending the search.
+    """Trials that run in parallel: on Ray workers if ``hpo.connect`` was called, each with a CPU, and otherwise in threads.
+
+    A trial that raises has failed, without ending the search.
 
     Args:
         parallelism: how many trials run at the same time; None, or below 1: one for each processor, at most 128.
@@ -105,8 +113,9 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
             trials_save_file=trials_save_file,
             **options,
         )
-        with ThreadPoolExecutor(self.parallelism, thread_name_prefix="raytune_hpo-hyperopt") as pool:
-            self._begin = lambda trial: pool.submit(self._evaluate, trial, domain, ends_at)
+        pool = ThreadPoolExecutor(self.parallelism, thread_name_prefix="raytune_hpo-hyperopt")
+        with _evaluation_of(domain) as evaluate, pool:
+            self._begin = lambda trial: pool.submit(self._evaluate, trial, evaluate, ends_at)
             try:
                 loop.exhaust()
             finally:
@@ -117,14 +126,14 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
             raise AllTrialsFailed
         return self.argmin
 
-    def _evaluate(self, trial: dict[str, Any], domain: Any, ends_at: float | None) -> None:
+    def _evaluate(self, trial: dict[str, Any], evaluate: Evaluation, ends_at: float | None) -> None:
         if ends_at is not None and time.monotonic() >= ends_at:
             trial["state"] = JOB_STATE_CANCEL
             return
         trial["book_time"] = trial["refresh_time"] = coarse_utcnow()
         trial["state"] = JOB_STATE_RUNNING
         try:
-            trial["result"] = domain.evaluate(spec_from_misc(trial["misc"]), Ctrl(self, current_trial=trial))
+            trial["result"] = evaluate(spec_from_misc(trial["misc"]), Ctrl(self, current_trial=trial))
             state = JOB_STATE_DONE
         except Exception as error:  # whatever an objective raises
             trial["misc"]["error"] = (str(type(error)), str(error))
@@ -156,3 +165,25 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
 
     def _count(self, *states: int) -> int:
         return int(self.count_by_state_unsynced(list(states)))
+
+
+@contextlib.contextmanager
+def _evaluation_of(domain: Any) -> Iterator[Evaluation]:
+    """The function that evaluates points: on Ray workers if ``hpo.connect`` was called, and otherwise in this thread."""
+    if not ("ray" in sys.modules and cluster.is_connected()):
+        yield domain.evaluate
+        return
+    there = cluster.start_conversations(
+        lambda point, ask: domain.evaluate(point, None, attach_attachments=False), lambda point, question: None
+    )
+
+    def evaluate(point: dict[str, Any], ctrl: Ctrl) -> dict[str, Any]:
+        result: dict[str, Any] = there.call(point)
+        for name, attachment in result.pop("attachments", {}).items():
+            ctrl.attachments[name] = attachment
+        return result
+
+    try:
+        yield evaluate
+    finally:
+        there.close()

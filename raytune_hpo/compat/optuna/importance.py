@@ -54,10 +54,10 @@ class PedAnovaImportanceEvaluator(BaseImportanceEvaluator):
 
 
 class MeanDecreaseImpurityImportanceEvaluator(BaseImportanceEvaluator):
-    """Not carried."""
+    """Not supported."""
 
     def __init__(self, **options: Any) -> None:
-        raise NotCarried("MeanDecreaseImpurityImportanceEvaluator is not carried; use FanovaImportanceEvaluator")
+        raise NotCarried("MeanDecreaseImpurityImportanceEvaluator is not supported here; use FanovaImportanceEvaluator")
 
 
 def get_param_importances(

@@ -11,7 +11,6 @@ from raytune_hpo.compat.ray_tune import (
     air,
     callback,
     error,
-    execution,
     experiment,
     integration,
     logger,
@@ -29,6 +28,7 @@ from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig, FailureConfig, RunConfig, SyncConfig
 from raytune_hpo.compat.ray_tune.context import TuneContext, get_context
 from raytune_hpo.compat.ray_tune.error import NotCarried, TuneError
+from raytune_hpo.compat.ray_tune.paths import open_paths
 from raytune_hpo.compat.ray_tune.prepared import register_env, register_trainable, with_parameters, with_resources
 from raytune_hpo.compat.ray_tune.progress_reporter import CLIReporter, JupyterNotebookReporter, ProgressReporter
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory
@@ -88,7 +88,6 @@ __all__ = [
     "create_scheduler",
     "create_searcher",
     "error",
-    "execution",
     "experiment",
     "get_checkpoint",
     "get_context",
@@ -129,3 +128,4 @@ __all__ = [
 _context = get_context()
 get_trial_id, get_trial_name = _context.get_trial_id, _context.get_trial_name  # functions of earlier releases
 get_trial_dir, get_trial_resources = _context.get_trial_dir, _context.get_trial_resources
+open_paths()

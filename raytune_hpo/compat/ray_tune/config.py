@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
@@ -85,6 +86,23 @@ class ScalingConfig:
         worker = dict(self.resources_per_worker or {"CPU": 1, **({"GPU": 1} if self.use_gpu else {})})
         own = dict(self.trainer_resources or {})
         return [own or worker, *([worker] * (self.num_workers - (0 if own else 1)))]
+
+
+class Verbosity(IntEnum):
+    """Values of ``RunConfig(verbose=)``, of which the first one shows nothing."""
+
+    V0_MINIMAL = 0
+    V1_EXPERIMENT = 1
+    V2_TRIAL_NORM = 2
+    V3_TRIAL_DETAILS = 3
+
+
+class AirVerbosity(IntEnum):
+    """Values of ``RunConfig(verbose=)`` since Ray 2.5, of which the first one shows nothing."""
+
+    SILENT = 0
+    DEFAULT = 1
+    VERBOSE = 2
 
 
 @dataclass

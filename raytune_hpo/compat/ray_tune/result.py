@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint, local_file_system
 from raytune_hpo.compat.ray_tune.trial_folder import CHECKPOINT_NAME, TrialFolder
+from raytune_hpo.compat.ray_tune.trial_folder import ERROR as EXPR_ERROR_PICKLE_FILE
+from raytune_hpo.compat.ray_tune.trial_folder import ERROR_TEXT as EXPR_ERROR_FILE
+from raytune_hpo.compat.ray_tune.trial_folder import PARAMS as EXPR_PARAM_FILE
+from raytune_hpo.compat.ray_tune.trial_folder import ROWS as EXPR_RESULT_FILE
+from raytune_hpo.compat.ray_tune.trial_folder import TABLE as EXPR_PROGRESS_FILE
 from raytune_hpo.goals import Goal
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["CHECKPOINT_NAME", "Result"]
+__all__ = [
+    "CHECKPOINT_NAME",
+    "EXPR_ERROR_FILE",
+    "EXPR_ERROR_PICKLE_FILE",
+    "EXPR_PARAM_FILE",
+    "EXPR_PROGRESS_FILE",
+    "EXPR_RESULT_FILE",
+    "Result",
+]
 
 DONE = "done"
 CONFIG = "config"
@@ -27,10 +40,12 @@ TIMESTEPS_THIS_ITER = "timesteps_this_iter"
 EPISODES_TOTAL = "episodes_total"
 EPISODES_THIS_ITER = "episodes_this_iter"
 TRIAL_ID = "trial_id"
+TIMESTAMP = "timestamp"
+MEAN_ACCURACY, MEAN_LOSS, EPISODE_REWARD_MEAN = "mean_accuracy", "mean_loss", "episode_reward_mean"
 EXPERIMENT_TAG = "experiment_tag"
 HOSTNAME, NODE_IP, PID = "hostname", "node_ip", "pid"
 DEFAULT_METRIC = "_metric"  # the name of a number that a function returns or yields
-DEFAULT_RESULT_KEYS = (TRAINING_ITERATION, TIME_TOTAL_S, TIMESTEPS_TOTAL, "mean_accuracy", "mean_loss")
+DEFAULT_RESULT_KEYS = (TRAINING_ITERATION, TIME_TOTAL_S, TIMESTEPS_TOTAL, MEAN_ACCURACY, MEAN_LOSS)
 DEFAULT_RESULTS_DIR = "~/ray_results"
 
 

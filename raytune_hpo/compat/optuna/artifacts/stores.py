@@ -114,11 +114,13 @@ class Backoff:
 
 
 class Boto3ArtifactStore:
-    """Not carried."""
+    """Not supported."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        raise NotCarried(f"{type(self).__name__} is not carried; write a class with open_reader, write and remove")
+        raise NotCarried(
+            f"{type(self).__name__} is not supported here; write a class with open_reader, write and remove"
+        )
 
 
 class GCSArtifactStore(Boto3ArtifactStore):
-    """Not carried."""
+    """Not supported."""

@@ -39,6 +39,6 @@ def theirs(module: str, name: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise NotCarried(
-            f"integration.{name} is not carried: {error}; pip install optuna-integration, or report in the training loop: "
-            f"trial.report(value, step), and raise TrialPruned where trial.should_prune() says so"
+            f"integration.{name} is not supported here: {error}; pip install optuna-integration, or report in the training "
+            f"loop: trial.report(value, step), and raise TrialPruned where trial.should_prune() says so"
         ) from error

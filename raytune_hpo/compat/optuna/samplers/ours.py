@@ -143,10 +143,12 @@ class CmaEsSampler(OurSampler):
 
 
 class BaseGASampler(BaseSampler):
-    """Not carried."""
+    """Not supported."""
 
     def __new__(cls, *args: Any, **options: Any) -> NoReturn:
-        raise NotCarried("BaseGASampler is not carried; derive from BaseSampler, and look for parents in study.trials")
+        raise NotCarried(
+            "BaseGASampler is not supported here; derive from BaseSampler, and look for parents in study.trials"
+        )
 
 
 class NSGAIISampler(OurSampler):

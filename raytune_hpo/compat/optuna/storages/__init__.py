@@ -46,12 +46,14 @@ def fail_stale_trials(study: Any) -> None:
 
 
 class GrpcStorageProxy:
-    """Not carried: processes on other machines take part as Ray workers."""
+    """Not supported: processes on other machines take part as Ray workers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotCarried("GrpcStorageProxy is not carried; run trials on other machines with Study.optimize on Ray")
+        raise NotCarried(
+            "GrpcStorageProxy is not supported here; run trials on other machines with Study.optimize on Ray"
+        )
 
 
 def run_grpc_proxy_server(*args: Any, **kwargs: Any) -> None:
-    """Not carried, see GrpcStorageProxy."""
-    raise NotCarried("run_grpc_proxy_server is not carried; `raytune-hpo serve` serves studies over HTTP")
+    """Not supported, see GrpcStorageProxy."""
+    raise NotCarried("run_grpc_proxy_server is not supported here; `raytune-hpo serve` serves studies over HTTP")

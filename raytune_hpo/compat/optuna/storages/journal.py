@@ -39,10 +39,10 @@ class JournalFileOpenLock(JournalFileSymlinkLock):
 
 
 class JournalRedisBackend:
-    """Not carried: there is no journal in Redis."""
+    """Not supported: there is no journal in Redis."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotCarried("JournalRedisBackend is not carried; use a PostgreSQL or SQLite storage")
+        raise NotCarried("JournalRedisBackend is not supported here; use a PostgreSQL or SQLite storage")
 
 
 class JournalStorage(BaseStorage):

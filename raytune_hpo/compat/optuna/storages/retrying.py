@@ -10,7 +10,7 @@ class RetryFailedTrialCallback:
 
     Args:
         max_retry: how often one trial may be tried again; None: no limit.
-        inherit_intermediate_values: not carried: a trial that is tried again begins from scratch.
+        inherit_intermediate_values: has no effect: a trial that is tried again begins from scratch.
     """
 
     def __init__(self, max_retry: int | None = None, inherit_intermediate_values: bool = False) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from raytune_hpo.compat.optuna.study.optimizing import Settings
 from raytune_hpo.compat.optuna.study.workers import answered, call_there
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ class DistantStudy:
 
     def optimize(self, func: Callable[[Any], Any], *args: Any, **options: Any) -> None:
         """As ``Study.optimize``, with ``func`` called here."""
-        self._optimize_by(func, *args, **options)
+        self._optimize_by(func, Settings(*args, **options))
 
-    def _optimize_by(self, func: Callable[[Any], Any], *args: Any, **options: Any) -> None:
+    def _optimize_by(self, func: Callable[[Any], Any], settings: Settings) -> None:
         """Called by ``Study.optimize``, which Dask pickles as a function of its class, with this proxy as the study."""
         with Client(self._address, authkey=self._key) as line:
-            line.send_bytes(cloudpickle.dumps(("optimize", self._name, args, options)))
+            line.send_bytes(cloudpickle.dumps(("optimize", self._name, settings)))
             while True:
                 kind, content = line.recv()
                 if kind != "run":
@@ -59,7 +60,7 @@ class DistantStudy:
         if name.startswith("_"):
             raise AttributeError(name)
         with Client(self._address, authkey=self._key) as line:
-            line.send_bytes(cloudpickle.dumps(("get", self._name, (name,), {})))
+            line.send_bytes(cloudpickle.dumps(("get", self._name, name)))
             return _result(*line.recv())
 
 
@@ -94,14 +95,14 @@ class _Server:
 
     def _serve(self, line: Connection) -> None:
         try:
-            kind, name, args, options = cloudpickle.loads(line.recv_bytes())
+            kind, name, content = cloudpickle.loads(line.recv_bytes())
             study = self.studies[name]
             try:
                 answer: tuple[str, Any] = "value", None
                 if kind == "get":
-                    answer = "value", getattr(study, *args)
+                    answer = "value", getattr(study, content)
                 else:
-                    study._optimize_by(functools.partial(_called, line), *args, **options)
+                    study._optimize_by(functools.partial(_called, line), content)
             except Exception as error:  # of the objective or the study: raised in the calling process
                 answer = "error", error
             line.send_bytes(cloudpickle.dumps(answer))

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.exceptions import TrialPruned
@@ -27,31 +28,34 @@ Callback = Callable[["Study", FrozenTrial], object]
 _optimizing = threading.local()
 
 
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of ``Study.optimize`` after the objective, in their order; it says what they mean."""
+
+    n_trials: int | None = None
+    timeout: float | None = None
+    n_jobs: int = 1
+    catch: Iterable[type[BaseException]] | type[BaseException] = ()
+    callbacks: Iterable[Callback] | None = None
+    gc_after_trial: bool = False
+    show_progress_bar: bool = False
+
+
 class Optimizing:
     """One call of ``Study.optimize``.
 
     Args:
         call: calls the objective with a trial, here or on another machine.
-        catch: exceptions that fail their trial without ending the loop.
+
+    Raises:
+        TypeError: ``catch`` names no types of exceptions.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        *,
-        call: Callable[[Trial], Any],
-        n_trials: int | None,
-        timeout: float | None,
-        n_jobs: int,
-        catch: tuple[type[BaseException], ...],
-        callbacks: Sequence[Callback],
-        gc_after_trial: bool,
-        show_progress_bar: bool,
-    ) -> None:
+    def __init__(self, study: Study, call: Callable[[Trial], Any], settings: Settings) -> None:
         self._study, self._call = study, call
-        self._n_trials, self._timeout, self._n_jobs = n_trials, timeout, n_jobs
-        self._catch, self._callbacks, self._collects = catch, callbacks, gc_after_trial
-        self._shows = show_progress_bar
+        self._n_trials, self._timeout, self._n_jobs = settings.n_trials, settings.timeout, num_jobs(settings.n_jobs)
+        self._catch, self._callbacks = checked_catch(settings.catch), list(settings.callbacks or ())
+        self._collects, self._shows = settings.gc_after_trial, settings.show_progress_bar
         self._began_at = time.monotonic()
         self._num_ended = 0
 

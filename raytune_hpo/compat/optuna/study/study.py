@@ -25,9 +25,8 @@ from raytune_hpo.compat.optuna.study.optimizing import (
     Callback,
     Objective,
     Optimizing,
-    checked_catch,
+    Settings,
     checked_values,
-    num_jobs,
 )
 from raytune_hpo.compat.optuna.study.workers import call_of
 from raytune_hpo.compat.optuna.trial._state import TrialState
@@ -247,41 +246,13 @@ class Study:
             callbacks: called with the study and each trial that has ended.
             runtime: "local" or "ray"; None: Ray if ``hpo.connect`` was called.
         """
+        settings = Settings(n_trials, timeout, n_jobs, catch, callbacks, gc_after_trial, show_progress_bar)
         with call_of(self, func, runtime) as call:
-            self._optimize_by(
-                func if call is None else functools.partial(call, func),
-                n_trials,
-                timeout,
-                n_jobs,
-                catch,
-                callbacks,
-                gc_after_trial,
-                show_progress_bar,
-            )
+            self._optimize_by(func if call is None else functools.partial(call, func), settings)
 
-    def _optimize_by(
-        self,
-        call: Callable[[Trial], Any],
-        n_trials: int | None = None,
-        timeout: float | None = None,
-        n_jobs: int = 1,
-        catch: Iterable[type[BaseException]] | type[BaseException] = (),
-        callbacks: Iterable[Callback] | None = None,
-        gc_after_trial: bool = False,
-        show_progress_bar: bool = False,
-    ) -> None:
-        """Run trials by a function that calls the objective, here or elsewhere; the rest is as for ``optimize``."""
-        loop = Optimizing(
-            self,
-            call=call,
-            n_trials=n_trials,
-            timeout=timeout,
-            n_jobs=num_jobs(n_jobs),
-            catch=checked_catch(catch),
-            callbacks=list(callbacks or ()),
-            gc_after_trial=gc_after_trial,
-            show_progress_bar=show_progress_bar,
-        )
+    def _optimize_by(self, call: Callable[[Trial], Any], settings: Settings) -> None:
+        """Run trials by a function that calls the objective, here or elsewhere."""
+        loop = Optimizing(self, call, settings)
         self._stop_flag = False
         self._num_loops += 1
         try:

@@ -13,6 +13,7 @@ from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
 from raytune_hpo.compat.ray_tune.search.others import HEBOSearch, ZOOptSearch
 from raytune_hpo.compat.ray_tune.search.searcher import ConcurrencyLimiter, Repeater, Searcher
+from raytune_hpo.compat.ray_tune.space import grid_search
 from raytune_hpo.errors import nearest
 
 NAMES: dict[str, type[Searcher]] = {
@@ -28,7 +29,7 @@ NAMES: dict[str, type[Searcher]] = {
     "zoopt": ZOOptSearch,
 }
 
-__all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "Repeater", "Searcher", "create_searcher"]
+__all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "Repeater", "Searcher", "create_searcher", "grid_search"]
 
 
 def create_searcher(search_alg: str, **options: Any) -> Searcher:

@@ -1,5 +1,6 @@
 """``ray.tune.search.sample``: the functions that make domains, and the domains' own names."""
 
+from raytune_hpo.compat.ray_tune.not_carried import stand_ins
 from raytune_hpo.compat.ray_tune.space import (
     choice,
     grid_search,
@@ -39,3 +40,5 @@ __all__ = [
     "sample_from",
     "uniform",
 ]
+
+__getattr__ = stand_ins("ray.tune.search.sample", "domains here are one object each, such as tune.loguniform(1e-4, 1)")

@@ -1,4 +1,4 @@
-"""The evaluator by expected minimum model regret, which is not carried."""
+"""The evaluator by the expected minimum model regret, which is not supported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from raytune_hpo.compat.optuna.terminator.improvement.evaluator import BaseImpro
 
 
 class EMMREvaluator(BaseImprovementEvaluator):
-    """Not carried."""
+    """Not supported; RegretBoundEvaluator takes its place, also in a MedianErrorEvaluator."""
 
     def __new__(cls, *args: Any, **options: Any) -> NoReturn:
-        raise NotCarried("EMMREvaluator is not carried; use RegretBoundEvaluator or BestValueStagnationEvaluator")
+        raise NotCarried(
+            "EMMREvaluator is not supported here; give Terminator and MedianErrorEvaluator a RegretBoundEvaluator() instead"
+        )

@@ -1,8 +1,0 @@
-"""``ray.tune.integration.pytorch_lightning``: can be imported, but not used."""
-
-from raytune_hpo.compat.ray_tune.not_carried import stand_ins
-
-__getattr__ = stand_ins(
-    "ray.tune.integration.pytorch_lightning",
-    "call tune.report from a callback of your own, or use raytune_hpo.integrations",
-)
