@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -75,12 +76,14 @@ class Service:
         words = [sys.executable, "-I", "-c", SERVICE]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.groups = {name: subprocess.Popen(words, **pipes) for name in ("control", "canary")}
+        self.lock = threading.Lock()  # a live study gives its orders from a thread of its own
 
     def order(self, group, **order):
         process = self.groups[group]
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        with self.lock:  # an order and its answer belong together
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
 
     def apply(self, config, group, seq):
         self.order(group, threads=config["threads"])
