@@ -31,13 +31,12 @@ def divergence(axis: Axis, x: Array, is_best: Array) -> float:
     celled = axis if axis.centres is not None else Axis(Kind.GRID, (np.arange(_CELLS) + 0.5) / _CELLS)
     levels = celled.levels(x)
     best = np.bincount(levels[is_best], minlength=celled.size)
+    every = np.bincount(levels, minlength=celled.size) * (best.sum() / len(x))  # with the sum of the best
     kernels = masses(celled, _width(celled, x[is_best]))
-    prior = celled.widths
-    # The prior has the same share in both, as if that share of its trials were among the best.
-    p = best @ kernels + _PRIOR * prior
-    q = np.bincount(levels, minlength=celled.size) @ kernels + _PRIOR * prior * len(x) / max(best.sum(), 1)
-    p, q = p / p.sum(), q / q.sum()
-    return float(q @ (p / q - 1) ** 2)
+    # The prior has the same share in both, as if that share of its trials were among the best. The difference is taken
+    # before the smoothing, so that it is 0 where all trials are among the best, whatever the rounding.
+    q = every @ kernels + _PRIOR * celled.widths
+    return float(np.sum(((best - every) @ kernels) ** 2 / q) / q.sum())
 
 
 def _width(axis: Axis, x: Array) -> float:

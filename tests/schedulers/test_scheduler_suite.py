@@ -153,7 +153,7 @@ def test_a_judge_that_returns_no_verdict_is_named():
     feed = Feed(scheduler=SaysTrue(), metric="loss")
     lease = feed(AskTrials(worker="w", limit=1, at=1.0)).reply
     trial = lease.assignments[0]
-    with pytest.raises(SpecError, match="judge of SaysTrue returns a Verdict, got True; say Verdict.CONTINUE"):
+    with pytest.raises(SpecError, match="judge of SaysTrue returns a Verdict, got True; return Verdict.CONTINUE"):
         feed(ReportMetrics(number=trial.number, attempt=trial.attempt, step=1, metrics={"loss": 1.0}, at=2.0))
 
     def objective(config):
