@@ -379,7 +379,7 @@ class LiveFold:
         if self.voids >= plan.void_windows:
             return f"{self.voids} windows in a row without a usable measurement"
         if (num := self._rollbacks.count(at - DAY_S)) >= plan.rollbacks_per_day:
-            return f"{num} roll-backs in a day"
+            return f"{num} rollbacks in a day"
         spent, budget = self.regret(at)
         if spent > budget:
             return f"the regret budget is spent: {spent:.4g} in a day, of {budget:.4g}"

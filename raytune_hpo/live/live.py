@@ -139,7 +139,7 @@ class Live:
         """Tune until ``stop`` is called, or for ``duration_s`` seconds, and renew the applier's lease all the while.
 
         Raises:
-            JournalError: decisions can no longer be written; the applier's dead man's switch restores the baseline.
+            JournalError: decisions can no longer be written; the applier's watchdog restores the baseline.
         """
         begin = due = self._clock.now()
         while not self._stop.is_set():
@@ -224,7 +224,7 @@ class Live:
         self._asked(SetBaseline(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
 
     def adopt(self, reason: str = "", by: str | None = None) -> None:
-        """Make a manual change, for which the system was frozen, the baseline, and go on."""
+        """Make a manual change, for which the system was frozen, the baseline, and continue."""
         self._seat.thaw()
         self._asked(Adopt(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
 

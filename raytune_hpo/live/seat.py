@@ -87,7 +87,7 @@ class Seat:
 
     @property
     def word_at(self) -> float | None:
-        """The time of the controller's last heartbeat; None before the first, and after the dead man's switch has acted."""
+        """The time of the controller's last heartbeat; None before the first, and after the watchdog has acted."""
         path = self.folder / "word.json"
         if not path.exists():
             return None
@@ -174,7 +174,7 @@ class SeatedApplier:
 
 
 def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | None:
-    """The dead man's switch: does what is due at this time, and returns it in words; None if nothing was.
+    """The watchdog: does what is due at this time, and returns it in words; None if nothing was.
 
     Two terms after the controller's last heartbeat, the baseline is applied everywhere. If the freeze flag is set and the
     controller has not acted on it, the canary group gets the control group's configuration.

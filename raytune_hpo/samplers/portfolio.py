@@ -42,7 +42,7 @@ class Portfolio(BaseSampler):
     """Several samplers ("arms") that learn from one history, and a bandit that decides whose turn it is.
 
     A trial's ``meta`` names the arm that suggested it, as ``arm``. A trial that pauses counts with its last report until it
-    goes on.
+    resumes.
 
     Args:
         arms: samplers, each as a name, a dict ``{"name": ..., option: ...}`` or an object. By default a Gaussian

@@ -159,7 +159,7 @@ class RemoteStudy:
         self._stopping: set[int] = set()
         self._lease: str | None = None
         self._closing = threading.Event()
-        self._signs: threading.Thread | None = None
+        self._heartbeats: threading.Thread | None = None
 
     def ask(self, *, wait_s: float = WAIT_S) -> RemoteTrial:
         """The next trial to run.
@@ -179,9 +179,9 @@ class RemoteStudy:
             raise StudyWaiting(f"study {self.name!r} has nothing to ask now: all trials are handed out")
         trial = RemoteTrial(**answer["assignments"][0])
         self._held[trial.number] = trial
-        if self._signs is None:
-            self._signs = threading.Thread(target=self._show_life, name="raytune_hpo-signs-of-life", daemon=True)
-            self._signs.start()
+        if self._heartbeats is None:
+            self._heartbeats = threading.Thread(target=self._beat, name="raytune_hpo-heartbeats", daemon=True)
+            self._heartbeats.start()
         return trial
 
     def report(
@@ -202,7 +202,7 @@ class RemoteStudy:
             "checkpoint": checkpoint,
         }
         answer = self._client.request("POST", f"{self._path}/trials/{trial.number}/reports", body)
-        if answer["attempt"] != held.attempt:  # it was taken for lost, and goes on here as a new attempt
+        if answer["attempt"] != held.attempt:  # it was taken for lost, and continues here as a new attempt
             self._held[trial.number] = RemoteTrial(**{**vars(held), "attempt": answer["attempt"]})
         if answer["verdict"] in ("pause", "complete"):
             self._held.pop(trial.number, None)
@@ -286,7 +286,7 @@ class RemoteStudy:
         study = self._client.request("GET", self._path)
         return {study["metric"]: metrics}
 
-    def _show_life(self) -> None:
+    def _beat(self) -> None:
         while not self._closing.wait(self._ttl_s / 3):
             if self._lease is None or not self._held:
                 continue

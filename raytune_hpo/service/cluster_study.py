@@ -51,7 +51,7 @@ class ClusterStudy:
         await asyncio.wait([self._time])
 
     async def close(self) -> None:
-        """Stop watching leases. Running trials go on; their workers are served again once the study is reopened."""
+        """Stop watching leases. Running trials continue; their workers are served again once the study is reopened."""
         if self._time is not None:
             self._time.cancel()
             await asyncio.gather(self._time, return_exceptions=True)

@@ -181,7 +181,7 @@ class ReadModel:
 
         Raises:
             StudyNotFound: there is none.
-            StillReading: the first read takes longer than ``PATIENCE_S``; it goes on in the background.
+            StillReading: the first read takes longer than ``PATIENCE_S``; it continues in the background.
         """
         shelf = self._shelf(name)
         if shelf.fold is None:

@@ -108,7 +108,7 @@ class HostedStudy:
         return optimizer
 
     async def close(self) -> None:
-        """Release the journal. Running trials go on; their results are taken once the study is reopened."""
+        """Release the journal. Running trials continue; their results are taken once the study is reopened."""
         self._desk.close()
         deadline = time.monotonic() + GOODBYE_S
         while self._desk.commit.num_unanswered and time.monotonic() < deadline:
@@ -126,7 +126,7 @@ class HostedStudy:
                 await self._desk.serve(self.optimizer)
             except JournalError as error:  # callers that waited got the error; what was not written has had no effect
                 if isinstance(error, (JournalCorrupt, SequenceConflict)):
-                    _log.error("study %r cannot go on here: %s", self.name, error)
+                    _log.error("study %r cannot continue here: %s", self.name, error)
                     self._desk.close()
                     raise
                 _log.warning("study %r could not be written: %s", self.name, error)

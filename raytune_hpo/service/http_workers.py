@@ -82,7 +82,7 @@ class HttpWorkers:
         """
         self.leases.pass_time(elapsed_s)
         for lease in self.leases.expire():
-            self._gone[lease.name] = f"no sign of life for {lease.ttl_s:.0f} s", False
+            self._gone[lease.name] = f"no heartbeat for {lease.ttl_s:.0f} s", False
         await self._lose_gone()
 
     async def give_back(self, key: str) -> bool:
@@ -169,14 +169,14 @@ class HttpWorkers:
     async def report(
         self, trial: Trial, attempt: int, rows: Sequence[tuple[int, Mapping[str, Any]]], kept: str | None, late: str
     ) -> tuple[Answer, int, Lease | None]:
-        """Record reports; return the answer, and the attempt and the lease under which the trial goes on.
+        """Record reports; return the answer, and the attempt and the lease under which the trial continues.
 
-        A trial that was requeued as lost, and not yet handed out again, goes on with the worker that reports it.
+        A trial that was requeued as lost, and not yet handed out again, continues with the worker that reports it.
 
         Args:
             trial: as it was when the reports came.
             kept: the worker's reference to its checkpoint of the last of the steps.
-            late: the name for a worker that goes on with a trial after its lease has ended.
+            late: the name for a worker that continues a trial after its lease has ended.
         """
         reports = [(step, metrics, kept is not None) for step, metrics in rows]
         if trial.status is Status.WAITING and trial.attempt == attempt:

@@ -15,7 +15,7 @@ from raytune_hpo.runtime.attendance import MAX_STEP_S
 from raytune_hpo.runtime.desk import FREE
 
 TERM_S = 60.0
-SIGNS = 3  # heartbeats in a term
+HEARTBEATS = 3  # in a term
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Lease:
     @property
     def heartbeat_s(self) -> float:
         """The interval at which heartbeats should be sent, in seconds."""
-        return self.ttl_s / SIGNS
+        return self.ttl_s / HEARTBEATS
 
 
 class LeaseBook:

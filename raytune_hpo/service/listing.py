@@ -1,4 +1,4 @@
-"""Lists of trials: filters, sort orders, and cursors that stay valid while the study goes on."""
+"""Lists of trials: filters, sort orders, and cursors that stay valid while the study runs."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ ENDPOINTS = (
     ),
     viewed("/live/{study}/diff", "diff_live_windows", "How two windows differ", diff, query=shapes.DiffQuery),
     _told(
-        "approve", "editor", "approve_candidate", "Let a candidate that waits go on", approve, body=shapes.WindowNumber
+        "approve", "editor", "approve_candidate", "Let a waiting candidate proceed", approve, body=shapes.WindowNumber
     ),
     _told("freeze", "editor", "freeze_live", "Change nothing more", freeze, body=shapes.Why),
     _told("thaw", "admin", "thaw_live", "Allow changes again", thaw),

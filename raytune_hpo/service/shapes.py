@@ -166,7 +166,7 @@ class Asking(Shape):
 
 
 class Renewal(Shape):
-    """A sign of life."""
+    """A heartbeat."""
 
     ttl_s: float | None = Field(default=None, ge=1, le=3_600)
 
@@ -181,7 +181,7 @@ class StepReport(Shape):
 class ReportsOfAttempt(Shape):
     """Reports of a running trial, in the order of their steps.
 
-    ``checkpoint`` says where the worker keeps what it needs to go on after the last of these steps.
+    ``checkpoint`` says where the worker keeps what it needs to continue after the last of these steps.
     """
 
     attempt: int = Field(ge=1)
@@ -199,7 +199,7 @@ class NewToken(Shape):
 
 
 class WindowNumber(Shape):
-    """The candidate that a person lets go on."""
+    """The candidate that a person lets proceed."""
 
     number: int = Field(ge=0, le=10**15)
 

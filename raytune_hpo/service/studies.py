@@ -308,7 +308,7 @@ class Studies:
         return False
 
     async def extend(self, name: str, limits: Mapping[str, Any]) -> None:
-        """Change a study's limits; an ended study goes on, if its workers connect over HTTP.
+        """Change a study's limits; an ended study continues if its workers connect over HTTP.
 
         Raises:
             Problem: a limit is below what has begun, or the study cannot be continued from here.
@@ -336,7 +336,7 @@ class Studies:
             if not is_hosted(spec):
                 raise Problem(
                     "not-running",
-                    f"study {name!r} needs its objective to go on; run it again where that is, with the same name",
+                    f"study {name!r} needs its objective to continue; run it again where that is, with the same name",
                 )
             current = await self.reads.read(name, lambda fold: fold.ledger.spec.limits)
             await self._retire(name)

@@ -248,7 +248,7 @@ ENDPOINTS = (
         "PATCH",
         "/studies/{study}",
         "extend_study",
-        "Change the limits; a study that had ended goes on",
+        "Change the limits; a study that had ended continues",
         extend,
         body=shapes.Extension,
         errors=["limit-too-small", "changed"],

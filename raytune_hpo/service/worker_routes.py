@@ -317,9 +317,7 @@ ENDPOINTS = (
         body=shapes.Asking,
         errors=["not-running", "worker-quarantined"],
     ),
-    _work(
-        "PUT", "/leases/{lease}", "renew_lease", "A sign of life", renew, body=shapes.Renewal, errors=["lease-expired"]
-    ),
+    _work("PUT", "/leases/{lease}", "renew_lease", "A heartbeat", renew, body=shapes.Renewal, errors=["lease-expired"]),
     _work(
         "DELETE",
         "/leases/{lease}",
@@ -333,7 +331,7 @@ ENDPOINTS = (
         "POST",
         "/trials/{number}/reports",
         "report",
-        "Metrics at steps; whether to go on",
+        "Metrics at steps; the answer says whether to continue",
         report,
         body=shapes.ReportsOfAttempt,
         errors=["step-falls", "not-running", "superseded"],

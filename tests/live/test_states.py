@@ -62,7 +62,7 @@ def test_several_roll_backs_in_a_day_freeze():
     bad = [{"threads": n, "timeout": 0.5} for n in (8, 9, 10)]
     story = Story(*bad, cool_down_s=60.0)
     story.run(until="frozen")
-    assert "3 roll-backs" in story.fold.frozen.reason
+    assert "3 rollbacks" in story.fold.frozen.reason
     assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
 
 

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from raytune_hpo.service import connections
 from raytune_hpo.service.connections import KEEP_ALIVE_S, Connection
-from raytune_hpo.service.leases import SIGNS, TERM_S
+from raytune_hpo.service.leases import HEARTBEATS, TERM_S
 
 HEAD_S = 0.2
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -85,4 +85,4 @@ def test_answers_and_bodies_may_take_longer_and_the_connection_is_kept(talk):
 
 
 def test_a_worker_keeps_its_connection_between_two_heartbeats():
-    assert KEEP_ALIVE_S > TERM_S / SIGNS
+    assert KEEP_ALIVE_S > TERM_S / HEARTBEATS

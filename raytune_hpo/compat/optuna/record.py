@@ -112,7 +112,7 @@ class Record:
         spec = registry.current_spec(spec_of(name, storage))
         if not spec.grows:
             raise HpoError(
-                f"study {name!r} in {storage.url} has a space of its own; hpo.load({name!r}) shows it, and hpo.tune goes on"
+                f"study {name!r} in {storage.url} has its own space; hpo.load({name!r}) shows it, and hpo.tune continues"
             )
         sampler = registry.make("sampler", {**spec.sampler.options, "name": spec.sampler.name})
         settings = Settings(name=name, seed=spec.seed, storage=storage, max_retries=spec.max_retries)

@@ -32,7 +32,7 @@ def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: D
     """The results of all trials or, in population based training, of all members.
 
     Args:
-        is_over: whether the experiment has ended, so that unfinished trials were stopped; otherwise they may go on.
+        is_over: whether the experiment has ended, so that unfinished trials were stopped; otherwise they may continue.
     """
     newest: dict[int, OurTrial] = {}
     for ours in study.trials[len(experiment.known) :]:

@@ -39,7 +39,7 @@ def validate_save_restore(
 
 def wait_for_gpu(*args: Any, **options: Any) -> bool:
     """Return at once, with a warning."""
-    warnings.warn("wait_for_gpu does not look at GPUs here, and goes on at once", stacklevel=2)
+    warnings.warn("wait_for_gpu does not look at GPUs here, and returns at once", stacklevel=2)
     return True
 
 

@@ -45,7 +45,7 @@ def create_study(
     name = f"no-name-{uuid.uuid4()}" if study_name is None else study_name
     if place.studies.has(name):
         if not load_if_exists:
-            raise DuplicatedStudyError(f"there is a study {name!r}; load_if_exists=True goes on with it")
+            raise DuplicatedStudyError(f"there is a study {name!r}; load_if_exists=True continues it")
         library_logger().info("Using an existing study with name '%s' instead of creating a new one.", name)
         return _opened(place, name, sampler, pruner)
     sampler = TPESampler() if sampler is None else sampler

@@ -89,7 +89,7 @@ class Study:
         kept = self._record.spec.sampler.name
         if sampler.is_ours and sampler.part(len(self.directions))["name"] != kept:
             warnings.warn(
-                f"study {self.study_name!r} goes on with the sampler that it was created with, {kept!r}; "
+                f"study {self.study_name!r} keeps the sampler that it was created with, {kept!r}; "
                 f"{type(sampler).__name__} is not used: give it to a new study",
                 stacklevel=2,
             )
