@@ -33,21 +33,13 @@ KEYS = Path("/run/keys")
 OWN = Path("/srv")  # on every machine, a file system of its own
 HOME = OWN / "home"
 
-SETTINGS = " ".join(
-    (
-        "RAY_enable_metrics_collection=0",
-        "RAY_agent_register_timeout_ms=120000",
-        "RAY_gcs_rpc_server_reconnect_timeout_s=10",  # a worker's, for a head that is gone; Ray's own is a minute
-        "OMP_NUM_THREADS=1",
-    )
-)
 SSHD = f"""\
 HostKey {OWN}/host_key
 PidFile none
 UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
-SetEnv {SETTINGS}
+SetEnv RAY_enable_metrics_collection=0 RAY_agent_register_timeout_ms=120000 OMP_NUM_THREADS=1
 """
 PIP = """\
 [global]

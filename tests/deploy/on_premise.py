@@ -68,10 +68,14 @@ def wait_until(condition: Any) -> float:
 
 
 def bring_up() -> dict[str, Any]:
+    on("worker", "rm -f ray_worker.log")
     # Ray gives each of its agents 15 seconds to start; where cores are shared by many, that may be too few.
     enter(f"ray up --yes {CONFIG}", attempts=5)
     try:
-        return {"joined_s": wait_until(lambda: "4.0 CPU" in on("head", "ray status"))}
+        # The worker's log is asked, since a `ray status` takes seconds of the cores on which the worker is to start.
+        joined_s = wait_until(lambda: "runtime started" in on("worker", "cat ray_worker.log || true"))
+        wait_until(lambda: "4.0 CPU" in on("head", "ray status"))
+        return {"joined_s": joined_s}
     except AssertionError:
         on("head", "tail -n 200 /tmp/ray/session_latest/logs/monitor.*")  # why the other one did not join
         on("worker", "cat ray_worker.log")
