@@ -55,6 +55,8 @@ NUM_RUNNING, BATCHES, MOST_FOR_16, LEAST_A_SECOND = 64, (16, 32), 3.0, 100.0
 DEMANDED_AT = (100, 1_000)
 RATIOS = {"tpe": "optuna_tpe", "gp": "optuna_gp"}  # of ours, and what it should be so many times faster than
 AT_LEAST_TIMES = 20
+# They suggest steps of training or windows of a running system: how long that takes depends on more than the trials.
+OF_STEPS = ("bohb", "freeze_thaw", "hypertune", "live", "pb2", "pbt", "schedule")
 
 _NUM_FLOATS, _NUM_INTS, _OPTIONS = 6, 2, ("a", "b", "c", "d")
 SPACE = Space(
@@ -130,8 +132,12 @@ def optuna(name: str, size: int) -> Turn:
 
 
 def contenders() -> dict[str, Callable[[int], Turn]]:
-    """Ours that learn, and those of Optuna's that are installed."""
-    learning = [name for name in registry.SAMPLERS if not registry.load("sampler", name).traits.history_free]
+    """Ours that learn from whole trials, and those of Optuna's that are installed."""
+    learning = [
+        name
+        for name in registry.SAMPLERS
+        if name not in OF_STEPS and not registry.load("sampler", name).traits.history_free
+    ]
     found: dict[str, Callable[[int], Turn]] = {name: functools.partial(ours, name) for name in learning}
     needs = {"optuna_tpe": ("optuna",), "optuna_gp": ("optuna", "torch")}
     for name, modules in needs.items():
