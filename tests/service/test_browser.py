@@ -231,7 +231,7 @@ def test_the_best_is_confirmed_by_keyboard_alone(opened, server, scheme):
     page.goto(f"{server.url}/studies/{name}")
     page.get_by_text("ended").first.wait_for(timeout=120_000)
     page.goto(f"{server.url}/studies/{name}/best")
-    page.get_by_text("seen once").wait_for()
+    page.get_by_text("measured once").wait_for()
     page.locator("summary", has_text="Confirm").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
@@ -240,7 +240,7 @@ def test_the_best_is_confirmed_by_keyboard_alone(opened, server, scheme):
     page.keyboard.type("3")
     page.keyboard.press("Enter")
     page.get_by_text("that were run again").wait_for(timeout=120_000)
-    assert page.get_by_text("seen once").count() == 0
+    assert page.get_by_text("measured once").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.evaluate("refused") == []
 

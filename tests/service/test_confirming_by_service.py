@@ -50,7 +50,7 @@ def test_the_best_are_run_again_with_fresh_seeds(start, tmp_path):
     assert best in [number for one in found["candidates"] for number in one["numbers"]]
 
     page = server.browser("editor").get("/studies/noisy/best").text
-    assert "is the best of 2 that were run again" in page and "seen once" not in page
+    assert "is the best of 2 that were run again" in page and "measured once" not in page
     assert 'action="/studies/noisy/confirm"' in page
     again = ended(server, server.api("editor").post("/studies/noisy/confirm", json={"top": 2, "repeats": 4}).json())
     assert again["result"]["candidates"] == found["candidates"]  # they are taken from the journal
