@@ -173,7 +173,7 @@ def suggestion_time() -> list[str]:
             by_sampler.setdefault(label, {})[int(size)] = said
     sizes = sorted({size for found in by_sampler.values() for size in found})
     lines = ["| | " + " | ".join(f"{size:,} trials" for size in sizes) + " |", "|---|" + "--:|" * len(sizes)]
-    for label, found in by_sampler.items():
+    for label, found in sorted(by_sampler.items(), key=lambda row: row[0].startswith("optuna")):  # peers last
         said = _named(f"[{label}]" if label.startswith("optuna") else label)
         lines.append(f"| {said} | {' | '.join(found.get(size, '') for size in sizes)} |")
     return lines
