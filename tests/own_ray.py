@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -28,3 +33,23 @@ def start_ray(kind: str, *, attempts: int = 5, **settings: Any) -> None:
         if attempts == 1:
             raise
         start_ray(kind, attempts=attempts - 1, **settings)
+
+
+def start_head(
+    *options: str, said: Path, environment: Mapping[str, str] | None = None, attempts: int = 5
+) -> subprocess.Popen[bytes]:
+    """``ray start --head --block`` with these options as a child process, once it runs; what it says goes to a file.
+
+    Whoever starts it ends it. An attempt that Ray itself gives up, for want of time, is followed by another.
+    """
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *options]
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    while process.poll() is None:
+        if b"Ray runtime started" in said.read_bytes():
+            return process
+        time.sleep(0.1)
+    assert attempts > 1, said.read_text()
+    return start_head(*options, said=said, environment=environment, attempts=attempts - 1)

@@ -182,10 +182,10 @@ def test_sklearn_search(tmp_path: Path) -> None:
 @pytest.mark.ray
 def test_notebooks(tmp_path: Path) -> None:
     """One lab without Ray, and one with."""
-    figures = measured(tmp_path, "notebooks", "--only", "curve_fitting", "competing_objectives")
+    figures = measured(tmp_path, "notebooks", "--only", "curve_fitting", "ray_lab_00_tasks_and_actors")
     assert {name: figure["detail"]["uses_ray"] for name, figure in figures.items()} == {
         "curve_fitting": False,
-        "competing_objectives": True,
+        "ray_lab_00_tasks_and_actors": True,
     }
     assert all(figure["asked"] == "<= 240" and figure["measured"] > 0 for figure in figures.values())
 

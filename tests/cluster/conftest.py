@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 from cluster_support import is_open, wait_until
 
-from tests.own_ray import start_ray
+from tests.own_ray import start_head, start_ray
 from tests.ports import free_port
 
 os.environ["RAY_enable_metrics_collection"] = "0"
@@ -43,18 +41,17 @@ def storage(tmp_path: Path) -> str:
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A head node with a client server that wants a token, and the environment that finds it."""
     client = free_port()
-    command = [
-        os.path.join(os.path.dirname(sys.executable), "ray"), "start", "--head", "--block", "--num-cpus=2",
-        f"--port={free_port()}", f"--ray-client-server-port={client}", "--include-dashboard=false",
-        f"--temp-dir=/tmp/raytune-head-{os.getpid()}", "--object-store-memory=100000000",
-    ]  # fmt: skip
     environment = os.environ | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": TOKEN,
         "RAY_HEAD_SERVICE_HOST": "127.0.0.1",
         "RAY_HEAD_SERVICE_PORT": str(client),
     }
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_head(
+        "--num-cpus=2", f"--port={free_port()}", f"--ray-client-server-port={client}", "--include-dashboard=false",
+        f"--temp-dir=/tmp/raytune-head-{os.getpid()}", "--object-store-memory=100000000",
+        said=tmp_path_factory.mktemp("head") / "said", environment=environment,
+    )  # fmt: skip
     try:
         wait_until(lambda: is_open(client), timeout_s=120)
         yield environment

@@ -20,6 +20,7 @@ from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Finished
 from raytune_hpo.journal import open_storage
 from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
+from tests.own_ray import start_head
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -35,23 +36,11 @@ class Head:
 
         self.address = f"{ray.util.get_node_ip_address()}:{free_port()}"
         self._folder = tempfile.TemporaryDirectory(prefix="head-", dir=os.environ.get("RAY_TMPDIR"))
-        self._said = Path(self._folder.name) / "said"
-        self._process = self._start()
-
-    def _start(self, attempts: int = 5) -> subprocess.Popen[bytes]:
-        """Ray gives each of its agents 15 seconds to start; where cores are shared by many, that may be too few."""
-        command = [
-            Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={self.address.rpartition(':')[2]}",
-            "--num-cpus=1", "--include-dashboard=false", "--object-store-memory=100000000",
-            f"--temp-dir={self._folder.name}",
-        ]  # fmt: skip
-        with self._said.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_until(lambda: b"Ray runtime started" in self._said.read_bytes() or process.poll() is not None)
-        if process.poll() is None:
-            return process
-        assert attempts > 1, self._said.read_text()
-        return self._start(attempts - 1)
+        self._process = start_head(
+            f"--port={self.address.rpartition(':')[2]}", "--num-cpus=1", "--include-dashboard=false",
+            "--object-store-memory=100000000", f"--temp-dir={self._folder.name}",
+            said=Path(self._folder.name) / "said",
+        )  # fmt: skip
 
     def die(self) -> None:
         """All of its processes at once, without a word to any."""

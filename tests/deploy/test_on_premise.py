@@ -1,4 +1,4 @@
-"""deploy/on_premise.yaml as somebody with two machines uses it: `ray up`, `ray submit`, `ray down`, and once more.
+"""deploy/on_premise.yaml as somebody with two machines uses it: `ray up`, `ray submit`, `ray down`, and up once more.
 
 `ray stop` is part of that, and ends whatever Ray it sees. The machines are namespaces (machines.py), from which nothing
 outside can be seen; that is shown first.
@@ -86,7 +86,6 @@ def test_the_same_call_continues_after_the_cluster_was_down(story: dict[str, Any
     first, more = (story[part]["trials"] for part in ("lab", "more"))
     assert len(more) == 10
     assert more[:8] == first
-    assert story["down_again"]["left"] == {"head": [], "worker": []}
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.own_ray import start_head
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,19 +138,15 @@ def running_cluster(log: Path) -> Iterator[Cluster]:
         f"--{what}-port={free_port()}" for what in ("ray-client-server", "metrics-export", "dashboard-agent-grpc")
     ]
     limits = ["--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats", "--object-store-memory=200000000"]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *ports, *limits]
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, env=environment(None, quick=False)
-        )
-        try:
-            address = f"http://127.0.0.1:{dashboard}"
-            wait_for(f"{address}/api/version", process)
-            wait_for(f"http://127.0.0.1:{agent}/api/local_raylet_healthz", process)  # which starts the jobs
-            yield Cluster(f"127.0.0.1:{head}", address)
-        finally:
-            process.send_signal(signal.SIGTERM)  # with --block, Ray ends what it started
-            process.wait(60)
+    process = start_head(*ports, *limits, said=log, environment=environment(None, quick=False))
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        wait_for(f"{address}/api/version", process)
+        wait_for(f"http://127.0.0.1:{agent}/api/local_raylet_healthz", process)  # which starts the jobs
+        yield Cluster(f"127.0.0.1:{head}", address)
+    finally:
+        process.send_signal(signal.SIGTERM)  # with --block, Ray ends what it started
+        process.wait(60)
 
 
 def wait_for(url: str, process: subprocess.Popen, timeout_s: float = 90) -> None:

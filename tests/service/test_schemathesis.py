@@ -31,7 +31,7 @@ def test_whatever_is_sent_is_answered_as_described(start, tmp_path, role):
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     described = server.api("viewer").get("/openapi.json").text
     (tmp_path / "openapi.json").write_text(described)
-    command = [str(PROGRAM), "run", "openapi.json", "--url", server.url, "--max-examples", "6", "--rate-limit", "45/s"]
+    command = [str(PROGRAM), "run", "openapi.json", "--url", server.url, "--max-examples", "4", "--rate-limit", "45/s"]
     command += ["--no-color", "--continue-on-failure", "--generation-database", "none"]
     command += ["--seed", SEED]
     command += ["-H", f"Authorization: Bearer {server.secrets[role]}"]
