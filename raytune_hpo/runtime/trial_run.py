@@ -108,8 +108,10 @@ def report(
         return
     given = {} if metrics is None else run.rules.named(metrics)
     given.update(named)
-    if save is not None or checkpoint is not None:
-        given.update({k: v for k, v in (("save", save), ("checkpoint", checkpoint)) if v is not None})
+    if save is not None:
+        given["save"] = save
+    if checkpoint is not None:
+        given["checkpoint"] = checkpoint
     run.report(given, step)
 
 
@@ -232,7 +234,7 @@ class TrialRun:
         """Send a report: metrics by name, and among them the arguments that become an ``Offer``."""
         offer = _NO_OFFER
         if not NAMES.isdisjoint(metrics):
-            offer = offered(**{name: metrics.pop(name) for name in NAMES if name in metrics})
+            offer = offered(metrics.pop("step", None), metrics.pop("save", None), metrics.pop("checkpoint", None))
         step = offer.step if step is None else step
         with self._lock:
             if self._is_over or self._verdict.is_final:  # after the last step it may return, but not continue
