@@ -41,7 +41,10 @@ class CodedAlike(NamedTuple):
         """Put coordinates of these columns of rows X (n, d) where configurations come back to; NaN stays NaN."""
         block = X[:, self.columns]
         known = ~np.isnan(block)
-        block[known] = self.domain.units(self.domain.codes(block[known]))
+        if known.all():
+            block = self.domain.units(self.domain.codes(block.reshape(-1))).reshape(block.shape)
+        else:
+            block[known] = self.domain.units(self.domain.codes(block[known]))
         X[:, self.columns] = block
 
 
