@@ -32,6 +32,8 @@ class CodedAlike(NamedTuple):
         """Of these columns of rows (n, d), (n, g); anything where a coordinate is NaN."""
         block = unit[:, self.columns]
         known = ~np.isnan(block)
+        if known.all():
+            return self.domain.codes(block.reshape(-1)).reshape(block.shape)
         found = self.domain.codes(block[known])
         codes = np.zeros(block.shape, dtype=found.dtype)
         codes[known] = found
