@@ -83,16 +83,20 @@ def log_h(u: Array) -> Array:
     from scipy.special import erfcx, ndtr
 
     u = np.asarray(u, dtype=float)
-    near = np.maximum(u, -1.0)
-    left = np.clip(u, _FAR, -1.0)
-    far = np.minimum(u, _FAR)
-    rest = np.log(erfcx(-left / math.sqrt(2)) * -left) + _LOG_SQRT_HALF_PI
-    falling: Array = np.where(
-        u > _FAR,
-        -(left**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest)),
-        -(far**2) / 2 - _LOG_SQRT_2PI - 2 * np.log(-far),
-    )
-    return np.where(u > -1.0, np.log(_density(near) + near * ndtr(near)), falling)
+    log, is_near = np.empty_like(u), u > -1.0
+    near = u[is_near]
+    log[is_near] = np.log(_density(near) + near * ndtr(near))
+    if is_near.all():
+        return log
+    left = u[~is_near]
+    middle = np.maximum(left, _FAR)
+    rest = np.log(erfcx(-middle / math.sqrt(2)) * -middle) + _LOG_SQRT_HALF_PI
+    falling = -(middle**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest))
+    if (is_far := left <= _FAR).any():
+        far = left[is_far]
+        falling[is_far] = -(far**2) / 2 - _LOG_SQRT_2PI - 2 * np.log(-far)
+    log[~is_near] = falling
+    return log
 
 
 def _improvement(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
@@ -249,7 +253,8 @@ class MeanAcquisition:
             values.append(value)
             gradients.append(by_mean[:, None] * dmean + by_sd[:, None] * dsd)
         V = np.stack(values)
-        return _mean(self.name, V), np.einsum("sm,smq->mq", _shares(self.name, V), np.stack(gradients))
+        value = _mean(self.name, V)
+        return value, np.einsum("sm,smq->mq", _shares(self.name, V, value), np.stack(gradients))
 
 
 @dataclass(frozen=True)
@@ -279,7 +284,8 @@ class FantasyAcquisition:
         """Values (n,) at features (n, q), and their gradients (n, q)."""
         means, sd, dmeans, dsd = self.fantasies.slopes(Z)
         V, by_mean, by_sd = ACQUISITIONS[self.name](means, sd, self.best)
-        value, shares = _mean(self.name, V), _shares(self.name, V)
+        value = _mean(self.name, V)
+        shares = _shares(self.name, V, value)
         by_mean, by_sd = shares * by_mean, (shares * by_sd).sum(axis=0)
         if self.noise and self.name == "log_ei":
             log, slope = log_augmentation(sd, self.noise)
@@ -315,6 +321,6 @@ def _mean(name: str, V: Array) -> Array:
     return np.asarray(top + np.log(np.exp(V - top).mean(axis=0)))
 
 
-def _shares(name: str, V: Array) -> Array:
-    """The weights (s, n) of the gradients of values (s, n) in the gradient of their mean."""
-    return np.exp(V - _mean(name, V)) / len(V) if name.startswith("log") else np.full(V.shape, 1 / len(V))
+def _shares(name: str, V: Array, mean: Array) -> Array:
+    """The weights (s, n) of the gradients of values (s, n) in the gradient of their mean (n,)."""
+    return np.exp(V - mean) / len(V) if name.startswith("log") else np.full(V.shape, 1 / len(V))

@@ -169,11 +169,12 @@ class KnownRows:
     """
 
     def __init__(self, rows: Array) -> None:
-        self._keys, self._sums = set(row_keys(rows)), self._summed(rows)
+        self._keys, self._sums = set(row_keys(rows)), np.append(np.sort(self._summed(rows)), np.inf)
 
     def among(self, X: Array) -> Array:
         """Which rows X (k, d) are known, (k,) of bool."""
-        known = np.isin(self._summed(X), self._sums)
+        sums = self._summed(X)
+        known: Array = self._sums[self._sums.searchsorted(sums)] == sums
         likely = np.flatnonzero(known)
         known[likely] = [key in self._keys for key in row_keys(X[likely])]
         return known
@@ -182,7 +183,7 @@ class KnownRows:
     def _summed(X: Array) -> Array:
         """The sum of each row, the same to the last bit for equal rows, whatever the other rows are."""
         weights = np.sqrt(np.arange(2.0, X.shape[1] + 2))
-        return np.asarray((np.ascontiguousarray(np.nan_to_num(X, nan=-1.0)) * weights).sum(axis=1))
+        return np.asarray((np.ascontiguousarray(np.where(np.isnan(X), -1.0, X)) * weights).sum(axis=1))
 
 
 def is_among(x: Array, rows: Array) -> bool:

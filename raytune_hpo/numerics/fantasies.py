@@ -57,8 +57,8 @@ class Fantasies:
 
     def predict(self, Z: Array) -> tuple[Array, Array]:
         """Means (S, m) and standard deviations (m,) at features (m, q)."""
-        k, sd = self.base.covariances(Z)
-        return (k @ self.A).T, sd
+        means, sd = self.base.predict_of(Z, self.A)
+        return means.T, sd
 
     def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
         """As ``predict``, and the gradients (S, m, q) and (m, q) of both."""

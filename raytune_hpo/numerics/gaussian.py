@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_distances
+from raytune_hpo.numerics.kernels import Anchors, matern52, matern52_slope, squared_distances
 
 _LOG_2PI = math.log(2 * math.pi)
 _MANY = 256  # observations
@@ -64,30 +65,37 @@ def scaled_prior(d: int) -> Prior:
     )
 
 
-def negative_log_posterior(theta: Array, Z: Array, owner: Array, y: Array, prior: Prior) -> tuple[float, Array]:
+def negative_log_posterior(
+    theta: Array, Z: Array, owner: Array, y: Array, prior: Prior, rooms: Array | None = None
+) -> tuple[float, Array]:
     """-log p(y | theta) - log p(theta) up to a constant of the prior, and its gradient (d+2,).
 
     RW eqs. 5.8 and 5.9. The sum over pairs in the derivative by a length scale is taken feature by feature, as
     sum_ab S_ab (z_a - z_b)^2 = 2 (z^2 . S 1 - z . S z), so no tensor of distances is made.
+
+    Args:
+        rooms: (4, n, n) memory for intermediate results, for many calls: to get it takes as long as the arithmetic.
     """
     from scipy.linalg import lapack
 
     n, d = len(y), len(theta) - 2
+    slope, k, W, spare = np.empty((4, n, n)) if rooms is None else rooms
     s2, t2 = np.exp(theta[d:])
     B = Z * np.exp(-theta[:d])[owner]
-    k, slope = matern52_slope(squared_distances(B, B))
+    matern52_slope(squared_distances(B, B, out=slope), out=(k, slope))
     k *= s2
-    K = k.copy()
-    K.flat[:: n + 1] += t2
+    K = spare.T  # in LAPACK's memory order, so that it works in place
+    K[:] = k
+    spare.reshape(-1)[:: n + 1] += t2
     L, failed = lapack.dpotrf(K, lower=1, overwrite_a=1)
     if failed:  # rounding made it indefinite: the worst possible density
         return math.inf, np.zeros(d + 2)
     a, _ = lapack.dpotrs(L, y, lower=1)
     fit = y @ a / 2 + np.log(np.diagonal(L)).sum() + n * _LOG_2PI / 2
-    inverse, _ = lapack.dpotri(L, lower=1, overwrite_c=0)
-    W = inverse + inverse.T  # the inverse, like the factor, is 0 above its diagonal
-    W.flat[:: n + 1] /= 2
-    W -= np.outer(a, a)  # dfit/dK = W / 2
+    inverse, _ = lapack.dpotri(L, lower=1, overwrite_c=1)
+    np.add(inverse, inverse.T, out=W)  # the inverse, like the factor, is 0 above its diagonal
+    W.reshape(-1)[:: n + 1] /= 2
+    W -= np.multiply.outer(a, a, out=spare)  # dfit/dK = W / 2
     gradient = np.empty(d + 2)
     gradient[d] = np.vdot(W, k) / 2
     gradient[d + 1] = t2 * np.trace(W) / 2
@@ -109,12 +117,13 @@ def fit(Z: Array, owner: Array, y: Array, prior: Prior, *, max_steps: int = 40) 
 
     d = len(prior.mean) - 2
     noisy = prior.mean + np.array([-0.7] * d + [0.0, 4.0])
+    rooms = np.empty((4, len(y), len(y)))
     best, least = np.clip(prior.mean, prior.low, prior.high), math.inf
     for start in (prior.mean, noisy):
         found = minimize(
             negative_log_posterior,
             np.clip(start, prior.low, prior.high),
-            (Z, owner, y, prior),
+            (Z, owner, y, prior, rooms),
             method="L-BFGS-B",
             jac=True,
             bounds=np.column_stack([prior.low, prior.high]),
@@ -183,29 +192,30 @@ class Posterior:
         L = factor(_covariance(B, s2, t2))
         return Posterior(theta=theta, scale=scale, B=B, L=L, a=backward(L, forward(L, y)), y=y)
 
+    @cached_property
+    def _anchors(self) -> Anchors:
+        return Anchors(self.B)
+
     def mean(self, Z: Array) -> Array:
         """Means (m,) of the loss at features (m, q). (RW eq. 2.25)"""
-        k = math.exp(self.theta[-2]) * matern52(squared_distances(Z * self.scale, self.B))
+        k = math.exp(self.theta[-2]) * matern52(self._anchors.squared_distances(Z * self.scale))
         return np.asarray(k @ self.a)
 
     def mean_slopes(self, Z: Array) -> tuple[Array, Array]:
         """Means (m,) of the loss, and their gradients (m, q) by the features."""
         s2, A = math.exp(self.theta[-2]), Z * self.scale
-        k, slope = matern52_slope(squared_distances(A, self.B))
+        k, slope = matern52_slope(self._anchors.squared_distances(A))
         return s2 * k @ self.a, 2 * s2 * self._pulled(A, slope * self.a)
 
     def predict(self, Z: Array) -> tuple[Array, Array]:
         """Means and standard deviations (m,) of the loss without noise at features (m, q). (RW eqs. 2.25, 2.26)"""
-        s2 = math.exp(self.theta[-2])
-        k = s2 * matern52(squared_distances(Z * self.scale, self.B))
-        v = forward(self.L, k.T)
-        return k @ self.a, standard_deviation(s2, np.einsum("ij,ij->j", v, v))
+        return self.predict_of(Z, self.a)
 
     def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
         """Means (m,), standard deviations (m,), and the gradients (m, q) of both by the features."""
         s2 = math.exp(self.theta[-2])
         A = Z * self.scale
-        k, slope = matern52_slope(squared_distances(A, self.B))
+        k, slope = matern52_slope(self._anchors.squared_distances(A))
         k *= s2
         slope *= s2
         v = forward(self.L, k.T)
@@ -215,12 +225,15 @@ class Posterior:
         dsd = -2 * self._pulled(A, slope * backward(self.L, v).T) / sd[:, None]
         return k @ self.a, sd, dmean, dsd
 
-    def covariances(self, Z: Array) -> tuple[Array, Array]:
-        """Covariances (m, n) of the loss at features (m, q) with the observations, and its standard deviations (m,)."""
+    def predict_of(self, Z: Array, weights: Array) -> tuple[Array, Array]:
+        """As ``predict``, for several weights of the observations (n, S): means (m, S), standard deviations (m,)."""
         s2 = math.exp(self.theta[-2])
-        k = s2 * matern52(squared_distances(Z * self.scale, self.B))
-        v = forward(self.L, k.T)
-        return k, standard_deviation(s2, np.einsum("ij,ij->j", v, v))
+        r2 = self._anchors.squared_distances(Z * self.scale)
+        k = matern52(r2, out=r2)
+        k *= s2
+        means = np.asarray(k @ weights)
+        v = forward(self.L, k.T, overwrite=True)
+        return means, standard_deviation(s2, np.einsum("ij,ij->j", v, v))
 
     def weighted(self, weights: Array) -> Array:
         """B times several weights (n, S) of the observations, (n, S q), as ``slopes_of`` needs it."""
@@ -233,7 +246,7 @@ class Posterior:
         """
         s2 = math.exp(self.theta[-2])
         A = Z * self.scale
-        k, slope = matern52_slope(squared_distances(A, self.B))
+        k, slope = matern52_slope(self._anchors.squared_distances(A))
         k *= s2
         slope *= s2
         v = forward(self.L, k.T)
@@ -277,7 +290,7 @@ class Posterior:
         corner = s2 * matern52(squared_distances(A, A)) - v.T @ v
         corner.flat[:: len(y) + 1] += t2
         n, p = len(self.y), len(y)
-        L = np.zeros((n + p, n + p))
+        L = np.zeros((n + p, n + p), order="F")  # as LAPACK reads it: each solve would copy any other
         L[:n, :n], L[n:, :n], L[n:, n:] = self.L, v.T, factor(corner)
         y = np.concatenate([self.y, y])
         B = np.concatenate([self.B, A])
@@ -328,11 +341,15 @@ def factor(K: Array) -> Array:
         jitter = more
 
 
-def forward(L: Array, b: Array) -> Any:
-    """L^-1 b for a lower triangular L. By LAPACK directly, since scipy's wrapper costs more than a small system."""
+def forward(L: Array, b: Array, *, overwrite: bool = False) -> Any:
+    """L^-1 b for a lower triangular L. By LAPACK directly, since scipy's wrapper costs more than a small system.
+
+    Args:
+        overwrite: whether the result may take the memory of b, if that is in LAPACK's order.
+    """
     from scipy.linalg import lapack
 
-    return lapack.dtrtrs(L, b, lower=1)[0]
+    return lapack.dtrtrs(L, b, lower=1, overwrite_b=overwrite)[0]
 
 
 def backward(L: Array, b: Array) -> Any:

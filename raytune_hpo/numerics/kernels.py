@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from raytune_hpo.numerics.axes import Axis, Kind, alike, of_kind
 
 _SQRT5 = math.sqrt(5)
 _MEAN_SQUARE = 1 / 6  # of the difference of two random coordinates
-_AT_ONCE = 2**14  # numbers that, with intermediate results, stay in a processor's cache
+_AT_ONCE = 2**12  # numbers: memory for a few of them is at hand, that for large arrays takes longer than the arithmetic
 
 
 class Embedding:
@@ -66,18 +67,42 @@ class Embedding:
         return np.where(np.isnan(X), 0.0, gradient[:, self.slots])
 
 
-def squared_distances(A: Array, B: Array) -> Array:
+class Anchors:
+    """Rows B (m, q) to which the squared distances of many others are computed."""
+
+    def __init__(self, B: Array) -> None:
+        self._B = B
+
+    def squared_distances(self, A: Array, out: Array | None = None) -> Array:
+        """|a - b|^2 for all rows of A (n, q) and B, (n, m), never below 0."""
+        few = len(A) < len(self._B)
+        r2: Array = np.matmul(-2 * A, self._B.T, out=out) if few else np.matmul(A, self._doubled, out=out)
+        r2 += np.einsum("ij,ij->i", A, A)[:, None]
+        r2 += self._squares
+        np.maximum(r2, 0.0, out=r2)
+        return r2
+
+    @cached_property
+    def _doubled(self) -> Array:
+        return np.asarray(-2 * self._B.T)
+
+    @cached_property
+    def _squares(self) -> Array:
+        return np.asarray(np.einsum("ij,ij->i", self._B, self._B))
+
+
+def squared_distances(A: Array, B: Array, out: Array | None = None) -> Array:
     """|a - b|^2 for all rows of A (n, q) and B (m, q), (n, m), never below 0."""
-    r2 = (-2 * A) @ B.T if len(A) < len(B) else A @ (-2 * B.T)
-    r2 += np.einsum("ij,ij->i", A, A)[:, None]
-    r2 += np.einsum("ij,ij->i", B, B)
-    np.maximum(r2, 0.0, out=r2)
-    return np.asarray(r2)
+    return Anchors(B).squared_distances(A, out)
 
 
-def matern52(r2: Array) -> Array:
-    """Matern correlations of smoothness 5/2. (Rasmussen and Williams 2006, eq. 4.17)"""
-    k = np.empty(np.shape(r2))
+def matern52(r2: Array, out: Array | None = None) -> Array:
+    """Matern correlations of smoothness 5/2. (Rasmussen and Williams 2006, eq. 4.17)
+
+    Args:
+        out: a contiguous array for them; it may be the squared distances themselves.
+    """
+    k = np.empty(np.shape(r2)) if out is None else out
     into, out_of = k.reshape(-1), np.reshape(r2, -1)
     for start in range(0, len(into), _AT_ONCE):
         r = np.sqrt(out_of[start : start + _AT_ONCE])
@@ -91,16 +116,23 @@ def matern52(r2: Array) -> Array:
     return k
 
 
-def matern52_slope(r2: Array) -> tuple[Array, Array]:
-    """Matern correlations, and their derivatives by the squared distance: -5/6 (1 + sqrt(5) r) exp(-sqrt(5) r)."""
-    # In place if possible: with large arrays most of the time is spent on temporary ones.
-    r = np.sqrt(r2)
-    r *= _SQRT5
-    falling = np.exp(-r)
-    r += 1
-    r *= falling  # (1 + r) exp(-r)
-    falling *= r2
-    falling *= 5 / 3
-    falling += r
-    r *= -5 / 6
-    return falling, r
+def matern52_slope(r2: Array, out: tuple[Array, Array] | None = None) -> tuple[Array, Array]:
+    """Matern correlations, and their derivatives by the squared distance: -5/6 (1 + sqrt(5) r) exp(-sqrt(5) r).
+
+    Args:
+        out: contiguous arrays for both; the second may be the squared distances themselves.
+    """
+    k, slope = out or (np.empty(np.shape(r2)), np.empty(np.shape(r2)))
+    into, sloped, out_of = k.reshape(-1), slope.reshape(-1), np.reshape(r2, -1)
+    for start in range(0, len(into), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        r = np.sqrt(out_of[part])
+        r *= _SQRT5
+        falling = np.exp(-r)
+        r += 1
+        r *= falling  # (1 + r) exp(-r)
+        falling *= out_of[part]
+        falling *= 5 / 3
+        np.add(falling, r, out=into[part])
+        np.multiply(r, -5 / 6, out=sloped[part])
+    return k, slope

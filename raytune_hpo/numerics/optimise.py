@@ -87,10 +87,11 @@ def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int
     if not len(real) or not np.isfinite(best).any():
         return F, best
     X = objective.proper(F)
+    hidden = np.where(np.isnan(X[:, real]), np.nan, 0.0)
 
     def negated(moved: Array) -> tuple[float, Array]:
         at = X.copy()
-        at[:, real] = np.where(np.isnan(X[:, real]), np.nan, moved.reshape(len(F), -1))
+        at[:, real] = moved.reshape(len(F), -1) + hidden
         value, gradient = objective.values_and_gradients(at)
         return -float(value.sum()), -gradient[:, real].ravel()
 

@@ -21,9 +21,10 @@ Aitchison, Aitken: Multivariate binary discrimination by the kernel method. Biom
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -84,8 +85,7 @@ class Parzen:
         (powers, loadings), K = self._factors(places), len(self.weights)
         tables = list(zip(self._tables(), places.rows, strict=True))
         found, step = np.empty(len(powers)), max(1, _AT_ONCE // K)
-        # In buffers that stay in a processor's cache: allocating memory for all of it takes longer than the arithmetic.
-        rooms = np.empty((2, step, K))
+        rooms = _ROOMS.of(2 * step * K).reshape(2, step, K)
         for start in range(0, len(found), step):
             part = slice(start, start + step)
             logs, more = rooms[:, : len(found) - start]
@@ -137,6 +137,24 @@ class Parzen:
             if len(place) > 1:
                 own += np.array([[place[s] * kernels[0].shape[1]] for s in widths])
             yield np.concatenate(kernels, axis=1).take(own, axis=1).reshape(-1, len(self.weights))
+
+
+class _Rooms(threading.local):
+    """Memory for densities of components that stays in a processor's cache, a piece for each thread.
+
+    To get as much anew for each estimate takes longer than the arithmetic.
+    """
+
+    def of(self, size: int) -> Array:
+        """Memory for so many numbers, with anything in it."""
+        return self._kept[:size] if size <= len(self._kept) else np.empty(size)
+
+    @cached_property
+    def _kept(self) -> Array:
+        return np.empty(2 * _AT_ONCE)
+
+
+_ROOMS = _Rooms()
 
 
 class _Places(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.gaussian import Posterior, backward, factor, forward, standard_deviation
-from raytune_hpo.numerics.kernels import matern52, squared_distances
+from raytune_hpo.numerics.kernels import Anchors, matern52, squared_distances
 
 
 class Outlook(NamedTuple):
@@ -59,7 +59,8 @@ class Shortlist:
         self._posterior = posterior
         self._s2, self._t2 = np.exp(posterior.theta[-2:]).tolist()
         self._A = Z * posterior.scale
-        k = self._s2 * matern52(squared_distances(self._A, posterior.B))
+        self._anchors, self._listed = Anchors(posterior.B), Anchors(self._A)
+        k = self._s2 * matern52(self._anchors.squared_distances(self._A))
         self._V = forward(posterior.L, k.T)
         self._mean = k @ posterior.a
         self._explained = np.einsum("ij,ij->j", self._V, self._V)
@@ -95,8 +96,8 @@ class Shortlist:
     def _row(self, row: Array) -> _Later:
         key = row.tobytes()
         if key not in self._later:
-            k = self._s2 * matern52(squared_distances(row[None, :], self._posterior.B))[0]
+            k = self._s2 * matern52(self._anchors.squared_distances(row[None, :]))[0]
             v = forward(self._posterior.L, k)
-            r = self._s2 * matern52(squared_distances(row[None, :], self._A))[0] - v @ self._V
+            r = self._s2 * matern52(self._listed.squared_distances(row[None, :]))[0] - v @ self._V
             self._later[key] = _Later(v, float(k @ self._posterior.a), r)
         return self._later[key]

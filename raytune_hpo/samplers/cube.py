@@ -31,10 +31,11 @@ class Cube:
     def __init__(self, space: Space) -> None:
         self.space = space
         self.axes = Axes(axis_of(column.domain) for column in space.columns)
+        self._encoded: dict[int, tuple[Mapping[str, Any], Array]] = {}  # the trials of the last call, by number
 
     def proper(self, X: Array) -> Array:
         """Rows made proper: snapped to cells, NaN where not active."""
-        X = np.clip(X, 0.0, 1.0)
+        X = X.clip(0.0, 1.0)
         if (listing := self.space.candidates) is not None:
             return listing.unit[listing.nearest(np.where(self.space.active(X), X, np.nan))]
         for alike in self._celled:
@@ -124,8 +125,13 @@ class Cube:
         return next((x for x in drawn if not is_among(x, known)), drawn[0])
 
     def encode(self, trials: Sequence[Trial]) -> Array:
-        """Rows (n, d) of trials."""
-        return self.space.encode([trial.config for trial in trials])
+        """Rows (n, d) of trials. Those of the last call are kept, since the same ones are pending again and again."""
+        kept = self._encoded
+        new = [t for t in trials if t.number not in kept or kept[t.number][0] is not t.config]
+        rows = self.space.encode([trial.config for trial in new])
+        made = {trial.number: (trial.config, row) for trial, row in zip(new, rows, strict=True)}
+        self._encoded = {trial.number: made.get(trial.number) or kept[trial.number] for trial in trials}
+        return np.array([row for _, row in self._encoded.values()]) if trials else rows
 
     def config(self, x: Array) -> Mapping[str, Any]:
         """The configuration at a row (d,)."""

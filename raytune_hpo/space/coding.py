@@ -32,6 +32,8 @@ class CodedAlike(NamedTuple):
         """Of these columns of rows (n, d), (n, g); anything where a coordinate is NaN."""
         block = unit[:, self.columns]
         known = ~np.isnan(block)
+        if known.all():
+            return self.domain.codes(block.reshape(-1)).reshape(block.shape)
         found = self.domain.codes(block[known])
         codes = np.zeros(block.shape, dtype=found.dtype)
         codes[known] = found
@@ -41,7 +43,10 @@ class CodedAlike(NamedTuple):
         """Put coordinates of these columns of rows X (n, d) where configurations come back to; NaN stays NaN."""
         block = X[:, self.columns]
         known = ~np.isnan(block)
-        block[known] = self.domain.units(self.domain.codes(block[known]))
+        if known.all():
+            block = self.domain.units(self.domain.codes(block.reshape(-1))).reshape(block.shape)
+        else:
+            block[known] = self.domain.units(self.domain.codes(block[known]))
         X[:, self.columns] = block
 
 

@@ -65,6 +65,14 @@ def test_log_h_agrees_with_an_expansion_or_an_integral(u: float):
     np.testing.assert_allclose(log_h(np.array([u]))[0], wanted, rtol=1e-9, atol=2e-3 if u < -1e5 else 1e-9)
 
 
+def test_log_h_of_many_is_that_of_each_in_their_order_of_memory():
+    u = np.array([[0.5, -3.0, -1e7, -1.0], [2.0, np.nan, -0.999, -1e6]])
+    with np.errstate(invalid="ignore"):
+        found, alone = log_h(u.T), np.array([[log_h(np.array([x]))[0] for x in column] for column in u.T])
+    np.testing.assert_array_equal(found, alone)
+    assert found.flags.f_contiguous  # sums over it depend on that in their last digits
+
+
 def test_log_improvement_stays_finite_and_ordered_where_improvement_has_underflowed():
     u = -np.concatenate([np.linspace(0, 60, 601), np.logspace(2, 9, 200)])
     scores = log_expected_improvement(-u, np.ones(len(u)), 0.0)

@@ -96,6 +96,33 @@ def test_a_factor_that_grew_is_the_factor_of_all_rows(data):
     np.testing.assert_allclose(grown.a, whole.a, atol=1e-7)
 
 
+def test_factors_are_in_the_order_of_memory_that_lapack_reads(data):
+    """Each solve would copy any other one."""
+    Z, y = data
+    few = Posterior.of(THETA, Z[:20], OWNER, y[:20])
+    assert few.L.flags.f_contiguous
+    assert few.extended(Z[20:], y[20:]).L.flags.f_contiguous
+
+
+def test_a_likelihood_in_used_memory_is_the_same(data):
+    Z, y = data
+    rooms = np.full((4, 25, 25), np.nan)
+    for theta in (THETA, THETA - 0.5, THETA):
+        value, gradient = negative_log_posterior(theta, Z, OWNER, y, NO_PRIOR)
+        again, slope = negative_log_posterior(theta, Z, OWNER, y, NO_PRIOR, rooms)
+        assert again == value
+        np.testing.assert_array_equal(slope, gradient)
+
+
+def test_predictions_of_several_weights_are_those_of_each(data):
+    Z, y = data
+    belief, new = Posterior.of(THETA, Z, OWNER, y), np.random.default_rng(4).random((6, 3))
+    means, sd = belief.predict_of(new, np.column_stack([belief.a, 2 * belief.a]))
+    mean, alone = belief.predict(new)
+    np.testing.assert_allclose(means, np.column_stack([mean, 2 * mean]), atol=1e-12)
+    np.testing.assert_array_equal(sd, alone)
+
+
 def test_fantasies_take_the_doubt_away_and_leave_the_means(data):
     Z, y = data
     belief = Posterior.of(THETA, Z, OWNER, y)

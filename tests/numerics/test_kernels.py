@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from sklearn.gaussian_process.kernels import Matern
 
 from raytune_hpo.numerics.axes import Axis, Kind
-from raytune_hpo.numerics.kernels import Embedding, matern52, matern52_slope, squared_distances
+from raytune_hpo.numerics.kernels import Anchors, Embedding, matern52, matern52_slope, squared_distances
 
 REAL = Axis(Kind.REAL)
 GRID = Axis(Kind.GRID, np.array([0.125, 0.375, 0.625, 0.875]))
@@ -95,3 +95,24 @@ def test_correlations_are_the_same_whatever_stands_beside_them():
     r2 = np.random.default_rng(0).random((300, 200)) * 9
     np.testing.assert_array_equal(matern52(r2)[:, ::7], matern52(np.ascontiguousarray(r2[:, ::7])))
     np.testing.assert_array_equal(matern52(r2.T), matern52(r2).T)
+
+
+def test_correlations_may_take_the_memory_of_the_distances():
+    r2 = np.random.default_rng(0).random((90, 100)) * 9
+    k, slope = matern52_slope(r2)
+    inside, beside = r2.copy(), np.empty_like(r2)
+    matern52_slope(inside, out=(beside, inside))
+    np.testing.assert_array_equal(beside, k)
+    np.testing.assert_array_equal(inside, slope)
+    inside = r2.copy()
+    assert matern52(inside, out=inside) is inside
+    np.testing.assert_array_equal(inside, matern52(r2))
+
+
+def test_anchors_are_as_far_away_the_second_time():
+    rng = np.random.default_rng(0)
+    B = rng.random((20, 3))
+    anchors = Anchors(B)
+    for num in (1, 50, 50, 1):
+        A = rng.random((num, 3))
+        np.testing.assert_array_equal(anchors.squared_distances(A), squared_distances(A, B))

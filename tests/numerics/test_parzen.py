@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -181,3 +183,25 @@ def test_the_density_of_many_points_is_that_of_each():
     X[rng.random(X.shape) < 0.2] = np.nan
     each = [estimate.log_density(x[None, :])[0] for x in X]
     np.testing.assert_allclose(estimate.log_density(X), each, rtol=1e-12, atol=1e-12)
+
+
+def test_estimates_in_several_threads_do_not_disturb_each_other():
+    rng = np.random.default_rng(0)
+    mixtures = [
+        mixture([REAL] * 4, rng.random((300, 4)), np.ones(300), 1.0, Bandwidths(spread=0.2, least=0.1, leave=0.5))
+        for _ in range(4)
+    ]
+    X = rng.random((2000, 4))
+    alone = [each.log_density(X) for each in mixtures]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda each: each.log_density(X), mixtures * 4))
+    np.testing.assert_array_equal(together, alone * 4)
+
+
+def test_a_mixture_may_have_more_components_than_are_computed_at_once():
+    rng = np.random.default_rng(0)
+    M, X = rng.random((20_000, 1)), rng.random((3, 1))
+    few, many = (
+        Parzen([REAL], np.repeat(M, k, axis=0), np.full(k * 20_000, 1 / (k * 20_000)), np.array([0.1])) for k in (1, 2)
+    )
+    np.testing.assert_allclose(many.log_density(X), few.log_density(X), rtol=1e-9)

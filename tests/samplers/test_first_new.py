@@ -10,6 +10,7 @@ from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.cube import Cube
 from raytune_hpo.space import Choice, Int, Space
+from raytune_hpo.testing.trials import start
 
 SPACE = Space({"n": Int(0, 29), "c": Choice([{"kind": "plain"}, {"kind": "deep", "layers": Int(1, 19)}])})
 
@@ -57,3 +58,13 @@ def test_where_few_configurations_are_feasible_and_all_are_known_constraints_are
             assert cube.feasible(cube.first_new(everything[1:3], known, derive(0, "test", i))[None, :])[0]
     assert np.array_equal(cube.first_new(everything[1:3], everything[1:], derive(0, "test")), everything[0])
     assert len(calls) < 8_020
+
+
+def test_a_trial_whose_configuration_has_grown_gets_a_new_row():
+    cube, short = Cube(SPACE), {"n": 1, "c": {"kind": "plain"}}
+    trials = [start(0, short), start(1, {"n": 2, "c": {"kind": "deep", "layers": 3}})]
+    first = cube.encode(trials)
+    np.testing.assert_array_equal(cube.encode(trials[::-1]), first[::-1])
+    longer = [start(0, {"n": 5, "c": {"kind": "plain"}}), trials[1]]
+    np.testing.assert_array_equal(cube.encode(longer), SPACE.encode([trial.config for trial in longer]))
+    assert cube.encode([]).shape == (0, 3)
