@@ -118,7 +118,7 @@ def of_functions(
     runs: Runs, samplers: Sequence[str], seeds: Sequence[int], names: Sequence[str], workers: int
 ) -> Iterator[Figure]:
     """The gap of each sampler on each function."""
-    side = "" if workers == 1 else f", {workers} workers"
+    side = _side(workers)
     for name in names:
         problem = fronts.function(name)
         for sampler in samplers:
@@ -132,24 +132,52 @@ def of_functions(
             if problem.constraints and feasible:
                 what = f"{name}, {sampler}{side}: feasible share after {WARM} trials"
                 yield Figure(name=what, what=what, measured=float(np.mean(feasible)), unit="")
+    yield from of_workers(runs, samplers, "functions", names, workers)
+
+
+def of_workers(runs: Runs, samplers: Sequence[str], kind: str, names: Sequence[str], workers: int) -> Iterator[Figure]:
+    """What several workers lose against one, after as many trials."""
+    rng = np.random.default_rng(0)
+
+    def ratio(pairs: Sequence[Sequence[Any]]) -> float:
+        many, one = (np.mean([np.mean(gaps) for gaps in side]) for side in zip(*pairs, strict=True))
+        return float(many / one)
+
+    for sampler in samplers if workers > 1 else ():
+        played = [[runs.of(name, sampler, num) for num in (workers, 1)] for name in names]
+        if not all(one and many for many, one in played):
+            continue
+        pairs = [[np.array([run["gaps"]["50"] for run in side]) for side in pair] for pair in played]
+        drawn = [ratio([[rng.choice(side, len(side)) for side in pair] for pair in pairs]) for _ in range(2_000)]
+        low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+        name = f"{kind}, {sampler}{_side(workers)}: times one"
+        yield at_most(
+            1.2, name=name, what=f"{name} worker's gap after 50 trials, 95 % [{low:.2f}, {high:.2f}]",
+            measured=ratio(pairs), unit="times", detail={"interval": [low, high], "problems": list(names)},
+        )  # fmt: skip
+
+
+def _side(workers: int) -> str:
+    return "" if workers == 1 else f", {workers} workers"
 
 
 def of_tasks(
-    runs: Runs, samplers: Sequence[str], seeds: Sequence[int], folder: Path, names: Sequence[str]
+    runs: Runs, samplers: Sequence[str], seeds: Sequence[int], folder: Path, names: Sequence[str], workers: int
 ) -> Iterator[Figure]:
     """The mean gap of each sampler and of each peer: over all tasks, over those that no setting was chosen on, over those
-    on which all peers have three runs that have them on most tasks.
+    on which all peers have three runs that have them on most tasks. Peers have one worker.
     """
     gaps: dict[str, dict[int, dict[str, list[float]]]] = {}
     for name in names:
         problem = fronts.task(folder, name)
         for sampler in samplers:
             for seed in seeds:
-                runs.play(problem, sampler, seed)
-            for run in runs.of(name, sampler):
+                runs.play(problem, sampler, seed, workers)
+            by_at = gaps.setdefault(f"{sampler}{_side(workers)}", {})
+            for run in runs.of(name, sampler, workers):
                 for at, gap in run["gaps"].items():
-                    gaps.setdefault(sampler, {}).setdefault(int(at), {}).setdefault(name, []).append(gap)
-        for peer, found in fronts.recorded(folder, name).items():
+                    by_at.setdefault(int(at), {}).setdefault(name, []).append(gap)
+        for peer, found in fronts.recorded(folder, name).items() if workers == 1 else ():
             for at in AT:
                 volumes = [problem.volume(points[:at]) for points in found if len(points) >= at]
                 if volumes:
@@ -163,6 +191,7 @@ def of_tasks(
                 if found:
                     num = sum(map(len, found.values()))
                     yield _gap(f"{group} tasks, {who}", list(found.values()), at, num, found)
+    yield from of_workers(runs, samplers, "tasks", names, workers)
 
 
 def _common(gaps: dict[str, dict[int, dict[str, list[float]]]], names: Sequence[str]) -> list[str]:
@@ -205,7 +234,7 @@ def _gap(
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--only", choices=("functions", "tasks", "asks"), help="one of the three")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="trials at a time, of functions")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="trials at a time")
     parser.add_argument("--samplers", nargs="+", default=["auto", "nsga2", "random"], metavar="NAME")
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="from 0 on")
     parser.add_argument("--problems", nargs="+", metavar="NAME", help="some of them")
@@ -228,7 +257,7 @@ def main() -> None:
         if folder is None or quick:
             return []
         names = [name for name in fronts.names(folder) if not chosen or name in chosen]
-        return list(of_tasks(runs, args.samplers, seeds, folder, names))
+        return list(of_tasks(runs, args.samplers, seeds, folder, names, args.workers))
 
     def asks(quick: bool) -> list[Figure]:
         return of_asks(20 if quick else 200)

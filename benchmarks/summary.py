@@ -3,6 +3,7 @@
 python benchmarks/summary.py             # all that docs/performance.md shows
 python benchmarks/summary.py newcomer    # what docs/quickstart.md shows
 python benchmarks/summary.py early_stopping [WORKERS GOAL...]    # what docs/early-stopping.md shows
+python benchmarks/summary.py fidelity [WORKERS all|fresh]    # what docs/early-stopping.md shows
 python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md shows
 python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md shows
 python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
@@ -62,6 +63,41 @@ def _arrival(figure: dict[str, Any]) -> str:
     sooner = detail["sooner"]
     times = f"{sooner['value']:.2f} x [{sooner['low']:.2f}, {sooner['high']:.2f}]"
     return f"{100 * detail['reached']:.0f} % | {figure['measured']:.2f} | {times}"
+
+
+def fidelity(num_workers: str = "4", tasks: str = "all") -> list[str]:
+    """Regrets of ours and of recorded peers by time, and how long they take to come within 1 % of the best known."""
+    start = "" if num_workers == "4" else f"{num_workers} workers, "
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    for figure in json.loads((RESULTS / "fidelity.json").read_text())["figures"]:
+        who, _, what = figure["name"].removeprefix(start).partition(f", {tasks}, ")
+        if what and figure["name"].startswith(start) and ", " not in who:
+            rows.setdefault(who, {})[what] = figure
+    points = list(next(iter(rows.values())))
+    lines = ["| | seeds | " + " | ".join(points) + " | reached |", "|---|--:|" + "--:|" * (len(points) + 1)]
+    for who, found in rows.items():
+        within = found["within 1 %"]
+        seeds = min(within["detail"]["seeds"].values())
+        cells = [_of_two(who), str(seeds), *(_with_limits(found[point]) for point in points)]
+        lines.append(f"| {' | '.join(cells)} | {within['detail']['reached']:.0%} |")
+    return lines
+
+
+def _of_two(who: str) -> str:
+    """A sampler and a scheduler of ours; a recorded peer."""
+    peers = {"st": "Syne Tune", "sh": "plain halving", "random": "random, recorded"}
+    if who.endswith(" (recorded)"):
+        kind, _, method = who.removesuffix(" (recorded)").partition("_")
+        names = {"ashacqr": "ASHA-CQR", "ashabore": "ASHA-BORE"}
+        return " ".join([peers[kind], names.get(method, method.upper())]).strip()
+    sampler, scheduler = who.split("+")
+    return f"`{sampler}`, full trainings" if scheduler == "-" else f"`{sampler}` + `{scheduler}`"
+
+
+def _with_limits(figure: dict[str, Any]) -> str:
+    limits, digits = figure["detail"]["interval"], 2 if figure["unit"] else 3
+    between = f" [{limits[0]:.{digits}f}, {limits[1]:.{digits}f}]" if limits else ""
+    return f"{figure['measured']:.{digits}f}{between}"
 
 
 def lookup_tables(part: str = "") -> list[str]:
@@ -202,7 +238,7 @@ def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
         return
-    for pages in (early_stopping, lookup_tables, sample_efficiency, functions, suggestion_time, programs):
+    for pages in (early_stopping, fidelity, lookup_tables, sample_efficiency, functions, suggestion_time, programs):
         if sys.argv[1:2] == [pages.__name__]:
             print("\n".join(pages(*sys.argv[2:])))
             return

@@ -11,7 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from summary import early_stopping, functions, lookup_tables, sample_efficiency, suggestion_time  # noqa: E402
+from summary import early_stopping, fidelity, functions, lookup_tables, sample_efficiency, suggestion_time  # noqa: E402
 
 SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
     *[
@@ -19,6 +19,7 @@ SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
         for workers in ("4", "32")
         for goals in ((), ("within 1 %", "within 0.1 %"))
     ],
+    *[("early-stopping.md", fidelity, (workers, tasks)) for workers in ("4", "32") for tasks in ("all", "fresh")],
     *[("experiments.md", lookup_tables, part) for part in ((), ("part",), ("lenet2",), ("ptb",), ("resnet",))],
     ("samplers.md", sample_efficiency, ()),
     ("samplers.md", sample_efficiency, ("sample_efficiency_36_tasks",)),
