@@ -28,11 +28,17 @@ def quantile_bounds(values: Sequence[float], q: float, level: float) -> tuple[fl
     The number of values up to the true quantile is binomial. So the r-th value is above it with the probability that fewer
     than r of n are not, whatever the distribution. (David and Nagaraja)
     """
-    from scipy.stats import binom
-
     n = len(values)
-    r, s = int(binom.ppf(level, n, q)), int(binom.ppf(1.0 - level, n, q)) + 1
+    r, s = _binomial_quantile(level, n, q), _binomial_quantile(1.0 - level, n, q) + 1
     return values[r - 1] if r >= 1 else -math.inf, values[s - 1] if s <= n else math.inf
+
+
+def _binomial_quantile(level: float, n: int, q: float) -> int:
+    """The smallest k with a probability of at least ``level`` for up to k of n. (scipy.stats takes a second to import)"""
+    from scipy.special import bdtr, bdtrik
+
+    k = math.ceil(float(bdtrik(level, n, q)))
+    return k - 1 if k >= 1 and float(bdtr(k - 1, n, q)) >= level else k
 
 
 def mean_bounds(values: Sequence[float], level: float) -> tuple[float, float]:

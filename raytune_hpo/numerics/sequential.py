@@ -47,7 +47,7 @@ def judged(d: Array, looks: Sequence[int], alpha: float, known: Array | None = N
         looks: the numbers of pairs after which there is a look, ascending.
         alpha: how often a candidate that is no better may be called better, over all looks; the same for worse.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit  # sooner imported than scipy.stats
 
     n = len(d)
     if n not in looks and (known is None or n < looks[0]):
@@ -56,7 +56,7 @@ def judged(d: Array, looks: Sequence[int], alpha: float, known: Array | None = N
     if known is not None and len(known):
         s2 = (freedom * deviation**2 + float(known @ known)) / (freedom + len(known))
         deviation, freedom = max(deviation, math.sqrt(s2)), freedom + len(known)
-    limit = float(t.isf(alpha / len(looks), freedom)) * deviation
+    limit = float(stdtrit(freedom, 1.0 - alpha / len(looks))) * deviation
     if n in looks and abs(mean) > limit / math.sqrt(n):
         return Judgement.BETTER if mean < 0.0 else Judgement.WORSE
     if n == looks[-1]:
@@ -65,5 +65,5 @@ def judged(d: Array, looks: Sequence[int], alpha: float, known: Array | None = N
         return Judgement.OPEN
     # if nothing was known before, the mean at the last look has a t-distribution around the mean now
     spread = deviation * math.sqrt(1 / n - 1 / looks[-1])
-    hope = float(t.cdf((-limit / math.sqrt(looks[-1]) - mean) / spread, freedom))
+    hope = float(stdtr(freedom, (-limit / math.sqrt(looks[-1]) - mean) / spread))
     return Judgement.OPEN if hope >= LEAST_HOPE else Judgement.UNDECIDED
