@@ -11,7 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from summary import early_stopping, functions, lookup_tables, sample_efficiency, suggestion_time  # noqa: E402
+from summary import early_stopping, functions, live, lookup_tables, sample_efficiency, suggestion_time  # noqa: E402
 
 SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
     *[
@@ -25,6 +25,7 @@ SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
     ("samplers.md", functions, ("50",)),
     ("samplers.md", functions, ("100",)),
     ("samplers.md", suggestion_time, ()),
+    ("live.md", live, ()),
 ]
 
 
