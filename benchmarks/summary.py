@@ -9,6 +9,7 @@ python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md
 python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
 python benchmarks/summary.py suggestion_time    # what docs/samplers.md shows
 python benchmarks/summary.py programs    # what docs/commands.md may show
+python benchmarks/summary.py live    # what docs/live.md shows
 """
 
 from __future__ import annotations
@@ -234,11 +235,41 @@ def _near(time: dict[str, Any], runs: dict[str, Any]) -> str:
     return f"{number(time['measured'])} s [{number(low)}, {number(high)}], {number(runs['measured'])} runs{missed}"
 
 
+def live() -> list[str]:
+    """Live studies: their cost, how far they get by class of load, and how long a guard is broken on all traffic."""
+    figures = {figure["name"]: figure for figure in json.loads((RESULTS / "live.json").read_text())["figures"]}
+    lines = [
+        "| | studies | cost, never tuning = 1 (median; worst tenth) | progress to the optimum on day 4, by class of load "
+        "(median; lowest tenth) | all traffic breaks the guard |",
+        "|---|--:|---|---|---|",
+    ]
+    named = {"live": "`live`", "a model without context": "the same without context", "random steps": "random steps"}
+    for name, label in named.items():
+        cost, way = figures["live: worst cost" if name == "live" else f"{name}: cost"], figures[f"{name}: way"]
+        broken = figures["live: guard broken" if name == "live" else f"{name}: broken"]
+        size = figures["live: seeds that gain"] if name == "live" else cost
+        costs = f"{cost['detail']['median']:.2f}; {cost['detail']['nine']:.2f}"
+        ways = f"{100 * way['detail']['median']:.0f} %; {100 * way['detail']['worst tenth']:.0f} %"
+        share = f"{number(broken['measured'])} % of the time" if broken["measured"] else "never"
+        lines.append(f"| {label} | {size['detail']['seeds']} | {costs} | {ways} | {share} |")
+    best = figures["static best: cost"]["measured"]
+    return [*lines, f"| best single configuration, known beforehand | | {best:.2f} before the change | | |"]
+
+
 def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
         return
-    for pages in (early_stopping, fidelity, lookup_tables, sample_efficiency, functions, suggestion_time, programs):
+    for pages in (
+        early_stopping,
+        fidelity,
+        lookup_tables,
+        sample_efficiency,
+        functions,
+        suggestion_time,
+        programs,
+        live,
+    ):
         if sys.argv[1:2] == [pages.__name__]:
             print("\n".join(pages(*sys.argv[2:])))
             return

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from raytune_hpo.errors import HpoError
 
 Measurement = tuple[Mapping[str, float], Mapping[str, float]]  # metrics, context
+Bounds = Mapping[str, tuple[float, float]]  # by metric, the lowest and the highest value that few requests leave open
 
 
 class StaleChange(HpoError):
@@ -50,6 +51,17 @@ class Splitter(Protocol):
 
     def split(self, share: float, seq: int) -> None:
         """Give the canary group this share. Raises StaleChange, as ``apply`` does."""
+        ...
+
+
+@runtime_checkable
+class Bounding(Protocol):
+    """An applier that knows how much its measurements of a short time can say."""
+
+    def bounds(self, group: str, start: float, end: float, level: float) -> Bounds:
+        """Confidence bounds of metrics: the true value is below the lower one, or above the upper one, with a probability
+        of at most ``level`` each. Metrics that are left out count as exact.
+        """
         ...
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from math import ceil
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from raytune_hpo.live.appliers import Measurement
+from raytune_hpo.live.appliers import Bounds, Measurement
 from raytune_hpo.live.fold import CANARY, CONTROL
+from raytune_hpo.numerics.few import mean_bounds, quantile_bounds, share_bounds
 
 _KEPT_S = 3_600.0
 _MOST_KEPT = 1_000_000  # outcomes of requests
+_PERCENTS = (50, 99)
+_NO_GROUP = "none"  # of requests that get the fallback, and are measured with neither group
 
 
 class _Outcome(NamedTuple):
@@ -31,7 +34,7 @@ class Choice:
 
     Attributes:
         config: what to use.
-        group: ``"control"`` or ``"canary"``.
+        group: ``"control"`` or ``"canary"``; ``"none"`` if the controller has been silent for too long.
     """
 
     def __init__(
@@ -57,17 +60,26 @@ class RequestApplier:
 
     A window's metrics: the mean of each metric that was fed back and, as ``NAME_p50`` and ``NAME_p99``, its percentiles;
     the number of ``requests``; and ``errors``, the share of those that raised. Its context: the mean of each column.
+
+    It is its own watchdog, since nothing outside of the process can change what requests get: if the controller's thread
+    has died, or waits for its database, requests get the fallback.
+
+    Args:
+        patience_s: how long after the controller's last heartbeat its configurations are used.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, now: Callable[[], float], patience_s: float = math.inf) -> None:
+        self._now, self._patience_s = now, patience_s
+        self._word_at = math.inf
         self._lock = threading.Lock()
         self._runs: dict[str, Mapping[str, Any]] = {}
         self._share, self._owed = 0.0, 0.0
         self._outcomes: deque[_Outcome] = deque(maxlen=_MOST_KEPT)
 
     def choose(self, fallback: Mapping[str, Any], context: Mapping[str, float]) -> Choice:
-        """A choice for one request; ``fallback`` while nothing has been applied yet."""
+        """A choice for one request; ``fallback`` while nothing has been applied yet, or the controller is silent."""
+        if self._now() - self._word_at > self._patience_s:
+            return Choice(self, fallback, _NO_GROUP, context)
         with self._lock:
             self._owed += self._share
             group = CONTROL
@@ -83,6 +95,14 @@ class RequestApplier:
             self._outcomes.append(_Outcome(group, at, failed, dict(metrics), dict(context)))
             while self._outcomes[0].at < at - _KEPT_S:
                 self._outcomes.popleft()
+
+    def give_word(self, at: float) -> None:
+        """Note a heartbeat of the controller."""
+        self._word_at = at
+
+    def forget_word(self) -> None:
+        """Expect no more heartbeats: what runs now stays."""
+        self._word_at = math.inf
 
     def split(self, share: float, seq: int) -> None:
         """Give the canary group this share of the requests."""
@@ -101,19 +121,39 @@ class RequestApplier:
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
         """Aggregate the outcomes of the group's requests."""
-        with self._lock:
-            found = [o for o in self._outcomes if o.group == group and start <= o.at <= end]
+        found = self._found(group, start, end)
         if not found:
             return {}, {}
         metrics = {"requests": float(len(found)), "errors": sum(o.failed for o in found) / len(found)}
-        for name in {name for o in found for name in o.metrics}:
-            values = sorted(o.metrics[name] for o in found if name in o.metrics)
+        for name, values in _values(found).items():
             metrics[name] = sum(values) / len(values)
-            for percent in (50, 99):
-                metrics[f"{name}_p{percent}"] = values[max(0, ceil(percent / 100 * len(values)) - 1)]
+            for percent in _PERCENTS:
+                metrics[f"{name}_p{percent}"] = values[max(0, math.ceil(percent / 100 * len(values)) - 1)]
         columns = {name for o in found for name in o.context}
         context = {}
         for name in columns:
             seen = [o.context[name] for o in found if name in o.context]
             context[name] = sum(seen) / len(seen)
         return metrics, context
+
+    def bounds(self, group: str, start: float, end: float, level: float) -> Bounds:
+        """Bounds of ``errors`` and of all percentiles and means; of three requests, one that failed proves nothing."""
+        found = self._found(group, start, end)
+        if not found:
+            return {}
+        bounds = {"errors": share_bounds(sum(o.failed for o in found), len(found), level)}
+        for name, values in _values(found).items():
+            bounds[name] = mean_bounds(values, level)
+            for percent in _PERCENTS:
+                bounds[f"{name}_p{percent}"] = quantile_bounds(values, percent / 100, level)
+        return bounds
+
+    def _found(self, group: str, start: float, end: float) -> list[_Outcome]:
+        with self._lock:
+            return [o for o in self._outcomes if o.group == group and start <= o.at <= end]
+
+
+def _values(outcomes: Sequence[_Outcome]) -> dict[str, list[float]]:
+    """By metric, what was fed back, in ascending order."""
+    names = {name for o in outcomes for name in o.metrics}
+    return {name: sorted(o.metrics[name] for o in outcomes if name in o.metrics) for name in names}

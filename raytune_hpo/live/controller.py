@@ -5,13 +5,14 @@ Times are arguments, and each turn returns when the next one is due, so that the
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from raytune_hpo.core.ledger import damaged_at
 from raytune_hpo.errors import InvalidTransition
-from raytune_hpo.live.appliers import Applier, Splitter
+from raytune_hpo.live.appliers import Applier, Bounding, Bounds, Splitter
 from raytune_hpo.live.fold import CANARY, LiveFold
 from raytune_hpo.live.machine import LiveMachine
 from raytune_hpo.live.messages import (
@@ -141,19 +142,25 @@ class Controller:
         """Measure a window up to now, or to its end; and its newest part, if that is not all of it."""
         end = min(at, measure.end)
         if measure in self._measures and self.fold.absolute_guards and end - measure.start > NEWEST_S:
-            metrics, context = self._measured(measure.group, end - NEWEST_S, end)
+            begin = end - NEWEST_S
+            metrics, context = self._measured(measure.group, begin, end)
             if metrics is not None:
-                self.obey(NoteNewest(number=measure.number, metrics=metrics, context=context, at=at))
+                bounds = self._bounds(measure.group, begin, end)
+                note = NoteNewest(number=measure.number, metrics=metrics, context=context, at=at, bounds=bounds)
+                self.obey(note)
         if measure not in self._measures:
             return  # a broken guard, or its partner, has just ended it
         metrics, context = self._measured(measure.group, measure.start, end)
         is_final = end >= measure.end
         self._looks[measure.number] = min(at + self._plan.check_s, measure.end)
-        note = NoteMeasured(number=measure.number, metrics=metrics, context=context, at=at, is_final=is_final)
+        bounds = {} if is_final else self._bounds(measure.group, measure.start, end)
+        measured = NoteMeasured(
+            number=measure.number, metrics=metrics, context=context, at=at, is_final=is_final, bounds=bounds
+        )
         if is_final:  # measured once: its partner ends with it
             self._measures.remove(measure)
             del self._looks[measure.number]
-        self.obey(note)
+        self.obey(measured)
 
     def _measured(self, group: str, start: float, end: float) -> tuple[Mapping[str, float] | None, Mapping[str, float]]:
         """The metrics of a group, None if it could not be measured, and the context."""
@@ -162,6 +169,19 @@ class Controller:
         except Exception as error:
             self.tell(f"{group} could not be measured: {_said(error)}")
             return None, {}
+
+    def _bounds(self, group: str, start: float, end: float) -> Bounds:
+        """What few requests leave open, so that in a whole window no more than a share of alpha of such guards that hold
+        are called broken; nothing if the applier does not know.
+        """
+        if not isinstance(self._applier, Bounding):
+            return {}
+        num_checks = math.ceil(self._plan.window_s / self._plan.check_s)
+        try:
+            return self._applier.bounds(group, start, end, self._plan.alpha / num_checks)
+        except Exception as error:
+            self.tell(f"{group} could not be measured: {_said(error)}")
+            return {}
 
     def _read(self) -> dict[str, Mapping[str, Any]]:
         """What the groups run now. A group that cannot be read is left out; it is read again at the next change."""

@@ -11,7 +11,7 @@ import numpy as np
 from raytune_hpo.core.asking import ask
 from raytune_hpo.facts import Drifted, Fact, Frozen, Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.live.fold import CANARY, CONTROL, LiveFold
+from raytune_hpo.live.fold import CANARY, CONTROL, RETRY, LiveFold
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -55,6 +55,8 @@ class Window:
     Attributes:
         number: its trial's number.
         basis: for a new candidate from the sampler, the basis of the suggestion; None for all others.
+        opens: True for the first window of a candidate, or of its continuation: its measurement, and the control group's
+            window beside it, begin once the canary group runs it.
         begins: False for a candidate that waits for approval.
     """
 
@@ -62,6 +64,7 @@ class Window:
     config: Mapping[str, Any]
     meta: Mapping[str, Any]
     basis: int | None = None
+    opens: bool = False
     begins: bool = True
 
 
@@ -71,30 +74,25 @@ def windows_due(fold: LiveFold, at: float) -> list[Window]:
         return []
     candidate, number = fold.candidate, len(fold.study.ledger.trials)
     if candidate is not None and candidate.is_approved:
-        if (
-            fold.study.ledger.trials[candidate.number].status is Status.RUNNING
-        ):  # its first window is the proposal itself
-            return [_window(fold, CONTROL, "hold", number, at, pair=candidate.number)]
+        if fold.study.ledger.trials[candidate.opened].status is Status.RUNNING:  # that window is its first
+            return [_window(fold, CONTROL, "hold", number, at, pair=candidate.opened)]
         canary = _window(fold, CANARY, "canary", number, at, candidate=candidate.number)
         return [canary, _window(fold, CONTROL, "hold", number + 1, at, pair=number)]
     if fold.is_observing and candidate is None:
         canary = _window(fold, CANARY, "observe", number, at)
         return [canary, _window(fold, CONTROL, "observe", number + 1, at, pair=number)]
-    if fold.may_try(at) and (proposal := _proposal(fold, number)) is not None:
-        if not proposal.begins:
-            return [proposal, _window(fold, CONTROL, "hold", number + 1, at)]
-        return [proposal]  # its control window follows when the canary group runs it
-    return [_window(fold, CONTROL, "hold", number, at)]
+    opening = _continued(fold, number, at) or _retried(fold, number, at) or _proposal(fold, number, at)
+    if opening is None:
+        return [_window(fold, CONTROL, "hold", number, at)]
+    return [opening] if opening.begins else [opening, _window(fold, CONTROL, "hold", number + 1, at)]
 
 
 def _window(fold: LiveFold, group: str, role: str, number: int, at: float, **more: Any) -> Window:
     config = fold.desired(group)
     assert config is not None
-    meta: dict[str, Any] = {"group": group, "role": role, "epoch": fold.epoch, **more}
+    meta = _meta(fold, group, role, **more)
     if group == CANARY:
         meta["share"] = fold.share
-    if fold.place:
-        meta |= {"place": fold.place, "context": fold.context}
     sampler = fold.study.sampler
     is_known = group == CONTROL and not fold.is_observing and isinstance(sampler, Forecaster)
     if is_known and (expected := sampler.forecast(config, fold.context, at)) is not None:  # type: ignore[attr-defined]
@@ -102,15 +100,45 @@ def _window(fold: LiveFold, group: str, role: str, number: int, at: float, **mor
     return Window(number=number, config=config, meta=meta)
 
 
-def _proposal(fold: LiveFold, number: int) -> Window | None:
+def _meta(fold: LiveFold, group: str, role: str, **more: Any) -> dict[str, Any]:
+    known = {"place": fold.place, "context": fold.context} if fold.place else {}
+    return {"group": group, "role": role, "epoch": fold.epoch, **more, **known}
+
+
+def _continued(fold: LiveFold, number: int, at: float) -> Window | None:
+    """The next window of the candidate that was paused here."""
+    paused = fold.paused.get(fold.place)
+    if paused is None or not fold.may_change(at):
+        return None
+    meta = _meta(fold, CANARY, "canary", candidate=paused.number, share=fold.plan.shares[paused.stage])
+    return Window(number=number, config=paused.config, meta=meta, opens=True)
+
+
+def _retried(fold: LiveFold, number: int, at: float) -> Window | None:
+    """The window of what was promoted here before a drift.
+
+    It has been proven once, so it need not wait for the budget of exploration: a false alarm shall cost little.
+    """
+    config = fold.unproven.get(fold.place)
+    if config is None or not fold.may_change(at):
+        return None
+    meta = _meta(fold, CANARY, RETRY, share=fold.plan.shares[0])
+    return Window(number=number, config=config, meta=meta, opens=True, begins=not fold.plan.approve)
+
+
+def _proposal(fold: LiveFold, number: int, at: float) -> Window | None:
     """The window of the sampler's candidate; None if the sampler prefers to stay, or suggests nothing."""
+    if not fold.may_try(at):
+        return None
     ledger = fold.study.ledger
     outcome = ask(fold.study.sampler, number, (), ledger.spec.seed)
     if not isinstance(outcome, Suggestion) or outcome.meta.get(HOLDS) or outcome.config == fold.incumbent():
         return None
+    meta = outcome.meta if fold.plan.rules < 2 else {**outcome.meta, "place": fold.place}
     return Window(
-        number=number, config=outcome.config, meta=outcome.meta, basis=ledger.seen, begins=not fold.plan.approve
-    )
+        number=number, config=outcome.config, meta=meta, basis=ledger.seen, opens=True,
+        begins=not fold.plan.approve,
+    )  # fmt: skip
 
 
 def due_facts(fold: LiveFold, at: float) -> list[Fact]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -32,14 +32,16 @@ from raytune_hpo.goals import Guard
 from raytune_hpo.live.contexts import class_of, measured_context
 from raytune_hpo.live.plan import DAY_S, HOUR_S, LivePlan
 from raytune_hpo.live.rolling import Rolling
-from raytune_hpo.numerics.page_hinkley import FITTED, PageHinkley
+from raytune_hpo.numerics.page_hinkley import COSTLY, FITTED, PageHinkley
 from raytune_hpo.numerics.sequential import Judgement, judged
 from raytune_hpo.trial import Trial
 
 CONTROL, CANARY = "control", "canary"
+RETRY = "retry"  # the role of the first window in which a demoted configuration is tried again
 VOID = "no usable measurement"  # the beginning of the reason of a void window
 _LEAST_NOISE = 0.01  # of a guard's metric, relative
 _MOST_KEPT = 200  # pairs from which noise is estimated, losses of which the median is taken
+_MOST_KNOWN = 20  # differences of a class from which the noise of its losses is known
 _MAD = 1.4826
 
 
@@ -51,6 +53,7 @@ class Candidate:
         number: the number of its first window, the trial that proposed it.
         place: the class of context in which it is tried.
         is_approved: False while it waits for a person.
+        opened: the number of the window with which it began, or went on after a pause.
         stage: index among the plan's shares.
         differences: loss minus the control group's, for each pair of windows of this stage.
         overruns: the overrun of each relative guard, pair by pair, over all stages.
@@ -61,6 +64,7 @@ class Candidate:
     config: Mapping[str, Any]
     place: str
     is_approved: bool
+    opened: int
     stage: int = 0
     differences: list[float] = field(default_factory=list)
     overruns: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -75,6 +79,8 @@ class LiveFold:
         baseline: the configuration to fall back to; None before a person has set it.
         frozen: the fact that froze it; None while changes are allowed.
         promoted: by class of context, a stack of promoted configurations, the newest on top.
+        unproven: by class, the promoted configuration that a drift has demoted; it is the next candidate there.
+        paused: by class, the candidate that goes on once its context is back.
         observed: by class, how many windows the model may rely on.
         context, place: the context as measured last, and its class.
         candidate: the candidate under trial.
@@ -92,6 +98,8 @@ class LiveFold:
         self.baseline: Mapping[str, Any] | None = None
         self.frozen: Frozen | None = None
         self.promoted: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self.unproven: dict[str, Mapping[str, Any]] = {}
+        self.paused: dict[str, Candidate] = {}
         self.observed: defaultdict[str, int] = defaultdict(int)
         self.context: dict[str, float] = {}
         self.place = ""
@@ -107,6 +115,8 @@ class LiveFold:
         self._cool_down_s = plan.cool_down_s
         self._pairs: dict[int, int] = {}  # the canary's running window -> that of the control group
         self._noise: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_MOST_KEPT))
+        self._known: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_MOST_KNOWN))
+        self._controlled: Mapping[str, Any] | None = None  # what the control group ran in its newest window
         self._breaches: deque[bool] = deque(maxlen=plan.observe)  # whether the baseline broke a guard
         self._newest: deque[float] = deque(maxlen=plan.observe)  # losses of what runs on most of the traffic
         self._losses, self._regrets = Rolling(), Rolling()  # absolute values
@@ -131,6 +141,7 @@ class LiveFold:
         elif isinstance(fact, BaselineSet):
             self.baseline = space.unpack(fact.config)
             self.promoted.clear()
+            self.unproven.clear()
             self._observe_again()
         elif isinstance(fact, Approved):
             if self.candidate is not None and self.candidate.number == fact.number:
@@ -145,19 +156,33 @@ class LiveFold:
             self._breaches.clear()
         elif isinstance(fact, Drifted):
             self.epoch += 1
+            if self.plan.rules >= 2:
+                self._demote()
             self._observe_again()
         elif isinstance(fact, SessionOpened):
             self.candidate = None
 
+    def _demote(self) -> None:
+        """What was promoted was better than the baseline in a system that is no longer the same."""
+        self.unproven |= {place: stack[-1] for place, stack in self.promoted.items() if stack}
+        self.promoted.clear()
+
     def _observe_again(self) -> None:
         self.candidate, self.alarm = None, None
+        self.paused.clear()
         self.detectors.clear()
         self.observed.clear()
+        self._known.clear()
         self._breaches.clear()
 
     def _began(self, trial: Trial, at: float) -> None:
-        if trial.is_suggested:
-            self.candidate = Candidate(trial.number, trial.config, self.place, not self.plan.approve)
+        if is_proposal(trial):
+            is_approved = not self.plan.approve
+            self.candidate = Candidate(trial.number, trial.config, self.place, is_approved, opened=trial.number)
+            self._changes.add(at)
+        elif self.candidate is None and "candidate" in trial.meta and self.place in self.paused:
+            self.candidate = self.paused.pop(self.place)
+            self.candidate.opened = trial.number
             self._changes.add(at)
         else:
             self.is_rolling_back = False  # windows begin only after the configuration has been read back
@@ -199,10 +224,17 @@ class LiveFold:
         """A guard was broken: return to what ran before, with a longer cool-down each time."""
         if is_canary:
             if self._is_of_candidate(trial):
-                self.candidate = None
-        elif stack := self.promoted[trial.meta.get("place", "")]:
+                self._conclude()
+        elif stack := self.promoted[place := trial.meta.get("place", "")]:
             stack.pop()
+            self.paused.pop(place, None)  # it was compared with what has just broken a guard
         self._roll_back(at)
+
+    def _conclude(self) -> None:
+        """The candidate has been judged; if it was unproven, it is no longer."""
+        candidate, self.candidate = self.candidate, None
+        if candidate is not None and self.unproven.get(candidate.place) == candidate.config:
+            del self.unproven[candidate.place]
 
     def _roll_back(self, at: float) -> None:
         self.is_rolling_back = True
@@ -213,6 +245,7 @@ class LiveFold:
     def _measured(self, trial: Trial, at: float) -> None:
         """A window of the control group has its result."""
         loss = self._loss(trial)
+        self._controlled = trial.config
         self._newest.append(loss)
         self._losses.add(at, abs(loss))
         if not self.promoted[self.place]:
@@ -242,6 +275,7 @@ class LiveFold:
             return
         difference = self._loss(one) - self._loss(other)
         if one.meta.get("role") == "observe":
+            self._known[class_of(measured_context(other.metrics), self.plan.context)].append(difference)
             for guard in self.relative_guards:
                 self._noise[guard.metric].append(_relative(one.metrics[guard.metric], other.metrics[guard.metric]))
             return
@@ -259,20 +293,24 @@ class LiveFold:
             overruns = candidate.overruns[str(guard)]
             overruns.append(guard.overrun(one.metrics[guard.metric], other.metrics[guard.metric]))
             if len(overruns) > 2 and np.mean(overruns) > 2 * self.noise(guard.metric) / math.sqrt(len(overruns)):
-                self.candidate = None
+                self._conclude()
                 self._roll_back(at)
                 return
-        judgement = judged(np.array(candidate.differences), self.plan.looks, self.plan.alpha)
+        known = np.array(self._known[candidate.place]) if self.plan.rules >= 2 else None
+        judgement = judged(np.array(candidate.differences), self.plan.looks, self.plan.alpha, known)
         candidate.last_judgement, candidate.judged = judgement, candidate.differences
+        if judgement is not Judgement.OPEN:
+            self._known[candidate.place].extend(_residuals(candidate.differences))
         if judgement is Judgement.BETTER:
             self._changes.add(at)
             candidate.stage += 1
             candidate.differences = []
             if candidate.stage == len(self.plan.shares):
                 self.promoted[candidate.place].append(candidate.config)
-                self.candidate, self._cool_down_s = None, self.plan.cool_down_s
+                self._conclude()
+                self._cool_down_s = self.plan.cool_down_s
         elif judgement is not Judgement.OPEN:
-            self.candidate = None
+            self._conclude()
 
     def _move_to(self, context: dict[str, float]) -> None:
         """Follow the context: at once to a class never seen, where the baseline applies; otherwise once it stays there."""
@@ -283,6 +321,8 @@ class LiveFold:
         if place != self.place and (place == self._coming_place or place not in self.observed or not self.place):
             self.place = place
             if self.candidate is not None and self.candidate.place != place:
+                if self.plan.rules >= 2 and self.candidate.is_approved:
+                    self.paused[self.candidate.place] = self.candidate
                 self.candidate = None
         self._coming_place = place
 
@@ -301,7 +341,9 @@ class LiveFold:
 
     @property
     def drift_threshold(self) -> float:
-        return FITTED if self.plan.drift is None else self.plan.drift
+        if self.plan.drift is not None:
+            return self.plan.drift
+        return FITTED if self.plan.rules < 2 else COSTLY
 
     @property
     def is_observing(self) -> bool:
@@ -347,10 +389,9 @@ class LiveFold:
         """The median of the control group's newest losses; None if there are too few."""
         return median(self._newest) if len(self._newest) >= 5 else None
 
-    def may_try(self, at: float) -> bool:
-        """Whether a candidate may be proposed now."""
+    def may_change(self, at: float) -> bool:
+        """Whether a candidate may begin, or go on, as far as times and rates of change are concerned."""
         plan = self.plan
-        held, tried = (windows[self.place].count(at - DAY_S) for windows in (self._held, self._tried))
         return (
             self.baseline is not None
             and self.frozen is None
@@ -359,8 +400,17 @@ class LiveFold:
             and at >= self.cool_down_until
             and not plan.is_quiet(at)
             and self._changes.count(at - HOUR_S) < plan.changes_per_hour
-            and tried < plan.exploration * held
         )
+
+    def may_try(self, at: float) -> bool:
+        """Whether the sampler may propose a candidate now.
+
+        It has to know what runs here, since a step is measured from there: after a change of context, or a promotion, the
+        control group runs it for a window first.
+        """
+        held, tried = (windows[self.place].count(at - DAY_S) for windows in (self._held, self._tried))
+        is_known = self.plan.rules < 2 or self._controlled == self.incumbent()
+        return is_known and tried < self.plan.exploration * held and self.may_change(at)
 
     def regret(self, at: float) -> tuple[float, float]:
         """The regret of candidates in the last day, and its budget; both in units of the loss times windows."""
@@ -398,9 +448,20 @@ class LiveFold:
             amounts.forget(at - DAY_S)
 
 
+def is_proposal(trial: Trial) -> bool:
+    """Whether a window is the first of a candidate."""
+    return trial.is_suggested or trial.meta.get("role") == RETRY
+
+
 def group_of(trial: Trial) -> str:
     """The group on which a window runs."""
     return CANARY if trial.is_suggested else str(trial.meta.get("group", CONTROL))
+
+
+def _residuals(differences: Sequence[float]) -> list[float]:
+    """Differences without their mean, as large as they would be without it."""
+    d = np.array(differences)
+    return [float(x) for x in (d - d.mean()) * math.sqrt(len(d) / (len(d) - 1))]
 
 
 def _relative(value: float, control: float) -> float:

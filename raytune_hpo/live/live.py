@@ -13,19 +13,19 @@ from typing import Any
 
 from raytune_hpo import registry
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.errors import HpoError, SpecError, SpecMismatch, nearest
+from raytune_hpo.errors import HpoError, SpecError, SpecMismatch, StudyNotFound, nearest
 from raytune_hpo.facts import StudyCreated
 from raytune_hpo.goals import Goal, goal_of
-from raytune_hpo.journal import open_storage
+from raytune_hpo.journal import Storage, open_storage
 from raytune_hpo.journal.storage import check_name
 from raytune_hpo.live.appliers import Applier
 from raytune_hpo.live.choosing import Choice, RequestApplier
 from raytune_hpo.live.controller import Controller
 from raytune_hpo.live.messages import Adopt, Freeze, SetBaseline, Thaw
-from raytune_hpo.live.plan import LivePlan
+from raytune_hpo.live.plan import RULES, LivePlan
 from raytune_hpo.live.replaying import LiveReplay
 from raytune_hpo.live.requests import leave, taken
-from raytune_hpo.live.seat import Seat, SeatedApplier
+from raytune_hpo.live.seat import TERMS, Seat, SeatedApplier
 from raytune_hpo.live.stored import SEAT, LiveStatus, StoredLive
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.space import Space
@@ -54,7 +54,8 @@ class Live:
         context: columns of the context, like the load: a list of names, or a dict of names and edges of classes.
         name: the study's name; a study of this name is continued.
         storage: as for ``Tuner``.
-        seat: the folder in which the applier keeps its state; by default below the user's home.
+        seat: the folder in which the applier keeps its state; by default below the user's home. One live study at a time
+            may use it.
         seed: the seed of the sampler.
         tell: called with every alarm; by default, alarms go to stderr.
         settings: those of ``LivePlan`` (``window_s``, ``observe``, ``shares`` ...), and of the sampler ``live``
@@ -62,7 +63,7 @@ class Live:
 
     Raises:
         SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
-        StudyExists: another process runs it.
+        StudyExists: another process runs it, or another live study holds its seat.
     """
 
     def __init__(
@@ -86,14 +87,17 @@ class Live:
         _require_known(settings)
         options = {key: settings.pop(key) for key in _OF_THE_SAMPLER if key in settings}
         self.plan = LivePlan.of({**settings, "guards": guards, "context": context})
+        patience_s = TERMS * self.plan.term_s
+        self._storage: Storage = open_storage(storage, patience_s=patience_s)
+        if "rules" not in settings and (rules := _rules_of(self._storage, name)) != RULES:
+            self.plan = LivePlan.of({**settings, "guards": guards, "context": context, "rules": rules})
         made = _sampler(sampler, self.plan, options)
         known = Space.of(space)
         self._clock = WallClock()
-        requests = RequestApplier(self._clock.now) if applier is None else None
+        requests = RequestApplier(self._clock.now, patience_s) if applier is None else None
         self._requests = requests
         self._baseline = known.complete(baseline)
         self._seat = Seat(Path(seat) if seat is not None else default_seat(name))
-        self._storage = open_storage(storage, patience_s=2 * self.plan.term_s)
         self._stored = StoredLive(name, self._storage, seat=self._seat.folder)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -110,16 +114,23 @@ class Live:
 
     def _open(self, spec: StudySpec, sampler: Any, applier: Applier, tell: Any, *, has_seed: bool) -> None:
         """Create the study or take it up, and record the baseline."""
-        self._journal = self._storage.journal(self.name, create=True, owner="hpo.Live")
+        self._seat.hold(self.name, self._storage.url)
+        try:
+            self._journal = self._storage.journal(self.name, create=True, owner="hpo.Live")
+        except BaseException:
+            self._seat.let_go()
+            raise
         try:
             first = next(iter(self._journal.read()), None)
             if first is None:
-                self._journal.append([StudyCreated(spec=spec.to_json(), at=self._clock.now())], expect=0)
+                first = StudyCreated(spec=spec.to_json(), at=self._clock.now())
+                self._journal.append([first], expect=0)
             else:
                 stored = registry.current_spec(stored_spec(first))
                 spec = spec if has_seed else replace(spec, seed=stored.seed)
                 spec.require_same(stored)
                 _require_same_plan(self.name, self.plan, stored)
+            self._take_seat_over(first.at, tell)
             self._controller = Controller(spec, self.plan, sampler, self._journal, applier, tell, now=self._clock.now)
             self._controller.open(self._clock.now())
             on_record = self._controller.fold.baseline
@@ -129,9 +140,21 @@ class Live:
                 )
             if on_record is None:
                 self._controller.record_baseline(self._baseline, getpass.getuser(), self._clock.now())
+            else:
+                self._baseline = dict(on_record)
         except BaseException:
             self._journal.close()
+            self._seat.let_go()
             raise
+
+    def _take_seat_over(self, created_at: float, tell: Callable[[str], object]) -> None:
+        """Leave aside what was left at the seat by another study, and for it."""
+        before = self._seat.take_over(self.name, created_at)
+        if before is None:
+            return
+        tell(f"the seat {self._seat.folder} was that of live study {before!r}, which does not run, and is taken over")
+        for request in taken(self._seat.folder / "requests"):
+            tell(f"{type(request).__name__} by {request.by} was left for {before!r}, and is not carried out")
 
     # -------------------------------------------------------------------------------------------- running
 
@@ -146,13 +169,20 @@ class Live:
             at = self._clock.now()
             if duration_s is not None and at - begin >= duration_s:
                 break
+            self._keep_baseline()  # before anything else is applied
             self._seat.give_word(at)
+            if self._requests is not None:
+                self._requests.give_word(at)
             self._heed(at)
             if at >= due:
                 due = self._controller.turn(at)
-                if (baseline := self._controller.fold.baseline) is not None:
-                    self._seat.keep_baseline(baseline)
             self._stop.wait(max(0.0, min(_POLL_S, due - self._clock.now())))
+
+    def _keep_baseline(self) -> None:
+        """Leave the baseline on record where it is found when the controller is gone."""
+        if (baseline := self._controller.fold.baseline) is not None:
+            self._seat.keep_baseline(baseline)
+            self._baseline = dict(baseline)
 
     def _heed(self, at: float) -> None:
         """Carry out people's commands: the freeze flag at the applier, and requests."""
@@ -182,6 +212,9 @@ class Live:
             self._thread.join()
         self._controller.settle(self._clock.now())
         self._seat.forget_word()
+        if self._requests is not None:
+            self._requests.forget_word()
+        self._seat.let_go()
         self._journal.close()
 
     def __enter__(self) -> Live:
@@ -254,13 +287,26 @@ def _sampler(sampler: Any, plan: LivePlan, options: Mapping[str, Any]) -> Any:
             )
         return registry.make("sampler", sampler)
     guards = [str(guard) for guard in plan.guards]
-    return registry.make("sampler", {"name": "live", "context": list(plan.context), "guards": guards, **options})
+    newer = {"by_class": True, "beta": None} if plan.rules >= 2 else {}
+    made = {"name": "live", "context": list(plan.context), "guards": guards, **newer, **options}
+    return registry.make("sampler", made)
+
+
+def _rules_of(storage: Storage, name: str) -> int:
+    """The version of the rules of a stored study; the newest one for a new study."""
+    try:
+        first = next(iter(storage.read(name)), None)
+    except StudyNotFound:
+        first = None
+    if first is None:
+        return RULES
+    return LivePlan.stored(stored_spec(first).settings.get("live", {})).rules
 
 
 def _require_same_plan(name: str, plan: LivePlan, stored: StudySpec) -> None:
     if "live" not in stored.settings:
         raise SpecMismatch(f"study {name!r} is there, and is no live study; use another name")
-    before, now = stored.settings["live"], plan.to_json()
+    before, now = LivePlan.stored(stored.settings["live"]).to_json(), plan.to_json()
     for key, value in now.items():
         if before.get(key) != value:
             raise SpecMismatch(

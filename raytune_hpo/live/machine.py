@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from raytune_hpo.core.fold import StudyFold
@@ -29,6 +29,7 @@ from raytune_hpo.facts import (
     Thawed,
 )
 from raytune_hpo.goals import Guard
+from raytune_hpo.live.appliers import Bounds
 from raytune_hpo.live.contexts import with_context
 from raytune_hpo.live.deciding import CONTROLLER, Window, due_facts, windows_due
 from raytune_hpo.live.fold import CANARY, CONTROL, VOID, LiveFold
@@ -68,6 +69,7 @@ class _Running:
     end: float
     partner: int | None
     metrics: dict[str, float] | None = None
+    bounds: Bounds = field(default_factory=dict)
     elapsed_share: float = 0.0
     is_over: bool = False
 
@@ -258,7 +260,7 @@ class LiveMachine:
         """End the trial of a waiting candidate that is no longer one."""
         candidate = self.fold.candidate
         for trial in self.fold.study.ledger.running():
-            if trial.number not in self._windows and (candidate is None or candidate.number != trial.number):
+            if trial.number not in self._windows and (candidate is None or candidate.opened != trial.number):
                 self._end(trial.number, Status.PRUNED, at, metrics=None, reason=f"{ENDED} its context")
 
     def _apply_desired(self) -> None:
@@ -288,7 +290,7 @@ class LiveMachine:
             number=window.number, worker=CONTROLLER, at=at, config=packed, basis=window.basis, meta=window.meta
         )
         self._record(started)
-        if window.basis is not None:
+        if window.opens:
             return  # its measurement begins once the canary group runs it
         pair = window.meta.get("pair")
         if pair is not None and pair not in self._windows:
@@ -315,6 +317,7 @@ class LiveMachine:
         )
         if is_usable:
             window.metrics = metrics
+            window.bounds = {} if command.is_final else command.bounds
             window.elapsed_share = min(1.0, (command.at - window.start) / (window.end - window.start))
         elif command.is_final:
             window.metrics = None
@@ -332,7 +335,8 @@ class LiveMachine:
             return
         for guard in self._rules(command.number, window):
             value = command.metrics.get(guard.metric, math.nan)
-            if not guard.is_relative and math.isfinite(value) and guard.overrun(value) > 0:
+            is_judged = not guard.is_relative and math.isfinite(value)
+            if is_judged and guard.overrun(_at_best(guard, value, command.bounds)) > 0:
                 window.metrics = with_context(command.metrics, command.context)
                 self._trip(command.number, window, _told(guard, value, None), command.at)
                 return
@@ -364,7 +368,8 @@ class LiveMachine:
         for guard in self._rules(number, window):
             value = window.metrics[guard.metric]
             other = control.get(guard.metric) if control is not None else None
-            if guard.overrun(value, other) > self._tolerance(guard, window.elapsed_share):
+            at_best = value if guard.is_relative else _at_best(guard, value, window.bounds)
+            if guard.overrun(at_best, other) > self._tolerance(guard, window.elapsed_share):
                 return _told(guard, value, other)
         return None
 
@@ -439,6 +444,12 @@ def adoptable(fold: LiveFold) -> Mapping[str, Any]:
     if frozen.found is None:
         raise SpecError(f"what was set by hand is outside of the space, so it cannot be a baseline: {frozen.reason}")
     return frozen.found
+
+
+def _at_best(guard: Guard, value: float, bounds: Bounds) -> float:
+    """The value of a guard's metric that speaks most for it, of those that are possible."""
+    low, high = bounds.get(guard.metric, (value, value))
+    return low if guard.bound.lower_is_better else high
 
 
 def _told(guard: Guard, value: float, control: float | None) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raytune_hpo.facts import Fact
+from raytune_hpo.live.appliers import Bounds
 
 # ------------------------------------------------------------------------------------------------ commands
 
@@ -45,7 +46,8 @@ class NoteNotApplied:
 class NoteMeasured:
     """Take note of a measurement of a window, up to now or complete.
 
-    ``metrics``: None if nothing could be measured.
+    ``metrics``: None if nothing could be measured. ``bounds``: the lowest and the highest value of a metric that is not
+    certain yet; while the window is not complete, an absolute guard is broken only if it is so within these.
     """
 
     number: int
@@ -53,19 +55,21 @@ class NoteMeasured:
     context: Mapping[str, float]
     at: float
     is_final: bool
+    bounds: Bounds = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteNewest:
     """Take note of what was measured in the newest part of a window, on which absolute guards are judged, too.
 
-    In the window as a whole, what went well before hides a guard that has just broken.
+    In the window as a whole, what went well before hides a guard that has just broken. ``bounds``: as for NoteMeasured.
     """
 
     number: int
     metrics: Mapping[str, float]
     context: Mapping[str, float]
     at: float
+    bounds: Bounds = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,8 @@ from raytune_hpo.options import is_real, positive, whole
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
+RULES = 2  # the newest version of the rules
+_FIRST = {"looks": (4, 8, 16)}  # defaults of version 1 that are others now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,9 @@ class LivePlan:
         approve: whether every candidate waits for a person.
         term_s: seconds of a lease: after two without a heartbeat from the controller, the applier applies the baseline.
         drift: the threshold of the drift test; None for the calibrated one.
+        rules: the version of the rules by which all this is decided: a study keeps the one that it was created with. In
+            version 1, what was promoted keeps running after a drift, a candidate is judged by its own pairs alone, up to the
+            last look, and it is dropped when the context changes.
     """
 
     guards: tuple[Guard, ...] = ()
@@ -49,7 +54,7 @@ class LivePlan:
     check_s: float = 10.0
     observe: int = 20
     shares: tuple[float, ...] = (0.05, 0.25)
-    looks: tuple[int, ...] = (4, 8, 16)
+    looks: tuple[int, ...] = (2, 4, 8, 16)
     alpha: float = 0.05
     regret: float = 0.01
     exploration: float = 0.1
@@ -61,6 +66,7 @@ class LivePlan:
     approve: bool = False
     term_s: float = 30.0
     drift: float | None = None
+    rules: int = RULES
 
     def __post_init__(self) -> None:
         for name in ("window_s", "check_s", "cool_down_s", "term_s"):
@@ -74,6 +80,10 @@ class LivePlan:
         if not is_real(self.warm_up_s) or not 0.0 <= self.warm_up_s < self.window_s:
             raise SpecError(
                 f"warm_up_s is a part of a window of {self.window_s:g} s that is not measured, got {self.warm_up_s!r}"
+            )
+        if self.rules not in range(1, RULES + 1) or isinstance(self.rules, bool):
+            raise SpecError(
+                f"rules are a version from 1 to {RULES}, got {self.rules!r}; a newer one needs a newer release"
             )
         _require_ascending("shares", self.shares, "shares of the traffic in (0, 1)", lambda v: is_real(v) and 0 < v < 1)
         _require_ascending("looks", self.looks, "numbers of pairs from 2 on", lambda v: isinstance(v, int) and v >= 2)
@@ -99,7 +109,7 @@ class LivePlan:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> LivePlan:
-        """The plan from a user's settings, or from its stored form.
+        """The plan from a user's settings.
 
         Raises:
             SpecError: a setting is unknown, or its value is out of range.
@@ -108,7 +118,7 @@ class LivePlan:
         for name in settings:
             if name not in known:
                 raise SpecError(f"a live study has no setting {name!r}; {nearest(str(name), known)}")
-        given = dict(settings)
+        given = {**(_FIRST if settings.get("rules") == 1 else {}), **settings}
         if "guards" in given:
             given["guards"] = make_guards(given["guards"])
         if "context" in given:
@@ -120,6 +130,11 @@ class LivePlan:
             hours = _listed("quiet_hours", given["quiet_hours"])
             given["quiet_hours"] = tuple(tuple(_listed("quiet_hours", pair)) for pair in hours)
         return cls(**given)
+
+    @classmethod
+    def stored(cls, settings: Mapping[str, Any]) -> LivePlan:
+        """The plan from its stored form; those of the first release do not name their rules."""
+        return cls.of({"rules": 1, **settings})
 
 
 def _listed(name: str, value: Any) -> list[Any]:

@@ -61,7 +61,7 @@ def stored_plan(facts: Sequence[Fact]) -> tuple[StudySpec, LivePlan]:
     spec = registry.current_spec(stored_spec(facts[0])) if facts else None
     if spec is None or "live" not in spec.settings:
         raise SpecError(f"{'an empty journal' if spec is None else repr(spec.name)} is no live study; name one that is")
-    return replace(spec, space=spec.space.without_functions()), LivePlan.of(spec.settings["live"])
+    return replace(spec, space=spec.space.without_functions()), LivePlan.stored(spec.settings["live"])
 
 
 def live_parts(facts: Sequence[Fact], without_context: Sequence[str] = ()) -> tuple[StudySpec, LivePlan, Sampler]:

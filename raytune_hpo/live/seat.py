@@ -1,6 +1,7 @@
 """The seat: the state that an applier keeps in a folder beside the running system: newest change, lease, freeze.
 
-It needs no database and no controller, so that a freeze works when both are gone, and a second controller is refused.
+It needs no database and no controller, so that a freeze works when both are gone, and a second controller is refused. One
+live study at a time holds it, whatever its name and storage.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import HpoError, StudyExists
 from raytune_hpo.files import json_object, reading, write_whole
 from raytune_hpo.journal.locks import FileLock
-from raytune_hpo.live.appliers import Applier, Measurement, Sitter, Splitter, StaleChange
+from raytune_hpo.live.appliers import Applier, Bounding, Bounds, Measurement, Sitter, Splitter, StaleChange
 
 _PATIENCE_S = 30.0
 _HEED_S = 3.0  # within which a running controller acts on the freeze flag
-_TERMS = 2  # without a heartbeat, until the baseline is applied
+TERMS = 2  # without a heartbeat, until the baseline is applied
 
 
 class Seat:
@@ -35,6 +36,51 @@ class Seat:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise HpoError(f"{folder} cannot be made: {error.strerror}; name a folder that can be") from error
+        self._held: FileLock | None = None
+
+    # -------------------------------------------------------------------------------------------- the holder
+
+    def hold(self, study: str, storage: str) -> None:
+        """Hold the seat for a live study, until ``let_go`` or the end of the process.
+
+        Args:
+            storage: where the study is stored, for the message that others get.
+
+        Raises:
+            StudyExists: a live study holds it.
+        """
+        held = FileLock(self.folder / "holder", f"live study {study!r} of {storage}")
+        if not held.acquire():
+            raise StudyExists(
+                f"the seat {self.folder} is held by {held.holder()}, and one live study at a time may change a system; stop "
+                f"that one, or give this one another seat if it tunes another system"
+            )
+        self._held = held
+
+    def take_over(self, study: str, created_at: float) -> str | None:
+        """Discard what another study has left: its changes are neither older nor newer than those of this one.
+
+        The freeze flag stays, since it is about the system.
+
+        Args:
+            created_at: when the study was created, which tells it from others of its name.
+
+        Returns:
+            The name of the other study; None if there was none.
+        """
+        mine = {"name": study, "created_at": created_at}
+        with self._locked():
+            before = self._state().get("study", mine)  # earlier releases did not note it
+            if before != mine:
+                write_whole(self.folder / "state.json", "{}", private=True)
+            self._note(study=mine)
+        return None if before == mine else str(before["name"])
+
+    def let_go(self) -> None:
+        """Let other live studies hold the seat."""
+        if self._held is not None:
+            self._held.release()
+            self._held = None
 
     # -------------------------------------------------------------------------------------------- the newest change
 
@@ -172,6 +218,9 @@ class SeatedApplier:
     def measure(self, group: str, start: float, end: float) -> Measurement:
         return self._applier.measure(group, start, end)
 
+    def bounds(self, group: str, start: float, end: float, level: float) -> Bounds:
+        return self._applier.bounds(group, start, end, level) if isinstance(self._applier, Bounding) else {}
+
 
 def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | None:
     """The watchdog: does what is due at this time, and returns it in words; None if nothing was.
@@ -182,7 +231,7 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
     if isinstance(applier, Sitter):
         applier.sit(seat.folder)
     word_at = seat.word_at
-    if word_at is not None and at - word_at > _TERMS * term_s:
+    if word_at is not None and at - word_at > TERMS * term_s:
         if (baseline := seat.baseline) is None:
             return None
         with seat.changing(seat.seq):

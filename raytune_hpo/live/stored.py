@@ -33,6 +33,7 @@ class LiveStatus:
         why: why and by whom it is frozen; empty if it is not.
         place: the current class of context.
         promoted: by class of context, the promoted configuration.
+        unproven: by class, what was promoted before a drift, and is to be tried again.
         candidate: the number of the trial that proposed the candidate, and its configuration.
         regret, budget: those of the last day, in units of the loss times windows.
         windows: how many have ended.
@@ -46,6 +47,7 @@ class LiveStatus:
     baseline: Mapping[str, Any] | None
     incumbent: Mapping[str, Any] | None
     promoted: Mapping[str, Mapping[str, Any]]
+    unproven: Mapping[str, Mapping[str, Any]]
     candidate: tuple[int, Mapping[str, Any]] | None
     regret: float
     budget: float
@@ -67,6 +69,7 @@ def status_of(fold: LiveFold) -> LiveStatus:
         baseline=fold.baseline,
         incumbent=fold.incumbent(),
         promoted={place: stack[-1] for place, stack in fold.promoted.items() if stack},
+        unproven=dict(fold.unproven),
         candidate=None if candidate is None else (candidate.number, candidate.config),
         regret=spent,
         budget=budget,

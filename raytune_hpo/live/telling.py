@@ -21,9 +21,8 @@ def status_text(status: LiveStatus) -> str:
     )
     lines.append(f"  baseline   {_config(status.baseline)}")
     lines.append(f"  incumbent  {_config(status.incumbent)}")
-    lines += [
-        f"  promoted   {config_line(config)} where {place or 'always'}" for place, config in status.promoted.items()
-    ]
+    for what, configs in (("promoted", status.promoted), ("unproven", status.unproven)):
+        lines += [f"  {what}   {config_line(config)} where {place or 'always'}" for place, config in configs.items()]
     if status.candidate is not None:
         lines.append(f"  candidate  {config_line(status.candidate[1])} (trial {status.candidate[0]})")
     lines.append(f"  windows    {status.windows}, drifts {status.drifts}")

@@ -18,7 +18,7 @@ from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.display.text import config_line, number
 from raytune_hpo.facts import Approved, BaselineSet, Drifted, Fact, Finished, Frozen, Started, Status, Thawed
 from raytune_hpo.live.deciding import Deaf
-from raytune_hpo.live.fold import LiveFold
+from raytune_hpo.live.fold import RETRY, LiveFold
 from raytune_hpo.live.plan import LivePlan
 from raytune_hpo.numerics.sequential import Judgement
 from raytune_hpo.spec import StudySpec
@@ -33,8 +33,8 @@ class Event:
 
     Attributes:
         seq: the position of the fact that caused it.
-        kind: proposed, canary, promoting, promoted, let go, guard, rolled back, context, baseline, approved, frozen,
-            thawed or drifted.
+        kind: proposed, canary, promoting, promoted, paused, let go, guard, rolled back, context, baseline, approved, frozen,
+            thawed, drifted or unproven.
         said, why: the event and its reason, in words.
         number: the number of the candidate's trial, if it is about one.
     """
@@ -105,6 +105,7 @@ class Timeline:
         before, stage = fold.candidate, fold.candidate.stage if fold.candidate is not None else 0
         was_rolling_back, place = fold.is_rolling_back, fold.place
         heights = {name: len(stack) for name, stack in fold.promoted.items()}
+        was_unproven = set(fold.unproven)
         fold.apply(fact)
         self._fact = fact
         if isinstance(fact, Finished) and fact.status is Status.FAILED:
@@ -112,15 +113,23 @@ class Timeline:
         self._of_person(fact)
         if fold.candidate is not before or (before is not None and before.stage != stage):
             self._of_candidate(before, heights)
-        for name, stack in fold.promoted.items():
-            del self._promoted[name][len(stack) :]
-        if isinstance(fact, BaselineSet):
-            self._promoted.clear()
+        self._of_demoted(was_unproven)
+        for name, numbers in self._promoted.items():
+            del numbers[len(fold.promoted.get(name, ())) :]
         if was_rolling_back and isinstance(fact, Started) and not fold.is_rolling_back:
             self._say("rolled back", f"Rolled back to {self._running()}, read back and confirmed.")
         if fold.place != place:
             self._say("context", f"The context is of class {fold.place}: {self._running()} runs.")
         self._note_share(fact.at)
+
+    def _of_demoted(self, was_unproven: set[str]) -> None:
+        """Record which promoted configurations a drift has demoted."""
+        for place in self.fold.unproven:
+            numbers = self._promoted.get(place, [])
+            if place not in was_unproven and numbers:
+                where = f" where {place}" if place else ""
+                said = f"{numbers[-1]} is unproven{where}: the baseline runs."
+                self._say("unproven", said, "It is tried again after observing.", numbers[-1])
 
     def _of_person(self, fact: Fact) -> None:
         if isinstance(fact, BaselineSet):
@@ -152,6 +161,9 @@ class Timeline:
         elif len(fold.promoted.get(before.place, ())) > heights.get(before.place, 0):
             self._promoted[before.place].append(before.number)
             self._say("promoted", f"{before.number} went to 100 %.", self._gain(before), before.number)
+        elif before.place in fold.paused:
+            said = f"{before.number} is paused until the context is of class {before.place} again."
+            self._say("paused", said, self._gain(before), before.number)
         elif not isinstance(self._fact, (Frozen, BaselineSet)):
             why = "It broke a guard." if fold.is_rolling_back else "The context changed."
             if isinstance(self._fact, Finished) and self._fact.status is Status.PRUNED:
@@ -161,10 +173,17 @@ class Timeline:
             self._say("let go", f"{before.number} is let go.", why, before.number)
 
     def _say_canary(self, candidate: int) -> None:
-        trial = self.fold.study.ledger.trials[candidate]
-        safe = f" The model gives {trial.meta['safe']:.2f} that all guards hold." if "safe" in trial.meta else ""
-        said = f"Canary of {candidate} began at {_percent(self.fold.share)}."
-        self._say("canary", said, f"{self._changes(candidate)}{safe}", candidate)
+        trial, now = self.fold.study.ledger.trials[candidate], self.fold.candidate
+        more = f" The model gives {trial.meta['safe']:.2f} that all guards hold." if "safe" in trial.meta else ""
+        if trial.meta.get("role") == RETRY:
+            more = " It was promoted before the system drifted, and is unproven."
+        verb = "began" if now is None or now.opened == candidate else "goes on"
+        self._say(
+            "canary",
+            f"Canary of {candidate} {verb} at {_percent(self.fold.share)}.",
+            f"{self._changes(candidate)}{more}",
+            candidate,
+        )
 
     def _changes(self, candidate: int) -> str:
         """The changes of a candidate against what runs, in words."""

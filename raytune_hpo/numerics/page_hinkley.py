@@ -20,6 +20,7 @@ DELTA = 1.0  # smaller changes are errors of the model, not a drift
 CLIP = 4.0  # standard deviations: a single wild residual raises no alarm
 THRESHOLD = 3.05  # for one false alarm in 1,000 independent residuals, see ``calibrated``
 FITTED = 4.0  # the same for the residuals of a fitted model, whose errors are correlated: see benchmarks/live.py
+COSTLY = 8.0  # the same where an alarm has a price: after it the baseline runs, and what was promoted is tried again
 
 
 class PageHinkley(NamedTuple):

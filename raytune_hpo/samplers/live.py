@@ -2,6 +2,7 @@
 
 Bogunovic, Scarlett, Cevher: Time-Varying Gaussian Process Bandit Optimization. AISTATS 2016 (the model in time).
 Krause, Ong: Contextual Gaussian Process Bandit Optimization. NIPS 2011 (context as further coordinates).
+Jones, Schonlau, Welch: Efficient Global Optimization of Expensive Black-Box Functions. J. Global Optimization 13, 1998.
 Zhang, Wu, Li, Tan, Li, Cui: Towards Dynamic and Safe Configuration Tuning for Cloud Databases. SIGMOD 2022 (safe subspaces).
 """
 
@@ -24,7 +25,7 @@ from raytune_hpo.numerics.axes import Kind
 from raytune_hpo.numerics.drifting import DriftingPosterior, Rows
 from raytune_hpo.numerics.gaussian import Prior
 from raytune_hpo.numerics.kernels import Embedding
-from raytune_hpo.options import integer_option, number_option, share_option
+from raytune_hpo.options import flag_option, integer_option, number_option, share_option
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.samplers.cube import Cube
 from raytune_hpo.samplers.history import last_due
@@ -54,6 +55,7 @@ class _Window(NamedTuple):
     guarded: tuple[float, ...]
     is_try: bool
     epoch: int
+    place: str  # the class of context
 
 
 class _Model(NamedTuple):
@@ -69,8 +71,9 @@ class Live:
     """Safe steps for a running system: near the incumbent, and only where the model is sure that all guards hold.
 
     The model is a Gaussian process over configuration, context and time, whose memory fades at a rate that is fitted. The
-    next candidate has the best lower confidence bound of the loss difference to the incumbent, within a box around it and
-    among the candidates that keep every guard with a probability of ``safe``. If there is none, it suggests the incumbent.
+    next candidate has the largest expected improvement on the incumbent, or the best lower confidence bound of the loss
+    difference to it, within a box around it and among the candidates that keep every guard with a probability of ``safe``.
+    If there is none that may be better, it suggests the incumbent.
 
     Made for `hpo.Live`, which says in ``meta`` what ran on which group; in an ordinary study it walks from the first
     trial.
@@ -81,8 +84,10 @@ class Live:
         tunable: parameters that may be changed; None for all that are numbers or ordered.
         step: how far each of them may be from the incumbent, as a share of its range; at least one value.
         safe: the probability with which each candidate has to keep all guards.
-        beta: the weight of uncertainty in the confidence bound, in standard deviations.
+        beta: the weight of uncertainty in the confidence bound, in standard deviations; None: the expected improvement.
         history: how many windows the model is trained on: the newest tries, and the windows beside them, thinned.
+        by_class: whether steps toward what runs in another class of context are candidates, and only what was tried lately
+            in the same class is not tried again.
 
     Raises:
         SpecError: an option out of range, or a parameter to tune that the space does not have.
@@ -98,15 +103,17 @@ class Live:
         tunable: Sequence[str] | None = None,
         step: float = 0.05,
         safe: float = 0.95,
-        beta: float = 1.0,
+        beta: float | None = 1.0,
         history: int = 500,
+        by_class: bool = False,
     ) -> None:
         self.context, self.guards = tuple(context), tuple(guards)
         self.tunable = None if tunable is None else tuple(tunable)
         self.step = number_option("live", "step", step, above=0, most=1)
         self.safe = share_option("live", "safe", safe)
-        self.beta = number_option("live", "beta", beta, least=0)
+        self.beta = None if beta is None else number_option("live", "beta", beta, least=0)
         self.history = integer_option("live", "history", history, least=_KEPT)
+        self.by_class = flag_option("live", "by_class", by_class)
         self._rules: tuple[Guard, ...] = make_guards(self.guards)
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Live:
@@ -114,7 +121,7 @@ class Live:
         options = {name: getattr(self, name) for name in _OPTIONS}
         bound = Live(**options)
         bound._cube, bound._goal = Cube(space), goals[0]
-        bound._windows, bound._incumbent = [], None
+        bound._windows, bound._incumbent, bound._promoted = [], None, {}
         bound._fits, bound._posteriors = {}, {}
         bound._encoded = deque(maxlen=4)
         names = [column.name for column in space.columns]
@@ -132,6 +139,7 @@ class Live:
     _goal: Goal
     _windows: list[_Window]
     _incumbent: Array | None
+    _promoted: dict[str, Array]  # by class of context, what ran there last
     _columns: list[int]
     _fits: dict[tuple[int, int], Array]  # by metric and number of windows
     _posteriors: dict[tuple[int, int], _Model]
@@ -145,7 +153,7 @@ class Live:
             return
         known = meta.get("context", {})
         x = self._row_of(trial.config)
-        is_try = trial.is_suggested or meta.get("role") == "canary"
+        is_try = trial.is_suggested or meta.get("role") in ("canary", "retry")
         self._windows.append(
             _Window(
                 x=x,
@@ -155,10 +163,12 @@ class Live:
                 guarded=tuple(named[1:]),
                 is_try=is_try,
                 epoch=int(meta.get("epoch", self._windows[-1].epoch if self._windows else 0)),
+                place=str(meta.get("place", "")) if self.by_class else "",
             )
         )
         if self._incumbent is None or meta.get("group") == "control":
             self._incumbent = x
+            self._promoted[self._windows[-1].place] = x
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The candidate that may gain most over the configuration that runs now, or that configuration itself."""
@@ -177,14 +187,15 @@ class Live:
         sure = np.ones(len(X))
         for index in range(len(self._rules)):
             sure *= self._probability(index, num, X, x0, newest)
-        bound = mean - self.beta * sd
-        bound[sure < self.safe] = np.inf
-        best = next((i for i in np.argsort(bound, kind="stable") if self._cube.feasible(X[i : i + 1])[0]), 0)
+        bound = mean - (1.0 if self.beta is None else self.beta) * sd
+        worth = bound if self.beta is not None else -_expected_gain(mean, sd)
+        bound[sure < self.safe] = worth[sure < self.safe] = np.inf
+        best = next((i for i in np.argsort(worth, kind="stable") if self._cube.feasible(X[i : i + 1])[0]), 0)
         if not bound[best] < 0.0:
             return Suggestion(config, meta={"holds": "nothing that is safe promises a gain"})
         meta = {
             "context": dict(zip(self.context, newest.context, strict=True)),
-            "acquisition": float(bound[best]),
+            "acquisition": float(worth[best]),
             "gain": [float(-mean[best]), float(sd[best])],
             "predicted": self._predicted(model, X[best], newest.context, newest.at),
             "safe": float(sure[best]),
@@ -226,9 +237,19 @@ class Live:
         moves = np.concatenate([single, corners, moves])
         X = np.repeat(x0[None, :], len(moves), axis=0)
         X[:, columns] += moves * width
+        if self.by_class:
+            X = np.concatenate([X, self._toward_others(x0, columns, width)])
         X = self._cube.proper(X)
         inside = np.abs(X[:, columns] - x0[columns]) <= width * 1.001 + 1e-12
         return np.asarray(X[inside.all(axis=1)])
+
+    def _toward_others(self, x0: Array, columns: list[int], width: Array) -> Array:
+        """The steps toward what was promoted in other classes of context."""
+        others = {row.tobytes(): row for row in self._promoted.values()}
+        X = np.repeat(x0[None, :], len(others), axis=0)
+        for x, other in zip(X, others.values(), strict=True):
+            x[columns] += np.clip(other[columns] - x0[columns], -width, width)
+        return X
 
     def _width(self, j: int) -> float:
         axis = self._cube.axes[j]
@@ -238,7 +259,8 @@ class Live:
 
     def _untried(self, X: Array, x0: Array) -> Array:
         """The rows without the one that runs now, and without those close to one of the newest tries."""
-        tried = [window.x for window in self._windows if window.is_try][-_MOST_FITTED:]
+        place = self._windows[-1].place
+        tried = [window.x for window in self._windows if window.is_try and window.place == place][-_MOST_FITTED:]
         newest = list({row.tobytes(): row for row in tried}.values())[-_TRIED:]
         width = np.array([self._width(j) for j in range(X.shape[1])])
         for row, near in [(x0, 0.02), *((row, 0.25) for row in newest)]:
@@ -363,7 +385,7 @@ class Live:
         return f"Live({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
 
 
-_OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history")
+_OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history", "by_class")
 
 
 def _prior(d: int) -> Prior:
@@ -375,6 +397,14 @@ def _prior(d: int) -> Prior:
     low = prior.low.copy()
     low[:d] = math.log(_SHORTEST)
     return prior._replace(low=low, mean=np.maximum(prior.mean, low))
+
+
+def _expected_gain(mean: Array, sd: Array) -> Array:
+    """The expected improvement (n,) on what runs now, for normal differences of the loss to it. (Jones et al., eq. 15)"""
+    from scipy.special import ndtr
+
+    z = mean / sd
+    return np.asarray(sd * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) - mean * ndtr(-z))
 
 
 def _centre_and_scale(y: Array) -> tuple[float, float]:

@@ -11,7 +11,15 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from summary import early_stopping, fidelity, functions, lookup_tables, sample_efficiency, suggestion_time  # noqa: E402
+from summary import (  # noqa: E402
+    early_stopping,
+    fidelity,
+    functions,
+    live,
+    lookup_tables,
+    sample_efficiency,
+    suggestion_time,
+)
 
 SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
     *[
@@ -26,6 +34,7 @@ SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
     ("samplers.md", functions, ("50",)),
     ("samplers.md", functions, ("100",)),
     ("samplers.md", suggestion_time, ()),
+    ("live.md", live, ()),
 ]
 
 

@@ -146,3 +146,78 @@ class Story:
             if until is not None and self.state == until:
                 return
         assert until is None, f"it never came to {until!r}, it is {self.state!r}: {self.alarms}"
+
+
+class VirtualTime:
+    """The clock of an ``hpo.Live`` and the event that ends it, in one: its loop waits in no time.
+
+    Args:
+        meanwhile: called whenever the loop waits.
+    """
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.at = START
+        self._meanwhile, self._is_set = meanwhile, False
+
+    def now(self) -> float:
+        return self.at
+
+    def wait(self, timeout: float) -> None:
+        self.at += max(timeout, 0.01)
+        self._meanwhile()
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+
+def lived(monkeypatch: Any, time: VirtualTime, **given: Any) -> hpo.Live:
+    """An ``hpo.Live`` in virtual time."""
+    monkeypatch.setattr("raytune_hpo.live.live.WallClock", lambda: time)
+    monkeypatch.setattr("raytune_hpo.live.live._POLL_S", 30.0)
+    settings = {
+        "guards": ["p99 <= 150"],
+        "context": ["rps"],
+        "window_s": 60.0,
+        "observe": 4,
+        "looks": [2],
+        "check_s": 30.0,
+    }
+    settings |= {"goal": "cost", "baseline": BASELINE, "name": "shop", "tell": lambda text: None, "exploration": 0.9}
+    live = hpo.Live(SPACE, **{**settings, "changes_per_hour": 100, **given})
+    live._stop = time  # type: ignore[assignment]
+    return live
+
+
+class Killed(BaseException):
+    """A process is gone."""
+
+
+class Fate:
+    """Lets a process die when it touches the disk or the system for the so-manyth time.
+
+    Args:
+        is_after: whether the touch has had its effect by then.
+    """
+
+    def __init__(self, num: int, *, is_after: bool = False) -> None:
+        self._left, self._is_after = num, is_after
+
+    def touching(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def touch(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left == 0 and not self._is_after:
+                raise Killed
+            made = function(*args, **kwargs)
+            if self._left == 0:
+                raise Killed
+            return made
+
+        return touch
+
+    def over(self, owner: Any, *names: str) -> None:
+        """Methods of an object that touch something."""
+        for name in names:
+            setattr(owner, name, self.touching(getattr(owner, name)))

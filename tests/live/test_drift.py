@@ -19,7 +19,12 @@ from raytune_hpo.live.appliers import StaleChange
 from raytune_hpo.live.command_applier import CommandApplier
 from raytune_hpo.live.file_applier import FileApplier
 from raytune_hpo.live.http_applier import HttpApplier, PrometheusMeter
-from tests.live.running_system import Scripted, Story
+from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+from raytune_hpo.live.replaying import replayed, stored_plan
+from raytune_hpo.live.stored import status_of
+from raytune_hpo.live.telling import status_text
+from raytune_hpo.live.timeline import Timeline
+from tests.live.running_system import BASELINE, FAST, Scripted, Story, System
 
 
 class Expects(Scripted):
@@ -46,6 +51,124 @@ def test_a_step_change_is_noticed_within_ten_windows_and_observed_again():
     assert drifted.statistic > drifted.threshold
     assert drifted.at - changed_at <= 10 * story.plan.window_s
     assert story.system.runs["control"] == story.fold.baseline
+
+
+class Knows(Scripted):
+    """Forecasts what windows usually cost."""
+
+    usual: ClassVar = System().cost
+
+    def bind(self, space, goals, seed):
+        return Knows(configs=self.configs)
+
+    def forecast(self, config, context, at):
+        return Knows.usual(config), 1.4
+
+
+def drifted(monkeypatch, *, after=None, **settings):
+    """A story in which a configuration was promoted, and then every window costs more until a drift is noticed.
+
+    ``after``: what windows cost from then on; as before if it was a false alarm.
+    """
+    story = Story(**settings)
+    story.kill()
+    story.sampler = Knows(configs=(FAST,))
+    story.start()
+    if story.plan.approve:
+        story.run(until="proposing")
+        story.obey(Approve(number=story.fold.candidate.number, by="ann", at=story.at))
+    story.run(until="promoting")
+    story.run(until="holding")
+    story.run(windows=3)
+    assert story.system.runs["control"] == FAST
+    story.system.cost = lambda config: 1.3 * Knows.usual(config)
+    while story.fold.epoch == 0:
+        story.run(windows=1)
+    monkeypatch.setattr(Knows, "usual", staticmethod(after or Knows.usual))
+    story.system.cost = Knows.usual
+    return story
+
+
+def test_after_a_false_alarm_the_baseline_runs_and_what_was_promoted_is_tried_again_and_promoted(monkeypatch):
+    story = drifted(monkeypatch)
+    assert story.state == "observing"
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    assert story.fold.unproven == {"rps=7": FAST} and story.fold.incumbent() == BASELINE
+    began = story.at
+    story.run(until="canary")
+    assert (story.at - began) / story.plan.window_s <= story.plan.observe + 1
+    assert story.fold.candidate.config == FAST and story.fold.unproven == {"rps=7": FAST}
+    story.run(windows=1)
+    assert story.system.runs == {"control": BASELINE, "canary": FAST} and story.system.share == 0.05
+    story.run(until="holding")
+    story.run(windows=1)
+    assert story.system.runs == {"control": FAST, "canary": FAST} and not story.fold.unproven
+    assert not replayed(story.facts, story.spec, story.plan, story.sampler).differences
+
+
+def test_after_a_true_one_what_was_promoted_is_no_better_and_forgotten(monkeypatch):
+    story = drifted(monkeypatch, after=lambda config: 100.0 + 4.0 * config["threads"])
+    story.run(until="canary")
+    story.run(until="holding")
+    story.run(windows=2)
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    assert not story.fold.unproven and story.fold.incumbent() == BASELINE
+
+
+def test_what_is_unproven_survives_a_restart_a_freeze_and_another_drift_but_not_another_baseline(monkeypatch):
+    story = drifted(monkeypatch, looks=[30, 60])
+    story.run(until="canary")
+    story.kill()
+    story.start()
+    assert story.fold.candidate is None and story.fold.unproven == {"rps=7": FAST}
+    story.run(until="canary")
+    story.obey(Freeze(by="ann", reason="sale", at=story.at))
+    story.obey(Thaw(by="ann", at=story.at))
+    story.run(windows=12)
+    assert story.fold.unproven == {"rps=7": FAST}
+    story.system.cost = lambda config: 300.0
+    while story.fold.epoch == 1:
+        story.run(windows=1)
+    assert story.fold.unproven == {"rps=7": FAST}
+    story.obey(SetBaseline(by="ann", at=story.at))
+    assert not story.fold.unproven
+
+
+def test_with_approval_it_waits_for_a_person_like_every_candidate(monkeypatch):
+    story = drifted(monkeypatch, approve=True)
+    story.run(until="proposing")
+    story.run(windows=3)
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    story.obey(Approve(number=story.fold.candidate.number, by="ann", at=story.at))
+    story.run(windows=2)
+    assert story.system.runs["canary"] == FAST
+    story.run(until="holding")
+    assert story.fold.incumbent() == FAST
+
+
+def test_by_the_rules_of_the_first_release_what_was_promoted_keeps_running(monkeypatch):
+    story = drifted(monkeypatch, rules=1)
+    assert story.state == "observing" and not story.fold.unproven
+    assert story.system.runs == {"control": FAST, "canary": FAST}
+
+
+def test_the_timeline_and_the_status_say_what_is_unproven(monkeypatch):
+    story = drifted(monkeypatch)
+    number = next(trial.number for trial in story.fold.study.ledger.trials if trial.is_suggested)
+    story.run(until="canary")
+    story.run(until="holding")
+    timeline = Timeline(*stored_plan(story.facts))
+    texts = []
+    for fact in story.facts:
+        timeline.take(fact)
+        texts.append(status_text(status_of(timeline.fold)))
+    kinds = [event.kind for event in timeline.events if event.kind not in ("context", "baseline")]
+    assert kinds == ["canary", "promoting", "promoted", "drifted", "unproven", "canary", "promoting", "promoted"]
+    unproven = next(event for event in timeline.events if event.kind == "unproven")
+    assert unproven.number == number and f"{number} is unproven where rps=7: the baseline runs" in unproven.said
+    assert timeline.promoted_number == max(event.number for event in timeline.events if event.kind == "canary")
+    assert any("unproven   threads=20, timeout=0.5 where rps=7" in text for text in texts)
+    assert "unproven" not in texts[-1]
 
 
 def test_load_alone_is_no_drift():

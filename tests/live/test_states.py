@@ -7,7 +7,8 @@ import pytest
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Approved, BaselineSet, Drifted, Finished, Frozen, Started, Status
 from raytune_hpo.live.messages import Approve, Freeze, NoteMeasured, SetBaseline, Thaw
-from tests.live.running_system import BASELINE, FAST, SLOW, START, Story, System
+from raytune_hpo.live.replaying import replayed
+from tests.live.running_system import BASELINE, FAST, SLOW, START, Scripted, Story, System
 
 
 def test_first_the_baseline_is_observed_everywhere():
@@ -159,6 +160,90 @@ def test_a_context_never_seen_gets_the_baseline():
     assert story.system.runs["control"] == FAST
 
 
+def test_a_candidate_waits_for_its_context_and_keeps_what_it_has_shown():
+    story = Story(FAST, looks=[4, 8])
+    story.run(until="canary")
+    story.run(windows=3)
+    number, seen = story.fold.candidate.number, list(story.fold.candidate.differences)
+    assert len(seen) >= 2
+    story.system.rps = 1000.0
+    story.run(windows=8)
+    assert story.fold.candidate is None and story.fold.paused["rps=7"].number == number
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    story.system.rps = 100.0
+    story.run(until="canary")
+    assert story.fold.candidate.number == number and story.fold.candidate.differences[: len(seen)] == seen
+    story.run(windows=1)
+    assert story.system.runs == {"control": BASELINE, "canary": FAST}
+    story.run(until="holding")
+    assert story.fold.incumbent() == FAST and not story.fold.paused
+    assert not story.alarms and not replayed(story.facts, story.spec, story.plan, story.sampler).differences
+
+
+def test_by_the_rules_of_the_first_release_a_candidate_ends_with_its_context():
+    story = Story(FAST, looks=[4, 8], rules=1)
+    story.run(until="canary")
+    story.run(windows=2)
+    story.system.rps = 1000.0
+    story.run(windows=4)
+    assert story.fold.candidate is None and not story.fold.paused
+
+
+def test_a_paused_candidate_is_dropped_when_what_it_was_compared_with_breaks_a_guard():
+    story = Story(FAST, {"threads": 24, "timeout": 0.5}, looks=[3, 12], changes_per_hour=4)
+    story.run(until="canary")
+    story.run(until="holding")
+    story.run(until="canary")
+    story.run(windows=4)
+    story.system.rps = 1000.0
+    story.run(windows=3)
+    assert "rps=7" in story.fold.paused
+    story.system.rps = 100.0
+    measure = story.system.measure
+
+    def broken(group, start, end):
+        metrics, context = measure(group, start, end)
+        return {**metrics, "p99": 400.0 if story.system.runs[group] == FAST else metrics["p99"]}, context
+
+    story.system.measure = broken
+    story.run(windows=6)
+    assert not story.fold.paused and story.fold.candidate is None
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+
+
+def test_a_step_is_measured_from_what_runs_here_and_not_from_what_ran_elsewhere():
+    class Asked(Scripted):
+        def bind(self, space, goals, seed):
+            return Asked(configs=self.configs)
+
+        def tell(self, trial):
+            super().tell(trial)
+            if trial.meta.get("group") == "control":
+                self.here = trial.config
+
+        def ask(self, number, pending, rng):
+            asked.append(self.here)
+            return super().ask(number, pending, rng)
+
+    asked, story = [], Story()
+    story.kill()
+    story.sampler = Asked(configs=(FAST,))
+    story.start()
+    story.run(until="canary")
+    story.run(until="holding")
+    asked.clear()
+    story.run(windows=4)
+    assert asked and all(config == FAST for config in asked)
+    story.system.rps = 1000.0
+    story.run(windows=10)
+    assert asked[-1] == BASELINE
+    story.system.rps = 100.0
+    story.run(windows=1)
+    asked.clear()
+    story.run(windows=6)
+    assert asked[0] == asked[-1] == FAST
+
+
 def test_rolling_back_by_hand_forgets_what_was_promoted():
     story = Story(FAST)
     story.run(until="canary")
@@ -305,8 +390,6 @@ def test_the_time_of_the_story_is_that_of_its_facts():
 
 
 def test_a_replay_decides_the_same():
-    from raytune_hpo.live.replaying import replayed
-
     story = Story(FAST, SLOW, {"threads": 23, "timeout": 0.4})
     story.run(windows=60)
     report = replayed(story.facts, story.spec, story.plan, story.sampler)
@@ -316,8 +399,6 @@ def test_a_replay_decides_the_same():
 
 def test_a_replay_finds_a_window_that_was_not_due():
     from dataclasses import replace
-
-    from raytune_hpo.live.replaying import replayed
 
     story = Story(FAST)
     story.run(windows=12)

@@ -13,6 +13,7 @@ from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import Live
+from raytune_hpo.samplers.live import _expected_gain
 from raytune_hpo.space import Choice, Float, Int, Space
 from raytune_hpo.trial import Trial
 
@@ -64,6 +65,33 @@ def test_it_goes_where_the_loss_falls():
     assert suggestion.config["a"] > 0.52
     mean, sd = suggestion.meta["gain"]
     assert mean > 0.0 < sd
+
+
+def test_the_expected_gain_prefers_what_is_known_to_be_good_to_what_is_unknown():
+    mean, sd = np.array([-2.5, -1.7, 0.0, 0.0]), np.array([0.7, 1.8, 0.3, 0.1])
+    gain = _expected_gain(mean, sd)
+    draws = np.random.default_rng(0).standard_normal((200_000, 1)) * sd + mean
+    assert gain == pytest.approx(np.maximum(0.0, -draws).mean(axis=0), rel=0.02)
+    assert (np.argsort(-gain) == [0, 1, 2, 3]).all()
+    assert np.argmin(mean - sd) == 1  # the confidence bound would rather explore
+
+
+def test_what_other_classes_run_is_aimed_at_and_what_they_tried_is_not_barred():
+    by_class, by_none = (bound(by_class=has, beta=None) for has in (True, False))
+    there = {**HERE, "a": 0.53, "b": 0.38}
+    for sampler in (by_class, by_none):
+        for number in range(30):
+            sampler.tell(window(number, HERE, noise=0.05 * (number % 3), place="night"))
+        for number in range(30, 40):
+            sampler.tell(window(number, there, rps=200.0, place="day", role="canary"))
+        for number in range(40, 44):
+            sampler.tell(window(number, HERE, noise=0.05 * (number % 3), place="night"))
+    x0 = by_class._incumbent
+    rows = by_class._candidates(x0, derive(0, "draws"))
+    aimed = SPACE.encode([{**HERE, "a": 0.53, "b": 0.45}])[0]
+    assert any(np.allclose(row, aimed) for row in rows)
+    near = SPACE.encode([{**there, "b": 0.385}])
+    assert len(by_class._untried(near, x0)) == 1 and len(by_none._untried(near, x0)) == 0
 
 
 def test_what_may_break_a_guard_is_not_suggested():
