@@ -36,7 +36,7 @@ def shown(client, path):
 
 def test_a_page_says_what_runs_what_changed_and_why(browsers, shop):
     text = shown(browsers["viewer"], shop[0])
-    assert "holding" in text and "32 at 100 %" in text
+    assert "holding" in text and "33 at 100 %" in text
     assert "broke a guard" in text and "Rolled back to the baseline, read back and confirmed." in text
     assert "20 went to 100 %." in text and "% better than control in 3 windows." in text
     assert "ann froze it." in text and "a sale" in text
@@ -48,7 +48,7 @@ def test_a_page_says_what_runs_what_changed_and_why(browsers, shop):
 
 def test_the_list_names_every_live_study_and_what_it_runs(browsers, shop):
     text = shown(browsers["viewer"], "/live")
-    assert NASTY in text and "holding" in text and "32 at 100 %" in text
+    assert NASTY in text and "holding" in text and "33 at 100 %" in text
 
 
 def test_what_ran_at_a_time_is_asked_for_in_the_address(browsers, shop):
