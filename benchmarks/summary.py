@@ -80,7 +80,7 @@ def fidelity(num_workers: str = "4", tasks: str = "all") -> list[str]:
         within = found["within 1 %"]
         seeds = min(within["detail"]["seeds"].values())
         cells = [_of_two(who), str(seeds), *(_with_limits(found[point]) for point in points)]
-        lines.append(f"| {' | '.join(cells)} | {within['detail']['reached']:.0%} |")
+        lines.append(f"| {' | '.join(cells)} | {100 * within['detail']['reached']:.0f} % |")
     return lines
 
 
