@@ -12,6 +12,8 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 
 # Ray's metrics exporter is not needed here, and slows down a small machine.
 export RAY_enable_metrics_collection := 0
+# Else each of Ray's many processes compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
