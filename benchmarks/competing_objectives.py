@@ -137,24 +137,58 @@ def of_functions(
 
 def of_workers(runs: Runs, samplers: Sequence[str], kind: str, names: Sequence[str], workers: int) -> Iterator[Figure]:
     """What several workers lose against one, after as many trials."""
-    rng = np.random.default_rng(0)
-
-    def ratio(pairs: Sequence[Sequence[Any]]) -> float:
-        many, one = (np.mean([np.mean(gaps) for gaps in side]) for side in zip(*pairs, strict=True))
-        return float(many / one)
-
     for sampler in samplers if workers > 1 else ():
         played = [[runs.of(name, sampler, num) for num in (workers, 1)] for name in names]
-        if not all(one and many for many, one in played):
-            continue
-        pairs = [[np.array([run["gaps"]["50"] for run in side]) for side in pair] for pair in played]
-        drawn = [ratio([[rng.choice(side, len(side)) for side in pair] for pair in pairs]) for _ in range(2_000)]
-        low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-        name = f"{kind}, {sampler}{_side(workers)}: times one"
-        yield at_most(
-            1.2, name=name, what=f"{name} worker's gap after 50 trials, 95 % [{low:.2f}, {high:.2f}]",
-            measured=ratio(pairs), unit="times", detail={"interval": [low, high], "problems": list(names)},
-        )  # fmt: skip
+        if all(one and many for many, one in played):
+            measured, interval = ratio_of_gaps(played)
+            name = f"{kind}, {sampler}{_side(workers)}: times one"
+            yield at_most(
+                1.2, name=name, what=f"{name} worker's gap after 50 trials, {_said(interval)}",
+                measured=measured, unit="times", detail={"interval": interval, "problems": list(names)},
+            )  # fmt: skip
+
+
+def ratio_of_gaps(played: Sequence[Sequence[Sequence[dict[str, Any]]]]) -> tuple[float, list[float]]:
+    """The mean gap after 50 trials of one side's runs as a multiple of the other's, and 95 % of it.
+
+    Args:
+        played: for each problem the runs of both sides.
+    """
+    rng = np.random.default_rng(0)
+    pairs = [[np.array([run["gaps"]["50"] for run in side]) for side in pair] for pair in played]
+
+    def ratio(pairs: Sequence[Sequence[Any]]) -> float:
+        one, other = (np.mean([np.mean(gaps) for gaps in side]) for side in zip(*pairs, strict=True))
+        return float(one / other)
+
+    drawn = [ratio([[rng.choice(side, len(side)) for side in pair] for pair in pairs]) for _ in range(2_000)]
+    return ratio(pairs), np.quantile(drawn, [0.025, 0.975]).tolist()
+
+
+def _said(interval: Sequence[float]) -> str:
+    return "95 % [{:.2f}, {:.2f}]".format(*interval)
+
+
+def of_failures(runs: Runs, samplers: Sequence[str], seeds: Sequence[int], names: Sequence[str]) -> Iterator[Figure]:
+    """Functions whose unwanted trials fail: as failures, whose probability is modelled, and as the worst values so far."""
+    ways = {"failing": fronts.failing, "failing, as the worst": lambda name: fronts.worst_instead(fronts.failing(name))}
+    for sampler in samplers:
+        played = []
+        for name in names:
+            for seed in seeds:
+                for problem in ways.values():
+                    runs.play(problem(name), sampler, seed)
+            played.append([runs.of(f"{name}, {way}", sampler) for way in ways])
+            for way, found in zip(ways, played[-1], strict=True):
+                for at in AT:
+                    if gaps := [run["gaps"][str(at)] for run in found if str(at) in run["gaps"]]:
+                        yield _gap(f"{name}, {way}, {sampler}", [gaps], at, len(gaps))
+        if played and all("50" in run["gaps"] for pair in played for side in pair for run in side):
+            measured, interval = ratio_of_gaps(played)
+            name = f"failures, {sampler}: times the gap of worst values"
+            what = f"{name} after 50 trials, {_said(interval)}"
+            detail = {"interval": interval, "problems": list(names)}
+            yield Figure(name=name, what=what, measured=measured, unit="times", detail=detail)
 
 
 def _side(workers: int) -> str:
@@ -233,7 +267,7 @@ def _gap(
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--only", choices=("functions", "tasks", "asks"), help="one of the three")
+    parser.add_argument("--only", choices=("functions", "failures", "tasks", "asks"), help="one of these")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="trials at a time")
     parser.add_argument("--samplers", nargs="+", default=["auto", "nsga2", "random"], metavar="NAME")
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="from 0 on")
@@ -253,6 +287,10 @@ def main() -> None:
         names = [name for name in fronts.FUNCTIONS if not chosen or name in chosen]
         return list(of_functions(runs, args.samplers, seeds, names, args.workers))
 
+    def failures(quick: bool) -> list[Figure]:
+        names = fronts.FAILING[:1] if quick else fronts.FAILING
+        return list(of_failures(runs, [name for name in args.samplers if name != "random"], seeds, names))
+
     def tasks(quick: bool) -> list[Figure]:
         if folder is None or quick:
             return []
@@ -262,7 +300,7 @@ def main() -> None:
     def asks(quick: bool) -> list[Figure]:
         return of_asks(20 if quick else 200)
 
-    measures = {"functions": functions, "tasks": tasks, "asks": asks}
+    measures = {"functions": functions, "failures": failures, "tasks": tasks, "asks": asks}
     conduct(args, {name: measure for name, measure in measures.items() if args.only in (None, name)})
 
 

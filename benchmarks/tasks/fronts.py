@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import json
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -135,6 +136,35 @@ def function(name: str) -> Problem:
     return Problem(
         name=name, space=space, goals=goals, constraints=constraints, evaluate=evaluate, volume=volume, best=best
     )
+
+
+FAILING = ("branin_currin", "c2_dtlz2", "dtlz2", "vehicle_safety")
+
+
+def failing(name: str) -> Problem:
+    """A function of which nothing is measured but feasible trials within the reference point; all others fail."""
+    problem, reference = function(name), _FUNCTIONS[name][3]
+
+    def evaluate(config: Mapping[str, Any]) -> Metrics:
+        found = problem.evaluate(config) or {}
+        metrics = {goal.metric: found[goal.metric] for goal in problem.goals}
+        is_wanted = found.get(_EXCESS, 0.0) <= 0 and all(map(operator.le, metrics.values(), reference))
+        return metrics if is_wanted else None
+
+    return replace(problem, name=f"{name}, failing", constraints=(), evaluate=evaluate)
+
+
+def worst_instead(problem: Problem) -> Problem:
+    """A problem for one run, whose failed trials seem to have the worst of each metric so far; the first ones still fail."""
+    worst: dict[str, float] = {}
+
+    def evaluate(config: Mapping[str, Any]) -> Metrics:
+        found = problem.evaluate(config)
+        for metric, value in (found or {}).items():
+            worst[metric] = max(value, worst.get(metric, value))
+        return found or dict(worst) or None
+
+    return replace(problem, name=f"{problem.name}, as the worst", evaluate=evaluate)
 
 
 # ------------------------------------------------------------------------------------------------ tasks of a folder

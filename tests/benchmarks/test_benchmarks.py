@@ -135,7 +135,7 @@ def test_local_throughput(tmp_path: Path) -> None:
 def test_throughput(tmp_path: Path) -> None:
     figures = measured(tmp_path, "throughput", "--only", "noop", "single", "short", "start", "sleepers")
     ratios = {"noop, Ray Tune as it comes", "noop, Ray Tune at its fastest"}
-    assert set(figures) == {"noop", *ratios, "single", "short", "short_spin", "start", "sleepers"}
+    assert set(figures) == {"noop", *ratios, "single", "short", "short_spin", "start", "start_auto", "sleepers"}
 
 
 @pytest.mark.ray

@@ -58,9 +58,13 @@ CELLS = [
     "run",
 ]
 RUN = len(CELLS) - 1
+# A page without a reader may have no current notebook, and commands are for the current one.
 READY = """
-    const session = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session;
-    return session?.kernel?.status === 'idle' && document.querySelectorAll('.jp-CodeCell').length === arguments[0];
+    const shell = window.jupyterapp?.shell;
+    const [notebook] = shell ? shell.widgets('main') : [];
+    if (notebook && shell.currentWidget !== notebook) { shell.activateById(notebook.id); }
+    const isIdle = notebook?.sessionContext?.session?.kernel?.status === 'idle';
+    return isIdle && shell.currentWidget === notebook && document.querySelectorAll('.jp-CodeCell').length === arguments[0];
 """
 
 

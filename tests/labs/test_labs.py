@@ -1,4 +1,4 @@
-"""The labs do what they say, run as their readers run them: as scripts, by the command line, and as jobs on a cluster."""
+"""The labs do what they say, run as their readers run them: as scripts and by the command line."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from labs_support import environment, line, run
+from labs_support import line, run
 
 PROMISED = (
     "best configuration",
@@ -80,15 +80,3 @@ def test_a_lab_is_a_file_for_the_command_line(tmp_path):
     options = ["--num-trials", 3, "--name", "by-hand", "--storage", storage]
     run(sys.executable, "-m", "raytune_hpo.cli", "run", "labs/stop_early.py", *options)
     assert "by-hand" in run(sys.executable, "-m", "raytune_hpo.cli", "studies", "--storage", storage)
-
-
-@pytest.mark.slow
-def test_a_lab_runs_unchanged_as_a_job(cluster_of_others, tmp_path):
-    storage, page = f"sqlite:///{tmp_path}/studies.db", tmp_path / "page.html"
-    options = ["--num-trials", 6, "--name", "job", "--storage", storage, "--out", page]
-    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
-    submit += ["--address", cluster_of_others.dashboard, "--working-dir", "."]
-    output = run(*submit, "--", "python", "labs/stop_early.py", *options, env=environment(None))
-    for label in PROMISED:
-        line(output, label)
-    assert page.exists()
