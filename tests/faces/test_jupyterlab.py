@@ -58,13 +58,9 @@ CELLS = [
     "run",
 ]
 RUN = len(CELLS) - 1
-# A page without a reader may have no current notebook, and commands are for the current one.
 READY = """
-    const shell = window.jupyterapp?.shell;
-    const [notebook] = shell ? shell.widgets('main') : [];
-    if (notebook && shell.currentWidget !== notebook) { shell.activateById(notebook.id); }
-    const isIdle = notebook?.sessionContext?.session?.kernel?.status === 'idle';
-    return isIdle && shell.currentWidget === notebook && document.querySelectorAll('.jp-CodeCell').length === arguments[0];
+    const session = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session;
+    return session?.kernel?.status === 'idle' && document.querySelectorAll('.jp-CodeCell').length === arguments[0];
 """
 
 
@@ -108,6 +104,8 @@ def browser(tmp_path: Path):
     for flag in [*flags.split(), f"--user-data-dir={tmp_path / 'chromium'}", "--window-size=1200,2900"]:
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    # A page that nobody looks at has no current notebook, and commands are for the current one.
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     try:
         yield driver
     finally:
