@@ -138,7 +138,7 @@ def function(name: str) -> Problem:
     )
 
 
-FAILING = ("branin_currin", "c2_dtlz2", "dtlz2", "vehicle_safety")
+FAILING = ("branin_currin", "c2_dtlz2", "dtlz2")  # nothing of VehicleSafety lies outside its reference point
 
 
 def failing(name: str) -> Problem:
