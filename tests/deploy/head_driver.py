@@ -12,7 +12,7 @@ import raytune_hpo as hpo
 
 
 def slow(config: dict[str, float]) -> float:
-    time.sleep(0.1)
+    time.sleep(0.4)
     return config["x"]
 
 

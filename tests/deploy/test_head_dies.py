@@ -1,4 +1,4 @@
-"""The head node dies with everything on it. The same call continues the study, once there is a head again."""
+"""The head node dies with everything on it. The same calls continue its studies, once there is a head again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Head:
         self.address = f"{ray.util.get_node_ip_address()}:{free_port()}"
         self._folder = tempfile.TemporaryDirectory(prefix="head-", dir=os.environ.get("RAY_TMPDIR"))
         self._process = start_head(
-            f"--port={self.address.rpartition(':')[2]}", "--num-cpus=1", "--include-dashboard=false",
+            f"--port={self.address.rpartition(':')[2]}", "--num-cpus=2", "--include-dashboard=false",
             "--object-store-memory=100000000", f"--temp-dir={self._folder.name}",
             said=Path(self._folder.name) / "said",
         )  # fmt: skip
@@ -65,8 +65,8 @@ def head() -> Iterator[Head]:
         machine.die()
 
 
-def call(machine: Head, storage: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(DRIVER), "study", storage, str(NUM_TRIALS)]
+def call(machine: Head, name: str, storage: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(DRIVER), name, storage, str(NUM_TRIALS)]
     environment = os.environ | {"RAY_ADDRESS": machine.address}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -78,28 +78,31 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def finished(storage: str) -> list[int]:
+def finished(name: str, storage: str) -> list[int]:
     try:
-        return [fact.number for fact in open_storage(storage).read("study") if isinstance(fact, Finished)]
+        return [fact.number for fact in open_storage(storage).read(name) if isinstance(fact, Finished)]
     except HpoError:
         return []  # not there yet
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_the_same_call_continues_on_the_next_head(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    storage = request.getfixturevalue("postgres_url") if kind == "postgresql" else f"sqlite:///{tmp_path}/studies.db"
+def test_the_same_calls_continue_on_the_next_head(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+    studies = {"in_sqlite": f"sqlite:///{tmp_path}/studies.db", "in_postgresql": postgres_url}
     with head() as first:
-        interrupted = call(first, storage)
-        wait_until(lambda: len(finished(storage)) >= 5)
+        interrupted = [call(first, *study) for study in studies.items()]
+        wait_until(lambda: all(len(finished(*study)) >= 5 for study in studies.items()))
         first.die()
-        before = finished(storage)
-        interrupted.kill()
-        interrupted.communicate()
+        before = {name: finished(name, storage) for name, storage in studies.items()}
+        for process in interrupted:
+            process.kill()
+            process.communicate()
     with head() as second:
-        said, complained = call(second, storage).communicate(timeout=240)
-    assert 5 <= len(before) < NUM_TRIALS
-    assert finished(storage)[: len(before)] == before, "what was acknowledged is still there"
-    assert sorted(finished(storage)) == list(range(NUM_TRIALS)), complained
-    assert said.splitlines()[0] == str(NUM_TRIALS), complained
-    assert len(set(ast.literal_eval(said.splitlines()[1]))) == NUM_TRIALS
+        again = {name: call(second, name, storage) for name, storage in studies.items()}
+        told = {name: process.communicate(timeout=240) for name, process in again.items()}
+    for name, storage in studies.items():
+        said, complained = told[name]
+        assert 5 <= len(before[name]) < NUM_TRIALS
+        assert finished(name, storage)[: len(before[name])] == before[name], "what was acknowledged is still there"
+        assert sorted(finished(name, storage)) == list(range(NUM_TRIALS)), complained
+        assert said.splitlines()[0] == str(NUM_TRIALS), complained
+        assert len(set(ast.literal_eval(said.splitlines()[1]))) == NUM_TRIALS
