@@ -29,7 +29,7 @@ tune: $(READY)  ## tune real models on a local Ray cluster (a minute or two on t
 test: $(READY)  ## the tests (about eight minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (half an hour)
+test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (forty minutes)
 	$(BIN)/python -m pytest -n 2 -m slow --reruns 1    # Ray and browsers give up after some seconds on a machine with other work
 
 check: $(READY)  ## style and types
