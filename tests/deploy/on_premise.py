@@ -108,7 +108,7 @@ def main() -> None:
     story = {"addresses": ADDRESSES, "before": {name: ray_processes(name) for name in SERVERS}}
     story |= {"up": bring_up(), "lab": submit(8), "files": on("head", "ls .raytune_hpo").split()}
     story["csv"] = fetch()
-    story["down"] = take_down()
+    story |= {"down": take_down(), "up_again": bring_up(), "more": submit(10)}
     story["laptop"] = sorted(path.name for path in Path.home().iterdir())
     print(json.dumps(story))
 

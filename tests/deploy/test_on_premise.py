@@ -1,4 +1,4 @@
-"""deploy/on_premise.yaml as somebody with two machines uses it: `ray up`, `ray submit`, `ray down`.
+"""deploy/on_premise.yaml as somebody with two machines uses it: `ray up`, `ray submit`, `ray down`, and up once more.
 
 `ray stop` is part of that, and ends whatever Ray it sees. The machines are namespaces (machines.py), from which nothing
 outside can be seen; that is shown first.
@@ -78,6 +78,14 @@ def test_both_machines_work(story: dict[str, Any]) -> None:
     """Each has two CPUs, so of workers 0 to 3 number 2 or 3 is there only if both machines have some."""
     workers = {int(trial["worker"].rpartition("-")[2]) for trial in story["lab"]["trials"]}
     assert max(workers) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_same_call_continues_after_the_cluster_was_down(story: dict[str, Any]) -> None:
+    first, more = (story[part]["trials"] for part in ("lab", "more"))
+    assert len(more) == 10
+    assert more[:8] == first
 
 
 @pytest.mark.slow
