@@ -1,12 +1,14 @@
 """Samplers under special conditions: noisy objectives, wide spaces, prior knowledge, earlier studies.
 
-    python benchmarks/conditions.py --only noise
+    python benchmarks/conditions.py --only noise noisy_tasks
     python benchmarks/conditions.py --only width beliefs earlier
     python benchmarks/conditions.py --quick                 # tiny sizes: does it run?
 
 noise    functions with normal noise of .03, .1 and .3 of the median regret of random configurations. The measure is the
          true regret of the recommended configuration: for every contender, the same kind of Gaussian process is fitted
          to its trials, and the trial with the lowest mean is recommended.
+noisy_tasks  the noisy tasks that lie in the folder of shared tasks, with the runs of other tuners recorded there. Each tuner
+         recommends by its own rule: ours by ``results.recommended``, SMAC by its incumbent, others the lowest loss seen.
 width    functions of 100 parameters, with the optimum in another place of the box for each seed; and the time of a
          suggestion in a space of 100 floats and 100 choices.
 beliefs  priors around the optimum, and around the worst corner.
@@ -34,7 +36,7 @@ import numpy as np
 import tasks
 from common import Figure, at_least, at_most, run
 from functions import FUNCTIONS, LEAST, PEERS, Array, Function, geometric, installed_peers, levy, rosenbrock
-from tasks import shared
+from tasks import noisy, shared
 
 import raytune_hpo as hpo
 from raytune_hpo.rng import derive
@@ -84,10 +86,12 @@ def regrets_of(function: Function, configs: Sequence[Config]) -> Array:
     return np.minimum.accumulate([function.regret(config) for config in configs])
 
 
-def interval(values: Array) -> list[float]:
-    """Of the mean of values (functions, seeds)."""
-    rng, (m, n) = np.random.default_rng(0), values.shape
-    means = [values[rng.integers(m, size=m)][:, rng.integers(n, size=n)].mean() for _ in range(1000)]
+def interval(values: Sequence[Array]) -> list[float]:
+    """Of the mean over functions of the means over runs, with both drawn again."""
+    rng, m = np.random.default_rng(0), len(values)
+    means = [
+        np.mean([rng.choice(values[i], len(values[i])).mean() for i in rng.integers(m, size=m)]) for _ in range(1000)
+    ]
     return np.quantile(means, [0.025, 0.975]).tolist()
 
 
@@ -150,6 +154,52 @@ def noise(quick: bool) -> list[Figure]:
             share = 100 * float(below.mean())
             figures.append(at_least(90, name=f"noise {level} {label} ahead", what=what, measured=share, unit="%"))
     return figures
+
+
+def noisy_tasks(quick: bool) -> list[Figure]:
+    """The true regrets of what is recommended on the shared noisy tasks, by ours and by recorded peers."""
+    folder = shared.find()
+    if folder is None or not (names := noisy.names(folder)):
+        return []
+    points, names = ((6, 8), names[:1]) if quick else ((25, 50, 100), names)
+    found = {
+        label: {
+            name: [_recommended_on(noisy.load(folder, name, seed), label, seed, points) for seed in seeds_of(quick)]
+            for name in names
+        }
+        for label in ("random", "tpe", "gp", "auto")
+    }
+    peers = noisy.recorded(folder, points)
+    found |= {f"[{peer}]": by_task for peer, by_task in peers.items() if set(by_task) == set(names)}
+    figures = []
+    for label, by_task in found.items():
+        for i, point in enumerate(points):
+            at = {name: [run[i] for run in runs] for name, runs in by_task.items()}
+            detail = {
+                "interval": interval([np.array(values) for values in at.values()]),
+                "runs": min(map(len, at.values())),
+                "tasks": {name: float(np.mean(values)) for name, values in at.items()},
+            }
+            what = f"noisy tasks: regret of what {label} recommends after {point} trials"
+            measured = float(np.mean([*detail["tasks"].values()]))
+            figures.append(Figure(name=f"tasks {label} {point}", what=what, measured=measured, unit="", detail=detail))
+    ahead = np.mean([np.array(found["auto"][name])[:, -1] for name in names], axis=0) < np.mean(
+        [np.array(found["random"][name])[:, -1] for name in names], axis=0
+    )
+    what, share = "noisy tasks: seeds in which auto is ahead of random configurations", 100 * float(ahead.mean())
+    return [*figures, at_least(90, name="tasks auto ahead", what=what, measured=share, unit="%")]
+
+
+def _recommended_on(task: noisy.NoisyTask, label: str, seed: int, points: Sequence[int]) -> list[float]:
+    """The true regrets of what a study recommends at some points."""
+    regrets = []
+    with hpo.Study(task.space, sampler=label, seed=seed, storage="memory") as study:
+        for number in range(1, points[-1] + 1):
+            trial = study.ask()
+            study.tell(trial, task.loss(trial.config))
+            if number in points:
+                regrets.append(task.regret(study.results().recommended_config))
+    return regrets
 
 
 # ------------------------------------------------------------------------------------------------ width
@@ -367,4 +417,4 @@ def _loss(task: tasks.Task, config: Config) -> float:
 
 
 if __name__ == "__main__":
-    run(__doc__, {"noise": noise, "width": width, "beliefs": beliefs, "earlier": earlier})
+    run(__doc__, {"noise": noise, "noisy_tasks": noisy_tasks, "width": width, "beliefs": beliefs, "earlier": earlier})

@@ -1,4 +1,4 @@
-"""Prefetching of suggestions: slow samplers compute them in another process, ahead of need."""
+"""Prefetching of suggestions: ahead of need, in a thread of the optimizer or, if they are slow, in another process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
-from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title
+from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title, was_restarted
 from raytune_hpo.core.asking import Telling, ask
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
@@ -32,13 +32,14 @@ from raytune_hpo.trial import Trial
 
 LOOK_S = 30.0  # the interval of checks whether a suggestion takes unusually long
 MAX_CRASHES = 5  # in a row, before the study fails
+HERE_S = 1.0  # of computing, after which it moves to another process
 Sent = TypeVar("Sent", Trial, Suggestion)
 Outcome = Suggestion | Continue | Signal
 _log = logging.getLogger("raytune_hpo")
 
 
 class SamplerReplica:
-    """A replica of the sampler. Runs in its own Shell, on the optimizer's node."""
+    """A replica of the sampler. Runs in a thread of the optimizer or in its own Shell, on the optimizer's node."""
 
     def __init__(self, spec: StudySpec, sampler: Sampler, earlier: Sequence[Recalled] = ()) -> None:
         self._seed, self._space = spec.seed, spec.space
@@ -69,12 +70,35 @@ def _of_space(things: Sequence[Sent], change: Callable[[Mapping[str, Any]], Mapp
     return [t if t.config is config else replace(t, config=config) for t, config in zip(things, changed, strict=True)]
 
 
+class _Replica:
+    """A replica of the sampler somewhere.
+
+    Args:
+        ask: calls ``SamplerReplica.suggest`` there.
+    """
+
+    def __init__(self, ask: Callable[[SuggestionRequest, Sequence[Trial]], Awaitable[list[Outcome]]]) -> None:
+        self._ask = ask
+        self._known = 0  # results
+
+    def suggest(self, request: SuggestionRequest, ledger: Ledger) -> asyncio.Future[list[Outcome]]:
+        """Its suggestions. Requests must not be older than earlier ones."""
+        results = ledger.told[self._known : request.history]  # only grows, so a slice needs no lock
+        self._known = request.history
+        to_send = ledger.spec.space.to_send
+        sent = replace(request, pending=tuple(_of_space(request.pending, to_send)))
+        return asyncio.ensure_future(self._ask(sent, _of_space(results, to_send)))
+
+
 class Prefetcher:
-    """Has the replica compute suggestions, ahead of need and for workers that wait.
+    """Has a replica of the sampler compute suggestions, ahead of need and for workers that wait.
 
     A suggestion computed ahead misses the results that came after it. That costs quality, so only as many are prepared as
     may be handed out while the next one is computed; none if there is one worker; and one that has missed more results than
     there are workers is discarded (``Suggestions.drop_stale``).
+
+    A new study does not wait for another process: it begins with a replica in a thread of this one. Once that has computed
+    for a second in all, imports aside, a process is started, and takes over when it has answered for the first time.
 
     Args:
         note: called with notes for users who follow the study.
@@ -82,8 +106,11 @@ class Prefetcher:
 
     def __init__(self, plan: RunPlan, desk: AsyncDesk, note: Callable[[str], None]) -> None:
         self._plan, self._desk, self._note = plan, desk, note
-        self._replica: Any = None
-        self._known = 0  # results that the replica knows
+        self._replica: _Replica | None = None
+        self._successor: tuple[_Replica, asyncio.Future[list[Outcome]]] | None = None  # and its first answer
+        self._is_here = False
+        # Once restarted it computes nothing here, or a sampler might crash this process again and again.
+        self._left_s = 0.0 if was_restarted() else HERE_S
         self._duration_s = 0.0
         self._pace: deque[tuple[float, int]] = deque(maxlen=16)  # (time, number of results)
 
@@ -149,26 +176,42 @@ class Prefetcher:
         )
 
     async def _ask_replica(self, optimizer: Optimizer, request: SuggestionRequest) -> list[Outcome]:
-        if self._replica is None:
-            self._replica, self._known = _new_replica(optimizer.ledger, self._plan), 0
-        results = optimizer.ledger.told[self._known : request.history]  # only grows, so a slice needs no lock
-        space = optimizer.ledger.spec.space
-        sent = replace(request, pending=tuple(_of_space(request.pending, space.to_send)))
-        suggest = self._replica.call.options(name=title(PREFETCHER, self._plan.spec.name)).remote
-        coming = asyncio.ensure_future(suggest("suggest", sent, _of_space(results, space.to_send)))
+        replica = self._replica_for(request, optimizer.ledger)
+        coming = replica.suggest(request, optimizer.ledger)
         begin = time.monotonic()
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
             took_s = time.monotonic() - begin
             if is_unusual(took_s, self._duration_s):
                 self._note(f"suggestion {request.turn} has been in computation for {took_s / 60:.0f} minutes")
                 break
-        outcomes: list[Outcome] = await coming
-        self._known = request.history
-        return [_of_space([o], space.received)[0] if isinstance(o, Suggestion) else o for o in outcomes]
+        outcomes = await coming
+        if self._duration_s:  # the first one has imported libraries
+            self._left_s -= time.monotonic() - begin
+        received = optimizer.ledger.spec.space.received
+        return [_of_space([o], received)[0] if isinstance(o, Suggestion) else o for o in outcomes]
+
+    def _replica_for(self, request: SuggestionRequest, ledger: Ledger) -> _Replica:
+        """The replica to be asked now."""
+        if self._replica is None:
+            self._is_here = self._left_s > 0 and not request.history
+            self._replica = _here(ledger, self._plan) if self._is_here else _elsewhere(ledger, self._plan)
+        if self._is_here and self._left_s <= 0 and self._successor is None:
+            successor = _elsewhere(ledger, self._plan)
+            first = successor.suggest(request, ledger)
+            first.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised again by the next one
+            self._successor = successor, first
+        if self._successor is not None and self._successor[1].done():
+            self._replica, self._successor, self._is_here = self._successor[0], None, False
+        return self._replica
 
 
-def _new_replica(ledger: Ledger, plan: RunPlan) -> Any:
-    return hire(
+def _here(ledger: Ledger, plan: RunPlan) -> _Replica:
+    replica = SamplerReplica(ledger.spec, plan.sampler, ledger.recalled)
+    return _Replica(lambda request, told: asyncio.to_thread(replica.suggest, request, told))
+
+
+def _elsewhere(ledger: Ledger, plan: RunPlan) -> _Replica:
+    actor = hire(
         PREFETCHER,
         f"{__name__}:SamplerReplica",
         packed(ledger.spec, plan.sampler, ledger.recalled),
@@ -177,3 +220,10 @@ def _new_replica(ledger: Ledger, plan: RunPlan) -> Any:
         max_restarts=0,
         scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
     )
+    name = title(PREFETCHER, plan.spec.name)
+
+    def ask(request: SuggestionRequest, told: Sequence[Trial]) -> Awaitable[list[Outcome]]:
+        coming: Awaitable[list[Outcome]] = actor.call.options(name=name).remote("suggest", request, told)
+        return coming
+
+    return _Replica(ask)

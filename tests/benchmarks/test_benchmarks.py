@@ -72,6 +72,33 @@ def test_conditions(tmp_path: Path) -> None:
     assert figures["family"]["measured"] < 1
 
 
+NOISY = """
+def names(): return ["slope"]
+class Slope:
+    space = [{"name": "x", "type": "float", "low": 0, "high": 1}]
+    def objective(self, config): return {"loss": config["x"]}
+    def true(self, config): return config["x"]
+    def regret(self, true): return 2 * true
+def load(name, seed): return Slope()
+"""
+
+
+def test_noisy_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the folder of tasks."""
+    runs = [{"seed": 0, "recommended": {"6": 0.6, "8": 0.2}}, {"seed": 1, "recommended": {"6": 0.1}}]
+    (tmp_path / "peers_noisy").mkdir()
+    (tmp_path / "peers_noisy" / "slope.json").write_text(json.dumps({"runs": {"smac": runs}}))
+    (tmp_path / "tasks.py").write_text("")
+    (tmp_path / "noisy.py").write_text(NOISY)
+    monkeypatch.setenv("RAYTUNE_HPO_BENCH", str(tmp_path))
+    figures = measured(tmp_path, "conditions", "--only", "noisy_tasks")
+    assert figures["tasks [smac] 6"]["measured"] == 1.0  # not more; a run that ended before counts nowhere
+    assert figures["tasks [smac] 8"]["measured"] == pytest.approx(0.4)
+    assert 0 <= figures["tasks tpe 8"]["measured"] <= figures["tasks tpe 6"]["measured"] <= 1
+    assert figures["tasks tpe 8"]["detail"]["runs"] == 2
+    assert figures["tasks auto ahead"]["unit"] == "%"
+
+
 def test_digests(tmp_path: Path) -> None:
     assert 0.5 < measured(tmp_path, "digests")["digests"]["measured"] < 2
 

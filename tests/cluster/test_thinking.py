@@ -32,7 +32,8 @@ def make_sampler(pause_s: float, crash: Callable[[int], None] = lambda number: N
         def ask(self, number, pending, rng):
             time.sleep(pause_s)
             crash(number)
-            return Suggestion({"x": float(rng.random())}, meta={"told": self.told, "pending": len(pending)})
+            meta = {"told": self.told, "pending": len(pending), "process": os.getpid()}
+            return Suggestion({"x": float(rng.random())}, meta=meta)
 
         def tell(self, trial):
             self.told += 1
@@ -51,6 +52,19 @@ def test_with_one_worker_every_suggestion_knows_every_result(name: str, storage:
     )  # fmt: skip
     assert [meta["told"] for meta in metas(storage, name)] == [0, 1, 2, 3, 4, 5]
     assert {meta["pending"] for meta in metas(storage, name)} == {0}
+    assert len({meta["process"] for meta in metas(storage, name)}) == 1, "a short study needs no further process"
+
+
+@pytest.mark.slow
+def test_what_takes_long_moves_to_another_process_which_knows_everything(name: str, storage: str) -> None:
+    hpo.tune(
+        slow, SPACE, sampler=make_sampler(0.5), num_trials=20, max_concurrent=1, name=name, storage=storage,
+        progress=False,
+    )  # fmt: skip
+    processes = [meta["process"] for meta in metas(storage, name)]
+    assert processes[:3] == processes[:1] * 3
+    assert len(set(processes)) == 2 and processes.index(processes[-1]) > 3
+    assert [meta["told"] for meta in metas(storage, name)] == list(range(20))
 
 
 @pytest.mark.slow

@@ -1,0 +1,79 @@
+"""Noisy tasks in the folder of tasks: a module ``noisy.py`` that loads them, and ``peers_noisy/`` with recorded runs.
+
+A task returns a loss with noise; what counts is the true loss of the configuration that is recommended in the end. The
+folder is that of ``shared``, and no part of this package.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from raytune_hpo.experiments.parameter_lists import flatten, space_from_list
+from raytune_hpo.space import Space
+
+_MODULE, _PEERS = "noisy.py", "peers_noisy"
+
+Recommended: TypeAlias = dict[str, dict[str, list[list[float]]]]  # regrets of runs at some points, by peer and task
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyTask:
+    """A noisy function to minimise over a space.
+
+    Attributes:
+        loss: of a configuration, with noise that is drawn anew each time.
+        regret: the true one of a configuration: 0 is the best that is known, 1 the median of random ones or worse.
+    """
+
+    space: Space
+    loss: Callable[[Mapping[str, Any]], float]
+    regret: Callable[[Mapping[str, Any]], float]
+
+
+def names(folder: Path) -> list[str]:
+    """Of all noisy tasks of a folder."""
+    return list(_module(folder).names()) if (folder / _MODULE).is_file() else []
+
+
+def load(folder: Path, name: str, seed: int) -> NoisyTask:
+    """One task, whose noise is the same for the same seed."""
+    task = _module(folder).load(name, seed)
+    return NoisyTask(
+        space=space_from_list(task.space),
+        loss=lambda config: float(task.objective(flatten(config))["loss"]),
+        regret=lambda config: _clipped(task.regret(task.true(flatten(config)))),
+    )
+
+
+def recorded(folder: Path, points: Sequence[int]) -> Recommended:
+    """The true regrets of what peers recommended at these points, of all runs that reached the last one."""
+    found: Recommended = {}
+    for name in names(folder):
+        task = _module(folder).load(name, 0)
+        runs = json.loads((folder / _PEERS / f"{name}.json").read_text())["runs"]
+        for peer, its in runs.items():
+            said = [run["recommended"] for run in its if str(points[-1]) in run["recommended"]]
+            regrets = [[_clipped(task.regret(true[str(point)])) for point in points] for true in said]
+            if regrets:
+                found.setdefault(peer, {})[name] = regrets
+    return found
+
+
+def _clipped(regret: float) -> float:
+    return min(max(float(regret), 0.0), 1.0)
+
+
+@functools.cache
+def _module(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("shared_noisy", folder / _MODULE)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
