@@ -9,8 +9,8 @@ noise    functions with normal noise of .03, .1 and .3 of the median regret of r
          to its trials, and the trial with the lowest mean is recommended.
 noisy_tasks  the noisy tasks that lie in the folder of shared tasks, with the runs of other tuners recorded there. Each tuner
          recommends by its own rule: ours by ``results.recommended``, SMAC by its incumbent, others the lowest loss seen.
-width    functions of 100 parameters, with the optimum in another place of the box for each seed; and the time of a
-         suggestion in a space of 100 floats and 100 choices.
+width    functions of 100 parameters, with the optimum in another place of the box for each seed.
+duration  the time of a suggestion in a space of 100 floats and 100 choices.
 beliefs  priors around the optimum, and around the worst corner.
 earlier  three earlier studies of the same family (the optimum moves a little, and so does the scale of every parameter), of
          unrelated functions, and of the same functions upside down. If shared tasks lie beside the checkout (see
@@ -164,30 +164,32 @@ def noisy_tasks(quick: bool) -> list[Figure]:
     points, names = ((6, 8), names[:1]) if quick else ((25, 50, 100), names)
     found = {
         label: {
-            name: [_recommended_on(noisy.load(folder, name, seed), label, seed, points) for seed in seeds_of(quick)]
+            name: np.array(
+                [_recommended_on(noisy.load(folder, name, seed), label, seed, points) for seed in seeds_of(quick)]
+            )
             for name in names
         }
         for label in ("random", "tpe", "gp", "auto")
     }
-    peers = noisy.recorded(folder, points)
-    found |= {f"[{peer}]": by_task for peer, by_task in peers.items() if set(by_task) == set(names)}
     figures = []
-    for label, by_task in found.items():
-        for i, point in enumerate(points):
-            at = {name: [run[i] for run in runs] for name, runs in by_task.items()}
-            detail = {
-                "interval": interval([np.array(values) for values in at.values()]),
-                "runs": min(map(len, at.values())),
-                "tasks": {name: float(np.mean(values)) for name, values in at.items()},
-            }
-            what = f"noisy tasks: regret of what {label} recommends after {point} trials"
-            measured = float(np.mean([*detail["tasks"].values()]))
-            figures.append(Figure(name=f"tasks {label} {point}", what=what, measured=measured, unit="", detail=detail))
-    ahead = np.mean([np.array(found["auto"][name])[:, -1] for name in names], axis=0) < np.mean(
-        [np.array(found["random"][name])[:, -1] for name in names], axis=0
-    )
+    for i, point in enumerate(points):
+        ours = {label: {name: runs[:, i] for name, runs in by_task.items()} for label, by_task in found.items()}
+        peers = {f"[{peer}]": by_task for peer, by_task in noisy.recorded(folder, point).items()}
+        for label, by_task in (ours | peers).items():
+            if set(by_task) == set(names):
+                figures.append(_on_noisy_tasks(label, point, {name: np.array(runs) for name, runs in by_task.items()}))
+    ahead = sum(found["auto"].values())[:, -1] < sum(found["random"].values())[:, -1]
     what, share = "noisy tasks: seeds in which auto is ahead of random configurations", 100 * float(ahead.mean())
     return [*figures, at_least(90, name="tasks auto ahead", what=what, measured=share, unit="%")]
+
+
+def _on_noisy_tasks(label: str, point: int, regrets: Mapping[str, Array]) -> Figure:
+    """The mean over tasks, given the regrets of all runs of each."""
+    by_task = {name: float(runs.mean()) for name, runs in regrets.items()}
+    detail = {"interval": interval([*regrets.values()]), "runs": min(map(len, regrets.values())), "tasks": by_task}
+    what = f"noisy tasks: regret of what {label} recommends after {point} trials"
+    measured = float(np.mean([*by_task.values()]))
+    return Figure(name=f"tasks {label} {point}", what=what, measured=measured, unit="", detail=detail)
 
 
 def _recommended_on(task: noisy.NoisyTask, label: str, seed: int, points: Sequence[int]) -> list[float]:
@@ -223,7 +225,7 @@ def wide(seed: int) -> dict[str, Function]:
 
 
 def width(quick: bool) -> list[Figure]:
-    """The regrets after 200 trials, in how many seeds ``auto`` is ahead, and how long a suggestion takes."""
+    """The regrets after 200 trials, and in how many seeds ``auto`` is ahead."""
     num_trials, labels = (6 if quick else 200), ("random", "tpe", "auto")
     found: dict[tuple[str, str], list[float]] = {}
     for seed in seeds_of(quick):
@@ -241,10 +243,12 @@ def width(quick: bool) -> list[Figure]:
         share = 100 * float((np.array(found[name, "auto"]) < best).mean())
         what = f"{name}: seeds in which auto is ahead of random and tpe"
         figures.append(at_least(90, name=f"{name} ahead", what=what, measured=share, unit="%"))
-    return [*figures, _time_of_a_suggestion(12 if quick else 200)]
+    return figures
 
 
-def _time_of_a_suggestion(num_trials: int) -> Figure:
+def duration(quick: bool) -> list[Figure]:
+    """How long a suggestion takes in a space of 100 floats and 100 choices."""
+    num_trials = 12 if quick else 200
     space = {f"x{i}": hpo.Float(0, 1) for i in range(100)} | {f"c{i}": hpo.Choice(list("abcde")) for i in range(100)}
 
     def loss(config: Config) -> float:
@@ -261,7 +265,7 @@ def _time_of_a_suggestion(num_trials: int) -> Figure:
             took.append(time.process_time() - begin)
             study.tell(trial, loss(trial.config))
     what = f"100 floats and 100 choices: time of a suggestion after {num_trials} trials"
-    return at_most(0.3, name="200 parameters", what=what, measured=float(np.median(took)), unit="s")
+    return [at_most(0.3, name="200 parameters", what=what, measured=float(np.median(took)), unit="s")]
 
 
 # ------------------------------------------------------------------------------------------------ beliefs
@@ -417,4 +421,14 @@ def _loss(task: tasks.Task, config: Config) -> float:
 
 
 if __name__ == "__main__":
-    run(__doc__, {"noise": noise, "noisy_tasks": noisy_tasks, "width": width, "beliefs": beliefs, "earlier": earlier})
+    run(
+        __doc__,
+        {
+            "noise": noise,
+            "noisy_tasks": noisy_tasks,
+            "width": width,
+            "duration": duration,
+            "beliefs": beliefs,
+            "earlier": earlier,
+        },
+    )

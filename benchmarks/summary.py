@@ -7,6 +7,7 @@ python benchmarks/summary.py fidelity [WORKERS all|fresh]    # what docs/early-s
 python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md shows
 python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md shows
 python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
+python benchmarks/summary.py noise [tasks|TRIALS]    # what docs/samplers.md shows
 python benchmarks/summary.py suggestion_time    # what docs/samplers.md shows
 python benchmarks/summary.py programs    # what docs/commands.md may show
 python benchmarks/summary.py live    # what docs/live.md shows
@@ -199,6 +200,24 @@ def functions(trials: str = "100") -> list[str]:
     return lines
 
 
+def noise(part: str = "tasks") -> list[str]:
+    """True regrets of what is recommended: on noisy tasks, or on functions after so many trials by level of noise."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for figure in json.loads((RESULTS / "conditions.json").read_text())["figures"]:
+        match figure["name"].split(" "):
+            case ["tasks", label, point] if part == "tasks" and point.isdigit():
+                found.setdefault(label, {})[f"at {point}"] = figure
+            case ["noise", level, label, point] if point == part:
+                found.setdefault(label, {})[f"noise {level}"] = figure
+    columns = list(next(iter(found.values())))
+    has_runs = part == "tasks"
+    lines = ["| | " + "runs | " * has_runs + " | ".join(columns) + " |", "|---|" + "--:|" * (len(columns) + has_runs)]
+    for label, by_column in sorted(found.items(), key=lambda row: row[0].startswith("[")):
+        cells = [_named(label)] + [str(by_column[columns[0]]["detail"].get("runs"))] * has_runs
+        lines.append(f"| {' | '.join([*cells, *(_regret(by_column.get(column)) for column in columns)])} |")
+    return lines
+
+
 def suggestion_time() -> list[str]:
     """Milliseconds of ask and tell by sampler and number of trials: medians, and 99th percentiles in brackets."""
     figures = json.loads((RESULTS / "suggestion_time.json").read_text())["figures"]
@@ -266,6 +285,7 @@ def main() -> None:
         lookup_tables,
         sample_efficiency,
         functions,
+        noise,
         suggestion_time,
         programs,
         live,

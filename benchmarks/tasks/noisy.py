@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from raytune_hpo.space import Space
 
 _MODULE, _PEERS = "noisy.py", "peers_noisy"
 
-Recommended: TypeAlias = dict[str, dict[str, list[list[float]]]]  # regrets of runs at some points, by peer and task
+Regrets: TypeAlias = dict[str, dict[str, list[float]]]  # of some runs, by contender and task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,15 @@ def load(folder: Path, name: str, seed: int) -> NoisyTask:
     )
 
 
-def recorded(folder: Path, points: Sequence[int]) -> Recommended:
-    """The true regrets of what peers recommended at these points, of all runs that reached the last one."""
-    found: Recommended = {}
+def recorded(folder: Path, point: int) -> Regrets:
+    """The true regrets of what peers recommended after so many trials."""
+    found: Regrets = {}
     for name in names(folder):
         task = _module(folder).load(name, 0)
         runs = json.loads((folder / _PEERS / f"{name}.json").read_text())["runs"]
         for peer, its in runs.items():
-            said = [run["recommended"] for run in its if str(points[-1]) in run["recommended"]]
-            regrets = [[_clipped(task.regret(true[str(point)])) for point in points] for true in said]
+            by_seed = {run["seed"]: run["recommended"].get(str(point)) for run in its}
+            regrets = [_clipped(task.regret(true)) for true in by_seed.values() if true is not None]
             if regrets:
                 found.setdefault(peer, {})[name] = regrets
     return found

@@ -15,7 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
-from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title, was_restarted
+from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, pickler, plain, title, was_restarted
 from raytune_hpo.core.asking import Telling, ask
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
@@ -206,7 +206,8 @@ class Prefetcher:
 
 
 def _here(ledger: Ledger, plan: RunPlan) -> _Replica:
-    replica = SamplerReplica(ledger.spec, plan.sampler, ledger.recalled)
+    # As another process would get it: if ``bind`` returns the sampler itself, the optimizer's own is another one.
+    replica = SamplerReplica(*pickler.loads(packed(ledger.spec, plan.sampler, ledger.recalled)))
     return _Replica(lambda request, told: asyncio.to_thread(replica.suggest, request, told))
 
 

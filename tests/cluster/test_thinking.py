@@ -27,7 +27,7 @@ def make_sampler(pause_s: float, crash: Callable[[int], None] = lambda number: N
             self.told = 0
 
         def bind(self, space, goals, seed):
-            return Ponderous()
+            return self  # which is not what a sampler should do
 
         def ask(self, number, pending, rng):
             time.sleep(pause_s)
@@ -56,15 +56,26 @@ def test_with_one_worker_every_suggestion_knows_every_result(name: str, storage:
 
 
 @pytest.mark.slow
-def test_what_takes_long_moves_to_another_process_which_knows_everything(name: str, storage: str) -> None:
+def test_what_takes_long_moves_to_another_process_which_knows_everything(name: str, storage: str, tmp_path) -> None:
+    home, moved = tmp_path / "home", tmp_path / "moved"
+
+    def wait_for_another(number: int) -> None:
+        if number == 0:
+            home.write_text(str(os.getpid()))
+        if home.read_text() != str(os.getpid()):
+            moved.touch()
+        elif number == 6:
+            while not moved.exists():
+                time.sleep(0.05)
+
     hpo.tune(
-        slow, SPACE, sampler=make_sampler(0.5), num_trials=20, max_concurrent=1, name=name, storage=storage,
-        progress=False,
+        slow, SPACE, sampler=make_sampler(0.3, wait_for_another), num_trials=12, max_concurrent=1, name=name,
+        storage=storage, progress=False,
     )  # fmt: skip
     processes = [meta["process"] for meta in metas(storage, name)]
-    assert processes[:3] == processes[:1] * 3
-    assert len(set(processes)) == 2 and processes.index(processes[-1]) > 3
-    assert [meta["told"] for meta in metas(storage, name)] == list(range(20))
+    assert processes[:4] == processes[:1] * 4
+    assert len(set(processes)) == 2 and processes.index(processes[-1]) > 6
+    assert [meta["told"] for meta in metas(storage, name)] == list(range(12))
 
 
 @pytest.mark.slow
