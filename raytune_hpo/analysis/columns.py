@@ -8,6 +8,8 @@ from typing import Any
 from raytune_hpo.display.text import MAX_BITS, number, writable
 from raytune_hpo.trial import Trial
 
+_UNCHANGED = frozenset({float, bool, type(None)})  # types of values that files and frames hold as they are
+_LEAVES = _UNCHANGED | {int, str}  # the usual types of values, none of which is a mapping
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # text with such a beginning is a formula to a spreadsheet
 
 
@@ -34,7 +36,10 @@ def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str
 
 def as_data(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """The columns as files and data frames can hold them: in text, lone surrogates become backslash escapes."""
-    return {writable(name): list(map(_held, values)) for name, values in columns.items()}
+    return {
+        writable(name): list(values if _UNCHANGED.issuperset(map(type, values)) else map(_held, values))
+        for name, values in columns.items()
+    }
 
 
 def _held(value: Any) -> Any:
@@ -69,7 +74,8 @@ def _whole(value: int) -> int | str:
 
 def flattened(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """Nested dicts as one dict with keys joined by "/"; the same object if nothing is nested."""
-    if not any(isinstance(value, Mapping) for value in mapping.values()):
+    values = mapping.values()
+    if _LEAVES.issuperset(map(type, values)) or not any(isinstance(value, Mapping) for value in values):
         return mapping
     found: dict[str, Any] = {}
     for key, value in mapping.items():
