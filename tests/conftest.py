@@ -15,6 +15,11 @@ os.environ["RAY_agent_register_timeout_ms"] = "120000"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or drawing it, says more about what else the machine does than about this package.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 ON_RAY = ("tests/cluster/", "tests/labs/", "tests/docs/test_code_blocks.py")  # folders and files
 

@@ -43,7 +43,7 @@ def arguments_of(words: list[str]) -> list[str]:
     return [bytes.fromhex(line).decode("utf-8", "surrogateescape") for line in done.stdout.decode().split("\n")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=st.lists(TEXTS, min_size=1, max_size=3))
 def test_values_reach_the_program_unchanged(values):
     names = [f"v{i}" for i in range(len(values))]
@@ -52,7 +52,7 @@ def test_values_reach_the_program_unchanged(values):
     assert found == [f"--{name}={value}" for name, value in zip(names, values, strict=True)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=st.lists(TEXTS, min_size=1, max_size=3))
 def test_values_reach_the_program_unchanged_through_a_shell(values):
     names = [f"v{i}" for i in range(len(values))]

@@ -219,7 +219,7 @@ domains = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.lists(st.tuples(names, domains), max_size=4), min_size=1, max_size=12),
     st.sampled_from(["random", "tpe"]),

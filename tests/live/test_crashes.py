@@ -202,7 +202,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(events=EVENTS, seed=st.integers(0, 5))
 def test_any_sequence_of_events_leaves_a_journal_that_replays(events, seed):
     story = Story(FAST, SLOW, BETTER, observe=4, looks=[2, 4], check_s=30.0, cool_down_s=120.0)

@@ -73,7 +73,7 @@ def test_there_is_a_most_of_rows_and_cells(file, monkeypatch):
         st.lists(st.text(st.characters(codec="utf-8"), max_size=5), min_size=2, max_size=2), min_size=1, max_size=6
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_text_file_is_a_table_or_no_table(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "any.csv"
     try:

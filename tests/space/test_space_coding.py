@@ -55,7 +55,7 @@ def test_a_domain_of_a_users_own_is_computed_by_itself():
     np.testing.assert_array_equal(space.encode([{"a": 0.5, "b": 0.25}]), [[0.5, 0.5]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=8), st.integers(0, 2**32))
 def test_columns_are_decoded_and_encoded_as_each_is_alone(domains, seed):
     unit = np.random.default_rng(seed).random((5, len(domains)))

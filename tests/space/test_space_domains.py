@@ -68,7 +68,7 @@ DOMAINS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(DOMAINS, st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_what_was_decoded_comes_back_exactly(domain: Domain, unit: list[float]) -> None:
     values = domain.decode(np.array([0.0, 1.0, *unit]))
@@ -79,7 +79,7 @@ def test_what_was_decoded_comes_back_exactly(domain: Domain, unit: list[float]) 
     assert [domain.problem(value) for value in values] == [None] * len(values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(DOMAINS.filter(lambda d: d.size is not None), st.floats(0, 1))
 def test_a_finite_domain_numbers_its_values(domain: Domain, where: float) -> None:
     assert domain.size is not None
@@ -90,7 +90,7 @@ def test_a_finite_domain_numbers_its_values(domain: Domain, where: float) -> Non
     assert domain.decode(np.array([domain.unit_at(index)])) == [value]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.tuples(FINITE, FINITE).filter(ordered), st.floats(0, 1))
 def test_any_float_comes_back_to_within_rounding_and_then_exactly(bounds: tuple[float, float], share: float) -> None:
     lo, hi = bounds
