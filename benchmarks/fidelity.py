@@ -20,7 +20,6 @@ results/fidelity.json.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +35,8 @@ import numpy as np
 from common import Figure, arguments, at_most, conduct
 from tasks import shared
 
+from raytune_hpo.experiments import bench
+
 AUTO = "auto+auto"
 CONTENDERS = (AUTO, "auto+asha", "random+auto", "random+asha", "random+-")
 PEERS = ("random", "sh", "st_asha", "st_bohb", "st_ashacqr", "st_ashabore")
@@ -45,15 +46,6 @@ HORIZONS = {4: 16.0, 32: 4.0}  # by the number of workers
 _NUM_RESAMPLES = 2_000
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # of one player, by task
-
-
-def module_in(folder: Path) -> ModuleType:
-    """The folder's module of tasks with learning curves."""
-    spec = importlib.util.spec_from_file_location("fidelity", folder / "fidelity.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass
@@ -268,7 +260,7 @@ def main() -> None:
     folder = shared.find(args.tasks)
     if folder is None or not (folder / "fidelity.py").exists():
         sys.exit("there is no folder of tasks with learning curves; say where with --tasks")
-    module, folders = module_in(folder), [folder / "peers_fidelity", *args.peers]
+    module, folders = bench.load_module(folder, "fidelity.py"), [folder / "peers_fidelity", *args.peers]
     measures: dict[str, Callable[[bool], list[Figure]]] = {}
     for num_workers in args.workers[:1] if args.quick else args.workers:
         horizon = 1.0 if args.quick else args.horizon or HORIZONS[num_workers]

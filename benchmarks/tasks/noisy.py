@@ -6,8 +6,6 @@ folder is that of ``shared``, and no part of this package.
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
+from raytune_hpo.experiments import bench
 from raytune_hpo.experiments.parameter_lists import flatten, space_from_list
 from raytune_hpo.space import Space
 
@@ -70,10 +69,5 @@ def _clipped(regret: float) -> float:
     return min(max(float(regret), 0.0), 1.0)
 
 
-@functools.cache
 def _module(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("shared_noisy", folder / _MODULE)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return bench.load_module(folder, _MODULE)

@@ -106,6 +106,7 @@ class Prefetcher:
 
     def __init__(self, plan: RunPlan, desk: AsyncDesk, note: Callable[[str], None]) -> None:
         self._plan, self._desk, self._note = plan, desk, note
+        self._packed = b""  # the arguments of ``SamplerReplica``
         self._replica: _Replica | None = None
         self._successor: tuple[_Replica, asyncio.Future[list[Outcome]]] | None = None  # and its first answer
         self._is_here = False
@@ -192,11 +193,13 @@ class Prefetcher:
 
     def _replica_for(self, request: SuggestionRequest, ledger: Ledger) -> _Replica:
         """The replica to be asked now."""
+        # Once, at the first request: if ``bind`` returns the sampler itself, later ones would know results already.
+        self._packed = self._packed or packed(ledger.spec, self._plan.sampler, ledger.recalled)
         if self._replica is None:
             self._is_here = self._left_s > 0 and not request.history
-            self._replica = _here(ledger, self._plan) if self._is_here else _elsewhere(ledger, self._plan)
+            self._replica = _here(self._packed) if self._is_here else _elsewhere(self._packed, self._plan)
         if self._is_here and self._left_s <= 0 and self._successor is None:
-            successor = _elsewhere(ledger, self._plan)
+            successor = _elsewhere(self._packed, self._plan)
             first = successor.suggest(request, ledger)
             first.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised again by the next one
             self._successor = successor, first
@@ -205,17 +208,16 @@ class Prefetcher:
         return self._replica
 
 
-def _here(ledger: Ledger, plan: RunPlan) -> _Replica:
-    # As another process would get it: if ``bind`` returns the sampler itself, the optimizer's own is another one.
-    replica = SamplerReplica(*pickler.loads(packed(ledger.spec, plan.sampler, ledger.recalled)))
+def _here(args: bytes) -> _Replica:
+    replica = SamplerReplica(*pickler.loads(args))
     return _Replica(lambda request, told: asyncio.to_thread(replica.suggest, request, told))
 
 
-def _elsewhere(ledger: Ledger, plan: RunPlan) -> _Replica:
+def _elsewhere(args: bytes, plan: RunPlan) -> _Replica:
     actor = hire(
         PREFETCHER,
         f"{__name__}:SamplerReplica",
-        packed(ledger.spec, plan.sampler, ledger.recalled),
+        args,
         needs=optimizer_needs("memory", plan.sampler),
         num_cpus=0,
         max_restarts=0,

@@ -41,9 +41,9 @@ def task_names(folder: Path) -> list[str]:
 
 
 @functools.cache
-def load_module(folder: Path) -> ModuleType:
-    """The module of a folder of tasks."""
-    spec = importlib.util.spec_from_file_location("shared_tasks", folder / MODULE)
+def load_module(folder: Path, name: str = MODULE) -> ModuleType:
+    """A module of a folder of tasks."""
+    spec = importlib.util.spec_from_file_location(f"shared_{Path(name).stem}", folder / name)
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)

@@ -17,7 +17,7 @@ from raytune_hpo.protocols import Suggestion, Traits
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
 
-def make_sampler(pause_s: float, crash: Callable[[int], None] = lambda number: None):
+def make_sampler(pause_s: float, crash: Callable[[int], None] = lambda number: None, *, is_fresh: bool = True):
     """A sampler whose suggestions take a while, and say how many results they rest on."""
 
     class Ponderous:
@@ -27,7 +27,7 @@ def make_sampler(pause_s: float, crash: Callable[[int], None] = lambda number: N
             self.told = 0
 
         def bind(self, space, goals, seed):
-            return Ponderous()
+            return Ponderous() if is_fresh else self
 
         def ask(self, number, pending, rng):
             time.sleep(pause_s)
@@ -56,7 +56,10 @@ def test_with_one_worker_every_suggestion_knows_every_result(name: str, storage:
 
 
 @pytest.mark.slow
-def test_what_takes_long_moves_to_another_process_which_knows_everything(name: str, storage: str, tmp_path) -> None:
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["bound afresh", "bound to itself"])
+def test_what_takes_long_moves_to_another_process_which_knows_everything(
+    name: str, storage: str, tmp_path, is_fresh: bool
+) -> None:
     home, moved = tmp_path / "home", tmp_path / "moved"
 
     def wait_for_another(number: int) -> None:
@@ -68,9 +71,9 @@ def test_what_takes_long_moves_to_another_process_which_knows_everything(name: s
             while not moved.exists():
                 time.sleep(0.05)
 
+    sampler = make_sampler(0.3, wait_for_another, is_fresh=is_fresh)
     hpo.tune(
-        slow, SPACE, sampler=make_sampler(0.3, wait_for_another), num_trials=12, max_concurrent=1, name=name,
-        storage=storage, progress=False,
+        slow, SPACE, sampler=sampler, num_trials=12, max_concurrent=1, name=name, storage=storage, progress=False
     )  # fmt: skip
     processes = [meta["process"] for meta in metas(storage, name)]
     assert processes[:4] == processes[:1] * 4
