@@ -4,7 +4,8 @@ F  (k, d)  full rows: a coordinate in every column, active or not, so that a bra
 X  (k, d)  proper rows: full rows converted by ``proper``, NaN where not active
 
 Local search alternates between the real columns, where it follows the gradient, and the others, where it tries every
-value nearby, one column at a time, and then the best of these changes together.
+value nearby, one column at a time, and then the best of these changes together. Of many such columns, it goes on with
+those that look promising where it starts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _WIDEST = 8  # a grid of at most this many values is tried as a whole, a longer 
 _STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)
 _SCALES = (0.3, 0.1, 0.03, 0.01)  # of steps along a real column
 _LEAST_GAIN = 1e-6
+_FEW = 16  # columns without gradient that are all searched; of more than these, the most promising quarter is
 
 
 class Objective(NamedTuple):
@@ -71,9 +73,12 @@ def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator
 def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int = 20) -> tuple[Array, Array]:
     """Full rows (k, d) found by local search from F, and their values (k,): never lower than before."""
     best, celled = objective.values(objective.proper(F)), alike(objective.axes, Kind.GRID, Kind.NOMINAL)
+    searched = None
     for _ in range(rounds):
         F, best = _along_gradients(objective, F, best, max_steps)
-        F, best, moved = _to_neighbours(objective, celled, F, best)
+        if searched is None:
+            searched = _promising(objective, celled, F, best)
+        F, best, moved = _to_neighbours(objective, celled, F, best, searched)
         if not moved:
             break
     return F, best
@@ -104,11 +109,28 @@ def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int
     return np.where(up[:, None], moved, F), np.where(up, reached, best)
 
 
-def _to_neighbours(objective: Objective, celled: Sequence[Alike], F: Array, best: Array) -> tuple[Array, Array, bool]:
-    """Every row moved to the best of its neighbours and their mixtures, repeatedly, until none is better."""
+def _promising(objective: Objective, celled: Sequence[Alike], F: Array, best: Array) -> Array:
+    """Which columns to search from which rows, (k, d): all of few, and of many those of the highest gain or least loss."""
+    everywhere = np.ones(F.shape, dtype=bool)
+    num = sum(len(together) for _, together in celled)
+    if num <= _FEW:
+        return everywhere
+    neighbours, owner, column = _neighbours(celled, F, everywhere)
+    with np.errstate(invalid="ignore"):
+        gain = objective.values(objective.proper(neighbours)) - best[owner]
+    highest = np.full(F.shape, -np.inf)
+    np.fmax.at(highest, (owner, column), gain)
+    kept = max(_FEW, num // 4)
+    return np.asarray(highest >= np.partition(highest, -kept, axis=1)[:, [-kept]])
+
+
+def _to_neighbours(
+    objective: Objective, celled: Sequence[Alike], F: Array, best: Array, searched: Array
+) -> tuple[Array, Array, bool]:
+    """Every row moved to the best of its neighbours in the searched columns and their mixtures, until none is better."""
     ever, moving = False, np.arange(len(F))
     for _ in range(len(objective.axes)):
-        neighbours, owner, column = _neighbours(celled, F[moving])
+        neighbours, owner, column = _neighbours(celled, F[moving], searched[moving])
         if not len(neighbours):
             break
         reached = objective.values(objective.proper(neighbours))
@@ -153,13 +175,13 @@ def _mixtures(F: Array, neighbours: Array, owner: Array, column: Array, gain: Ar
     return np.concatenate(rows), np.array(owners, dtype=np.intp)
 
 
-def _neighbours(celled: Sequence[Alike], F: Array) -> tuple[Array, Array, Array]:
-    """Rows (m, d) that differ from one of F in one column that is not real, with that row's number and the column (m,)."""
+def _neighbours(celled: Sequence[Alike], F: Array, searched: Array) -> tuple[Array, Array, Array]:
+    """Rows (m, d) that differ from one of F in one searched column that is not real, with its number and the column (m,)."""
     owners, columns, coordinates = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)], [np.empty(0)]
     for axis, together in celled:
         assert axis.centres is not None
         levels = _levels_nearby(axis, axis.levels(F[:, together].T))  # (columns, rows, steps)
-        which, owner, step = np.nonzero(levels >= 0)
+        which, owner, step = np.nonzero((levels >= 0) & searched[:, together].T[..., None])
         owners.append(owner)
         columns.append(together[which])
         coordinates.append(axis.centres[levels[which, owner, step]])

@@ -152,7 +152,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=5
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=6
     )
 
     def __init__(

@@ -130,3 +130,39 @@ def test_columns_with_the_same_cells_find_their_way_beside_others():
     found, reached = maximised(objective, np.random.default_rng(0).random((3, 6)))
     np.testing.assert_allclose(proper(found), np.tile(top, (3, 1)), atol=1e-3)
     np.testing.assert_allclose(reached, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_idle", [0, 30])
+def test_of_many_columns_the_promising_ones_are_searched_and_the_others_left_alone(num_idle):
+    """Sixty columns of three values: some have one that is much better, which changes of pairs improve a little more."""
+    axes, tops, asked = (NOMINAL,) * 60, np.random.default_rng(0).choice(NOMINAL.centres, 60), []
+    tops[:num_idle] = np.nan  # these make no difference
+
+    def proper(F):
+        return NOMINAL.centres[NOMINAL.levels(F)]
+
+    def score(X):
+        asked.append(len(X))
+        good = tops == X
+        return good[:, 45:].sum(axis=1) + 0.1 * good[:, :45].sum(axis=1) / 45 + 0.5 * (good[:, 45] & good[:, 46])
+
+    objective = Objective(axes, proper, score, lambda X: pytest.fail("there is nothing to follow"))
+    start = np.tile(NOMINAL.centres[0], (2, 60))
+    rows, heights = maximised(objective, start)
+    wrong = (proper(rows) != tops)[:, 45:].sum()
+    assert wrong == 0
+    np.testing.assert_allclose(heights, score(proper(rows)))
+    assert max(asked) <= 2 * 60 * 2  # every value of every column, from both rows
+    assert asked.count(max(asked)) == 1
+
+
+def test_a_few_columns_are_searched_to_the_end():
+    """Sixteen columns, each of which helps only once the one before it does: none of them is given up."""
+    axes, top = (NOMINAL,) * 16, NOMINAL.centres[2]
+
+    def score(X):
+        return np.logical_and.accumulate(top == X, axis=1).sum(axis=1).astype(float)
+
+    objective = Objective(axes, lambda F: F, score, lambda X: pytest.fail("there is nothing to follow"))
+    _, heights = maximised(objective, np.full((1, 16), NOMINAL.centres[0]))
+    assert heights[0] == 16
