@@ -69,6 +69,7 @@ _RETURNED = 64
 _CROWD, _MOST_IN_A_CROWD = 16, 512  # if at least 16 trials run, the model is trained on at most 512 that have ended
 _LISTED = 256  # rows of a search from which further suggestions are taken
 _NUM_FANTASIES = 16
+_SETTLED = 20  # trials known at a fidelity that have ended or paused: its length scales are learned from these alone
 _BELIEVED = 10.0  # the exponent of the beliefs, divided by the number of trials
 _LITTLE_NOISE = 1e-3  # variance of the noise, in units of the variance of the losses
 
@@ -324,7 +325,13 @@ class GP(ModelBased):
 
     def _training(self, observed: Observed, most: float = math.inf) -> Training:
         """The trials on which the model is trained, at most ``most`` of them."""
-        return self._trained_on(observed, self._fit(observed).transform, most)[0]
+        transform = self._fit(observed).transform if observed.curves is None else self._first_transform
+        return self._trained_on(observed, transform, most)[0]
+
+    @property
+    def _first_transform(self) -> str:
+        """The transform of losses until they prove to be noisy, and of losses at several fidelities."""
+        return "half_rank" if self.transform == "auto" else self.transform
 
     def _trained_on(self, observed: Observed, transform: str, most: float = math.inf) -> tuple[Training, float]:
         """The trials on which the model is trained, and the variance of their transformed losses before standardisation.
@@ -343,7 +350,7 @@ class GP(ModelBased):
 
     def _fitted(self, observed: Observed) -> _Fit:
         """Hyperparameters of the observed trials, and how their losses were transformed."""
-        transform = "half_rank" if self.transform == "auto" else self.transform
+        transform = self._first_transform
         if np.isnan(observed.Y).all():
             return _Fit(self._prior.mean[None, :], transform)
         fit, variance = self._fitted_with(observed, transform)
@@ -387,9 +394,9 @@ class GP(ModelBased):
         values[np.isnan(observed.Y[:, 0]), 0] = np.nanmax(values[:, 0])
         scores = warped(values, self._warped)
         between = links(scores)
-        bottoms = self._level(0, observed.X, scores[:, 0], values[:, :1])
+        bottoms = self._level(0, observed, scores[:, 0], values[:, :1])
         levels = [
-            self._level(i + 1, observed.X, link.rest(*scores.T[i : i + 2]), values[:, i : i + 2])
+            self._level(i + 1, observed, link.rest(*scores.T[i : i + 2]), values[:, i : i + 2])
             for i, link in enumerate(between)
         ]
         seen = self._embedding(observed.X)
@@ -398,7 +405,7 @@ class GP(ModelBased):
             for i, bottom in enumerate(bottoms)
         ]
 
-    def _level(self, level: int, X: Array, y: Array, values: Array) -> Sequence[Posterior]:
+    def _level(self, level: int, observed: Observed, y: Array, values: Array) -> Sequence[Posterior]:
         """Posteriors of the residuals at a fidelity.
 
         Args:
@@ -408,8 +415,11 @@ class GP(ModelBased):
         """
         known = np.flatnonzero(~np.isnan(y))
         known = known[representatives(y[known], self.max_points)]
-        X, y = X[known], y[known]
-        due = Observed(X, values[known]).first(last_due(len(y)))
+        X, y = observed.X[known], y[known]
+        settled = int(
+            (known < len(observed) - observed.num_running).sum()
+        )  # the others change with each of their reports
+        due = Observed(X, values[known]).first(last_due(settled if settled >= _SETTLED else len(y)))
         thetas = self.fits.levels[level].of(due, partial(self._fitted_to_level, level, due))
         return [Posterior.of(theta, self._embedding(X), self._embedding.owner, y) for theta in thetas]
 
@@ -422,7 +432,7 @@ class GP(ModelBased):
         return self._hyperparameters(due.X, y, f"gp/slices/{level}", len(due))
 
     def _warped(self, y: Array) -> Array:
-        return transforms.standardised(_TRANSFORMS["half_rank" if self.transform == "auto" else self.transform](y))
+        return transforms.standardised(_TRANSFORMS[self._first_transform](y))
 
     # -------------------------------------------------------------------------------------------- several goals
 
@@ -448,7 +458,7 @@ class GP(ModelBased):
             theta: Array = self._hyperparameters(X[kept], y[kept], "gp/goals", n)[0]
             return theta
 
-        warp = _TRANSFORMS["half_rank" if self.transform == "auto" else self.transform]
+        warp = _TRANSFORMS[self._first_transform]
         memos = self.fits.goals
         return GoalModels(self._embedding, self._goals, warp, fitted, self.max_points, self._seed, memos)
 

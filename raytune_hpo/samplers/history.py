@@ -9,6 +9,7 @@ told  (n,)  how many trials had been told when each was suggested; -1 where it w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -29,7 +30,8 @@ _MOST_REPORTS = 200  # reports that are kept of a curve
 TOLD = "told"  # the key in ``meta``: how many trials the sampler had been told when it suggested this one
 
 
-class Observed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Observed:
     """The first n trials, in the order in which each was first told. The arrays are views: not to be written to.
 
     Attributes:
@@ -39,6 +41,7 @@ class Observed(NamedTuple):
             were not asked for.
         C: (n, c) excesses over c outcome constraints; None if there are none.
         told: (n,) how many trials had been told when each was suggested, -1 if not known; None if it is not kept.
+        num_running: how many trials, the last ones, are still in their first run, so that their losses may change.
     """
 
     X: Array
@@ -46,8 +49,9 @@ class Observed(NamedTuple):
     curves: Curves | None = None
     C: Array | None = None
     told: Array | None = None
+    num_running: int = 0
 
-    def __len__(self) -> int:  # a NamedTuple's own length is its number of fields
+    def __len__(self) -> int:
         return len(self.X)
 
     def first(self, n: int) -> Observed:
@@ -58,13 +62,14 @@ class Observed(NamedTuple):
             None if self.curves is None else self.curves.first(n),
             None if self.C is None else self.C[:n],
             None if self.told is None else self.told[:n],
+            max(0, n - len(self) + self.num_running),
         )
 
     def without_needless_curves(self) -> Observed:
         """The same without curves, if these add nothing to the losses: no trial was stopped or paused."""
         if self.curves is None or (~np.isnan(self.Y).any(axis=1) & ~self.curves.completed).any():
             return self
-        return Observed(self.X, self.Y, None, self.C, self.told)
+        return replace(self, curves=None)
 
     def is_same(self, other: Observed) -> bool:
         """Whether both have the same rows, losses and constraints, so that a fit to one is a fit to the other."""
@@ -206,15 +211,15 @@ class History:
         n = len(self._notes)
         if self._read < n:
             self._columns, self._read = self._after(self._columns, self._notes[self._read : n]), n
-        columns = self._columns
+        columns, told = self._columns, len(self._rows)
+        new = told
         if running:
-            rows, new = self._rows, len(self._rows)
-            notes = []
+            rows, notes = self._rows, []
             for trial in running:
                 notes.append(self._note(trial, rows.get(trial.number, new), False))
                 new += notes[-1].row == new
             columns = self._after(_copied(columns, new), notes)
-        return columns.written()
+        return replace(columns.written(), num_running=new - told)
 
     def _note(self, trial: Trial, row: int, at_its_best: bool) -> _Note:
         losses = None if trial.status is Status.FAILED else trial.last_losses

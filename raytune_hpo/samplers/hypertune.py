@@ -151,7 +151,7 @@ class HyperTune(GP):
         if not enough:
             return _Weighed((), (), np.empty(0))
         steps = [*fidelities(observed.curves), self.max_steps]
-        parts = [self._level(level, observed.X, scores[:, level], values[:, level : level + 1])[0] for level in enough]
+        parts = [self._level(level, observed, scores[:, level], values[:, level : level + 1])[0] for level in enough]
         known = np.flatnonzero(~np.isnan(scores[:, enough[-1]]))
         kept = known[representatives(scores[known, enough[-1]], _MOST_RANKED)]
         Z, y = self._embedding(observed.X[kept]), scores[kept, enough[-1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -150,7 +151,7 @@ class ModelBased(ConstraintLearner, ABC):
         observed = self._history.read(reporting)
         assert observed.curves is not None, "there were partial trials before these, and there are now"
         Y = expected_losses(observed.curves, lambda y: standardised(half_ranked(y)))
-        return Observed(observed.X, Y, observed.curves, observed.C, observed.told), self._cube.encode(silent)
+        return replace(observed, Y=Y), self._cube.encode(silent)
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The next point of the even design or, after it, the best new row that the model proposes."""

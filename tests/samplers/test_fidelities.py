@@ -101,6 +101,27 @@ def test_reports_of_running_trials_count_once_others_were_stopped(make):
     assert says(stopped, 0.0) != says(stopped, 9.0)
 
 
+@pytest.mark.parametrize(("num_paused", "refits"), [(25, False), (5, True)])
+def test_length_scales_do_not_depend_on_running_trials_once_enough_have_paused(num_paused, refits, monkeypatch):
+    """Otherwise, every report of one of many workers would mean new fits."""
+    sampler, number = study(GP, num_paused=num_paused, num_completed=0)
+    configs = SPACE.sample(12, derive(1, "some"))
+    running = [report(start(number + i, config), 1, 1 - config["x"]) for i, config in enumerate(configs)]
+    ask(sampler, number + len(running), running, SEED)
+    num_fits, fitted = 0, GP._hyperparameters
+
+    def counted(*args):
+        nonlocal num_fits
+        num_fits += 1
+        return fitted(*args)
+
+    monkeypatch.setattr(GP, "_hyperparameters", counted)
+    for i, config in enumerate(SPACE.sample(12, derive(2, "some"))):
+        running[i] = report(start(number + len(running) + i, config), 1, 1 - config["x"])
+        ask(sampler, number + len(running) + i, running, SEED)
+    assert num_fits == (12 if refits else 0)
+
+
 def test_a_history_is_by_trial_and_knows_the_steps():
     history = History(SPACE, 1, keeps_curves=True)
     config = {"x": 0.5, "y": 0.5}
@@ -118,6 +139,19 @@ def test_a_history_is_by_trial_and_knows_the_steps():
     with_running = history.read([report(start(7, config), 1, 9.0), report(start(1, config), 1, 6.0)])
     np.testing.assert_array_equal(with_running.Y[:, 0], [1.0, 6.0, 9.0])
     np.testing.assert_array_equal(history.read().Y[:, 0], [1.0, 4.0])
+
+
+def test_running_trials_come_last_and_are_counted():
+    history = History(SPACE, 1, keeps_curves=True)
+    configs = SPACE.sample(4, derive(0, "some"))
+    paused = [pause(report(start(number, config), 1, 0.1)) for number, config in enumerate(configs)]
+    for trial in paused[:2]:
+        history.tell(trial)
+    goes_on = report(report(start(1, configs[1]), 1, 0.1), 3, 0.05)
+    observed = history.read([goes_on, report(start(2, configs[2]), 1, 0.1), report(start(3, configs[3]), 1, 0.2)])
+    assert (len(observed), observed.num_running) == (4, 2)  # the one that goes on has its row already
+    assert [observed.first(n).num_running for n in (1, 2, 3, 4)] == [0, 0, 1, 2]
+    assert history.read().num_running == 0
 
 
 def test_a_long_curve_is_thinned_to_its_first_and_ever_fewer():
