@@ -28,8 +28,10 @@ def make_plan(objective: Any = None, space: Any = None, **settings: Any) -> RunP
 class Feed:
     """A core with the facts that came out of it, as a journal would hold them."""
 
-    def __init__(self, *, ahead: bool = False, points: Sequence[dict[str, Any]] = (), **settings: Any) -> None:
-        self.plan = make_plan(**settings)
+    def __init__(
+        self, *, ahead: bool = False, points: Sequence[dict[str, Any]] = (), grace_s: float = 0.0, **settings: Any
+    ) -> None:
+        self.plan, self._grace_s = make_plan(**settings), grace_s
         self.core = self._new(self.plan.spec, ahead)
         self.ahead = ahead
         self.facts: list[Fact] = []
@@ -53,14 +55,14 @@ class Feed:
     def resumed(self, num_facts: int, at: float) -> Feed:
         """The study as another session takes it up from the first facts."""
         other = object.__new__(Feed)
-        other.plan, other.ahead = self.plan, self.ahead
+        other.plan, other.ahead, other._grace_s = self.plan, self.ahead, self._grace_s
         other.facts = self.facts[:num_facts]
         other.core = self.replayed(num_facts)
         other.facts.extend(other.core.open(at, self.plan.spec))
         return other
 
     def _new(self, spec: StudySpec, ahead: bool) -> OptimizerCore:
-        return OptimizerCore(spec, self.plan.sampler, self.plan.scheduler, ahead=ahead)
+        return OptimizerCore(spec, self.plan.sampler, self.plan.scheduler, ahead=ahead, grace_s=self._grace_s)
 
     def _take(self, fact: Fact) -> None:
         self.core.apply(fact)

@@ -51,6 +51,8 @@ def build(space=None, objective=lambda config: 1.0, **settings):
         ({"target": 0.1, "metric": ["a", "b"]}, "one metric"),
         ({"max_concurrent": 0}, "at least 1"),
         ({"max_retries": -1}, "at least 0"),
+        ({"keep_checkpoints": None}, "at least 0"),
+        ({"keep_checkpoints": 1.5}, "at least 0"),
         ({"trial_timeout_s": -3}, "above 0"),
         ({"seed": "one"}, "seed"),
         ({"seed": -1}, "seed"),

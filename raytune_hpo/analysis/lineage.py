@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.options import is_integral
 from raytune_hpo.trial import Trial
 
 
@@ -51,6 +52,6 @@ def _begun_with(trials: Sequence[Trial], trial: Trial) -> tuple[Trial | None, in
 
 
 def _named(trials: Sequence[Trial], number: int) -> Trial:
-    if not 0 <= number < len(trials):
-        raise SpecError(f"this study has trials 0 to {len(trials) - 1}, got {number}")
+    if not is_integral(number) or not 0 <= number < len(trials):
+        raise SpecError(f"this study has trials 0 to {len(trials) - 1}, got {number!r}")
     return trials[number]

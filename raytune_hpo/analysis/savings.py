@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,9 @@ class Savings:
         num_pruned, num_paused: the numbers of trials; paused ones may still be resumed.
         saved_s: saved worker seconds; None if no trial has completed, so that there is no estimate.
         share: saved_s as a share of the time that all trials would have taken without stopping; None likewise.
-        num_restarted: the number of trials that were resumed without a checkpoint, and so started over.
-        repeated_s: the worker seconds that these had spent before, for which there is nothing to show.
+        num_restarted: the number of trials that were resumed, or were to continue another one, without a checkpoint, and so
+            started over.
+        repeated_s: the worker seconds that had been spent on these before, for which there is nothing to show.
     """
 
     num_pruned: int
@@ -40,7 +41,8 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     """
     cut_short = [trial for trial in trials if trial.status in (Status.PRUNED, Status.PAUSED)]
     num_paused = sum(trial.status is Status.PAUSED for trial in cut_short)
-    lost = {trial.number: seconds for trial in trials if (seconds := _lost_s(trial)) > 0}
+    by_number = {trial.number: trial for trial in trials}
+    lost = {trial.number: seconds for trial in trials if (seconds := _lost_s(trial, by_number)) > 0}
     counts: dict[str, Any] = {"num_pruned": len(cut_short) - num_paused, "num_paused": num_paused}
     counts |= {"num_restarted": len(lost), "repeated_s": sum(lost.values())}
     ends = [trial.reports[-1].step for trial in trials if trial.status is Status.COMPLETED and trial.reports]
@@ -57,9 +59,11 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     return Savings(**counts, saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
 
 
-def _lost_s(trial: Trial) -> float:
-    """The seconds before the newest attempt, if this one began from scratch."""
+def _lost_s(trial: Trial, by_number: Mapping[int, Trial]) -> float:
+    """The seconds before the newest attempt, if that began from scratch: the trial's own and, in a chain, its parent's."""
     if trial.from_step is not None:
         return 0.0
+    parent = None if trial.parent is None else by_number.get(trial.parent)
+    before_s = 0.0 if parent is None else parent.duration_s or 0.0
     earlier = trial.stretches[:-1] if trial.status is Status.PAUSED else trial.stretches
-    return sum(stretch.paused_at - stretch.began_at for stretch in earlier)
+    return before_s + sum(stretch.paused_at - stretch.began_at for stretch in earlier)

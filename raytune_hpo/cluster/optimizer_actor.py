@@ -31,6 +31,7 @@ from raytune_hpo.cluster.trial_worker import BACKSTOP_S
 from raytune_hpo.codec import Row
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.keeping import kept_records
+from raytune_hpo.core.last_call import LAST_CALL_S
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.messages import Tick
 from raytune_hpo.core.optimizer import Optimizer, WallClock
@@ -128,7 +129,7 @@ class OptimizerActor:
             delay_s = min(2 * delay_s, 5.0)
 
     def _take_up(self, take_up: Callable[..., Optimizer], ahead: bool) -> Optimizer:
-        return take_up(self._plan, self._storage, self._clock, ahead=ahead, delete=self._deleter)
+        return take_up(self._plan, self._storage, self._clock, ahead=ahead, delete=self._deleter, grace_s=LAST_CALL_S)
 
     def _noted(self) -> Path | None:
         """Write the note by which commands on this machine find the listener; its path, or None."""
@@ -399,10 +400,7 @@ class OptimizerActor:
 
     async def stop(self, reason: str) -> None:
         await self._open.wait()
-        if self._optimizer is not None and not self._desk.over.is_set():
-            await self._desk.call_last()
-            await self._desk.commit.do(self._optimizer.stop, reason)
-            self._desk.note_end()
+        await self._desk.stop(reason)
 
     async def stop_trial(self, number: int) -> None:
         """End one trial as pruned, at its next report.

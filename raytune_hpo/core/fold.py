@@ -45,7 +45,7 @@ class StudyFold:
         )
         self.promoter: Promoter | None = as_promoter(self.scheduler)
         ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
-        self._last_step = min((end for end in ends if end is not None), default=None)
+        self.last_step = min((end for end in ends if end is not None), default=None)
         self._tell = Telling(self.sampler)
 
     def apply(self, fact: Fact) -> None:
@@ -77,7 +77,7 @@ class StudyFold:
                 f"judge of {type(self.scheduler).__name__} returns a Verdict, got {verdict!r}; "
                 "return Verdict.CONTINUE or Verdict.STOP"
             )
-        has_ended = self._last_step is not None and report.step >= self._last_step
+        has_ended = self.last_step is not None and report.step >= self.last_step
         return Verdict.COMPLETE if has_ended and verdict is not Verdict.STOP else verdict
 
     def promotion(self, *, final: bool) -> Continue | None:
@@ -101,12 +101,12 @@ class StudyFold:
 
         After the end of a segment there is one too, unless that was the last step: trials that continue from it reach it.
         """
-        if self._last_step is not None and trial.reports and trial.reports[-1].step >= self._last_step:
+        if self.last_step is not None and trial.reports and trial.reports[-1].step >= self.last_step:
             return None
         step = None if self.scheduler is None else self.scheduler.next_step(trial)
-        if self._last_step is None:
+        if self.last_step is None:
             return step
-        return self._last_step if step is None else min(step, self._last_step)
+        return self.last_step if step is None else min(step, self.last_step)
 
 
 _OF_NO_PART = frozenset((Drawn, Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from

@@ -10,6 +10,7 @@ from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.core.instances import order_of
 from raytune_hpo.core.keeping import first_kept, resume_point
+from raytune_hpo.core.last_call import LastCall
 from raytune_hpo.core.messages import AskTrials, Assignment, Lease, SuggestionRequest
 from raytune_hpo.core.suggestions import Suggestions
 from raytune_hpo.errors import SpecError
@@ -33,11 +34,18 @@ class HandingOut(StudyFold):
     killed a session; and when nothing else is left, those that the scheduler promotes then.
 
     Args:
-        sampler, scheduler, ahead: see OptimizerCore.
+        sampler, scheduler, ahead, grace_s: see OptimizerCore.
+
+    Attributes:
+        last_call: what the session waits for before it stops; None while it continues.
     """
 
-    def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None, *, ahead: bool) -> None:
+    def __init__(
+        self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None, *, ahead: bool, grace_s: float
+    ) -> None:
         super().__init__(spec, sampler, scheduler)
+        self.last_call: LastCall | None = None
+        self._grace_s = grace_s
         self.suggestions = Suggestions(self.ledger, self.sampler, ahead=ahead)
         self._order = order_of(len(spec.instances), spec.seed)
         self._forms: tuple[Space, Mapping[str, Mapping[str, Any]]] | None = None  # of the parameters of a growing space
@@ -55,6 +63,8 @@ class HandingOut(StudyFold):
         self._stop_if_due(command.at)  # first: a trial that is handed out when time is up would run for nothing
         if ledger.stopped is not None:
             return _OVER
+        if self.last_call is not None:
+            return _WAIT
         if owned := [number for number in ledger.owned.get(command.worker, ()) if number not in command.holding]:
             return self._lease([ledger.trials[number] for number in owned])
         if ledger.requeued:  # one at a time: if it brings its worker down again, we know which it was
@@ -216,6 +226,7 @@ class HandingOut(StudyFold):
                         attempt=t.attempt,
                         config=t.config,
                         next_step=self.next_step(t),
+                        last_step=self.last_step,
                         from_step=t.from_step,
                         checkpoint=self._begun_with(t),
                         order=self._order,
@@ -246,22 +257,33 @@ class HandingOut(StudyFold):
     # -------------------------------------------------------------------------------------------- the end
 
     def _stop_if_due(self, at: float) -> None:
+        """End the session if a limit is reached and no running trial is waited for."""
+        if self.ledger.stopped is not None:
+            return
+        if self.last_call is None and (limit := self._limit_reached(at)) is not None:
+            self._call_last(limit, at)
+        if self.last_call is not None and not self.last_call.is_waited_for(self.ledger, at):
+            self._stop(self.last_call.reason, at)
+
+    def _call_last(self, reason: str, at: float) -> None:
+        """From now on, no trials are handed out, and running ones may save what they have done."""
+        self.last_call = LastCall.of(self.ledger, reason, at + self._grace_s)
+
+    def _limit_reached(self, at: float) -> str | None:
+        """The name of a limit that is reached."""
         ledger = self.ledger
         limits = ledger.spec.limits
-        if ledger.stopped is not None:
-            return
         if self._is_through():
-            self._stop("num_trials", at)
-        elif limits.num_steps is not None and ledger.num_steps >= limits.num_steps:
-            self._stop("num_steps", at)
-        elif limits.max_failures is not None and self._num_failed() >= limits.max_failures:
-            self._stop("max_failures", at)
-        elif limits.time_budget_s is not None and ledger.elapsed_s(at) >= limits.time_budget_s:
-            self._stop("time_budget_s", at)
-        elif limits.target is not None and self._has_reached(limits.target):
-            self._stop("target", at)
-        elif limits.stagnation and self._is_stagnant():
-            self._stop("stagnation", at)
+            return "num_trials"
+        if limits.num_steps is not None and ledger.num_steps >= limits.num_steps:
+            return "num_steps"
+        if limits.max_failures is not None and self._num_failed() >= limits.max_failures:
+            return "max_failures"
+        if limits.time_budget_s is not None and ledger.elapsed_s(at) >= limits.time_budget_s:
+            return "time_budget_s"
+        if limits.target is not None and self._has_reached(limits.target):
+            return "target"
+        return "stagnation" if limits.stagnation and self._is_stagnant() else None
 
     def _is_through(self) -> bool:
         """Whether all trials that may begin have, and none of them runs, waits, or is to continue."""
@@ -294,6 +316,7 @@ class HandingOut(StudyFold):
         for trial in self.ledger.running():
             self._requeue(trial, f"study stopped: {reason}", at)
         self.suggestions.clear()
+        self.last_call = None
         self._record(StudyStopped(reason=reason, at=at))
 
     def _requeue(self, trial: Trial, reason: str, at: float, *, spent: bool = False, suspect: bool = False) -> None:

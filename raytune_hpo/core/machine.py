@@ -85,6 +85,7 @@ class OptimizerCore(HandingOut):
         ahead: suggestions that depend on results are computed by the caller, ahead of need (see Suggestions). Otherwise
             ``step`` computes them.
         keep_checkpoints: the number of best trials whose last checkpoint is kept.
+        grace_s: how long a study that stops waits for running trials to save.
 
     Attributes:
         released: the checkpoints that are no longer kept, to be deleted by the caller.
@@ -98,9 +99,10 @@ class OptimizerCore(HandingOut):
         *,
         ahead: bool = False,
         keep_checkpoints: int = 1,
+        grace_s: float = 0.0,
     ) -> None:
         check_pairing(spec, sampler, scheduler)
-        super().__init__(spec, sampler, scheduler, ahead=ahead)
+        super().__init__(spec, sampler, scheduler, ahead=ahead, grace_s=grace_s)
         self.released: list[Checkpoint] = []
         self._keeping = Keeping(self.ledger, self.promoter, keep_checkpoints)
 
@@ -109,6 +111,8 @@ class OptimizerCore(HandingOut):
         self._facts = []
         reply = self._handlers[type(command)](self, command)
         self._stop_if_due(command.at)
+        if self.last_call is not None and isinstance(reply, Answer):
+            reply = changed(reply, is_last_call=True)
         return Decision(reply=reply, facts=tuple(self._facts))
 
     def open(
@@ -299,13 +303,16 @@ class OptimizerCore(HandingOut):
 
     def _finish(self, trial: Trial, status: Status, command: EndTrial) -> None:
         is_of_reports = status is not command.status or status is Status.PRUNED or bool(self._order and trial.reports)
+        metrics = trial.metrics if is_of_reports else command.metrics
+        if status is Status.COMPLETED and not metrics:
+            metrics = self._last_reported(trial)
         self._record(
             Finished(
                 number=trial.number,
                 attempt=trial.attempt,
                 status=status,
                 at=command.at,
-                metrics=trial.metrics if is_of_reports else command.metrics,
+                metrics=metrics,
                 error=command.error,
                 reason=command.reason,
                 started_at=command.started_at,
@@ -313,6 +320,13 @@ class OptimizerCore(HandingOut):
                 asked=command.asked,
             )
         )
+
+    def _last_reported(self, trial: Trial) -> Mapping[str, Any]:
+        """What a trial reported last or, if it has not reported, what its parent did at the step from which it continues."""
+        if trial.reports or trial.from_trial is None:
+            return trial.metrics
+        parent = self.ledger.trials[trial.from_trial]
+        return next((report.metrics for report in parent.reports if report.step == trial.from_step), {})
 
     def _adopted(self, command: EndTrial) -> Trial | None:
         """Adopt a late result: if it is that of a waiting trial's last attempt, record it and return the trial."""
@@ -445,7 +459,10 @@ class OptimizerCore(HandingOut):
         return _NOTED
 
     def _stop_study(self, command: StopStudy) -> Noted:
-        self._stop(command.reason, command.at)
+        if command.at_once:
+            self._stop(command.reason, command.at)
+        elif self.last_call is None and self.ledger.stopped is None:
+            self._call_last(command.reason, command.at)
         return _NOTED
 
     def _tick(self, command: Tick) -> Noted:

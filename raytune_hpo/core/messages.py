@@ -212,10 +212,15 @@ class ExtendStudy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StopStudy:
-    """Stop the study now. Running trials wait for it to be taken up again."""
+    """Stop the study, once running trials have saved what they have done. They wait for it to be taken up again.
+
+    Attributes:
+        at_once: whether it stops without that.
+    """
 
     reason: str
     at: float
+    at_once: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,6 +260,7 @@ class Assignment:
 
     Attributes:
         next_step: the next step whose report needs an answer; None: no report does.
+        last_step: the step whose report completes it; None: only its objective ends it.
         from_step: the step after which it resumes; None: it starts from scratch.
         checkpoint: the checkpoint from which it resumes; None if there is none.
         order: the order of the study's instances, as indices; empty if there are none.
@@ -267,6 +273,7 @@ class Assignment:
     attempt: int
     config: Mapping[str, Any]
     next_step: int | None = None
+    last_step: int | None = None
     from_step: int | None = None
     checkpoint: Checkpoint | None = None
     order: tuple[int, ...] = ()

@@ -34,7 +34,7 @@ class Optimizer:
 
     Args:
         spec: the live spec, whose space has its functions.
-        ahead, keep_checkpoints: see OptimizerCore.
+        ahead, keep_checkpoints, grace_s: see OptimizerCore.
         delete: called with the checkpoints that are no longer kept, once that is in the journal.
     """
 
@@ -49,9 +49,10 @@ class Optimizer:
         ahead: bool = False,
         keep_checkpoints: int = 1,
         delete: Callable[[Checkpoint], object] | None = None,
+        grace_s: float = 0.0,
     ) -> None:
         self._spec, self._sampler, self._scheduler, self._ahead = spec, sampler, scheduler, ahead
-        self._keep_checkpoints, self._delete = keep_checkpoints, delete
+        self._keep_checkpoints, self._delete, self._grace_s = keep_checkpoints, delete, grace_s
         self._journal, self.clock = journal, clock
         self._core: OptimizerCore | None = None
         self._process = os.getpid()
@@ -71,7 +72,12 @@ class Optimizer:
             JournalError: the journal cannot be read, or is damaged.
         """
         core = OptimizerCore(
-            self._spec, self._sampler, self._scheduler, ahead=self._ahead, keep_checkpoints=self._keep_checkpoints
+            self._spec,
+            self._sampler,
+            self._scheduler,
+            ahead=self._ahead,
+            keep_checkpoints=self._keep_checkpoints,
+            grace_s=self._grace_s,
         )
         for position, fact in enumerate(self._journal.read()):
             try:
@@ -156,8 +162,10 @@ class Optimizer:
             raise SpecError(f"study {self._spec.name!r} has {num_trials} trials, numbered from 0; got {number}")
         self.handle([StopTrial(number=number, at=self.now())])
 
-    def stop(self, reason: str) -> None:
-        self.handle([StopStudy(reason=reason, at=self.now())])
+    def stop(self, reason: str, *, at_once: bool = False) -> bool:
+        """Stop the study; returns whether it has stopped. If not, running trials are saving: call this again, soon."""
+        self.handle([StopStudy(reason=reason, at=self.now(), at_once=at_once)])
+        return self.ledger.stopped is not None
 
     def status(self) -> StudyStatus:
         return self.ledger.status(self.now())

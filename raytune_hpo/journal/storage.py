@@ -182,7 +182,8 @@ def check_name(name: str) -> str:
 
 def taken(name: str, holder: str) -> StudyExists:
     return StudyExists(
-        f"study {name!r} is being run by {holder}; follow it with hpo.attach({name!r}), or use another name"
+        f"study {name!r} is being run by {holder}; follow it with hpo.attach({name!r}), close the run that start() returned "
+        f"if it has ended (run.close()), or use another name"
     )
 
 

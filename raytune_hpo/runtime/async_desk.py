@@ -12,7 +12,7 @@ from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Clock
 from raytune_hpo.runtime.attendance import Attendance
-from raytune_hpo.runtime.desk import FREE, LAST_CALL_S, OVER, STOP, Desk
+from raytune_hpo.runtime.desk import FREE, OVER, STOP, Desk
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.waiting_workers import WAIT_S, WaitingWorkers
@@ -73,6 +73,14 @@ class AsyncDesk:
         replies = await self.commit.handle(commands)
         self.note_end()
         return replies
+
+    async def stop(self, reason: str) -> None:
+        """Stop the study, once running trials have saved what they have done, or have had some seconds for it."""
+        if self._optimizer is None or self._desk.is_over:
+            return
+        while not await self.commit.do(self._optimizer.stop, reason):
+            await asyncio.sleep(_LOOK_S)
+        self.note_end()
 
     # -------------------------------------------------------------------------------------------- what workers say
 
@@ -196,18 +204,6 @@ class AsyncDesk:
             return await self.handle(commands)
 
     # -------------------------------------------------------------------------------------------- workers
-
-    async def call_last(self) -> None:
-        """Hand out no more trials, and give running ones some seconds to save checkpoints."""
-        if self._optimizer is None or self._desk.is_over:
-            return
-        ledger = self._optimizer.ledger
-        last_call = await self.commit.do(self._desk.call_last, ledger)
-        deadline = asyncio.get_running_loop().time() + LAST_CALL_S
-        while await self.commit.do(last_call.is_waited_for, ledger):
-            if self._desk.is_over or asyncio.get_running_loop().time() >= deadline:
-                return
-            await asyncio.sleep(_LOOK_S)
 
     async def lose(self, worker: str, reason: str, *, blameless: bool) -> None:
         """Requeue the trials of a worker that is gone."""

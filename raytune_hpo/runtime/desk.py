@@ -8,10 +8,8 @@ work, is up to the transport.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
@@ -30,12 +28,11 @@ from raytune_hpo.core.messages import (
     Told,
     Wanted,
 )
-from raytune_hpo.facts import Status, Verdict, changed
+from raytune_hpo.facts import Verdict, changed
 from raytune_hpo.runtime.wire import ReportRow
 
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
-LAST_CALL_S = 3.0  # how long a study that is stopped waits for running trials to save
 HELD_S = 15.0  # how long no trial is handed out after a worker has reported a full disk; workers repeat it more often
 NOBODYS = Parameter(is_held=False)
 FREE = "http-"  # prefix of the names of workers that belong to no pool: they connect over HTTP
@@ -46,13 +43,11 @@ class Desk:
 
     Attributes:
         is_over: the study has ended, or cannot continue: no trials are handed out, and no results recorded.
-        is_last_call: the study is about to stop: no trials are handed out, and running ones are told to save.
         at_work: the workers that have asked for trials and have not left.
     """
 
     def __init__(self) -> None:
         self.is_over = False
-        self.is_last_call = False
         self.at_work: set[str] = set()
         self._held_until = 0.0
         self._gone: set[str] = set()
@@ -76,7 +71,7 @@ class Desk:
         told = _told(worker, ended, returned, at)
         if any(end.checkpoint is not None for end in ended):
             self._held_until = 0.0
-        if self.is_last_call or at < self._held_until:
+        if at < self._held_until:
             return told
         return [*told, AskTrials(worker=worker, at=at, limit=limit, holding=frozenset(holding))]
 
@@ -144,32 +139,7 @@ class Desk:
     def answer(self, replies: Sequence[Reply]) -> Answer:
         """The answer to several reports: the first verdict that is final, or else the newest."""
         answers = [reply for reply in replies if isinstance(reply, Answer)]
-        answer = next((answer for answer in answers if answer.verdict.is_final), answers[-1])
-        return replace(answer, is_last_call=True) if self.is_last_call else answer
-
-    def call_last(self, ledger: Ledger) -> LastCall:
-        """Tell running trials to save, and hand out no more."""
-        self.is_last_call = True
-        return LastCall({trial.number: trial.last_step or 0 for trial in ledger.running() if trial.saves})
-
-
-class LastCall:
-    """The running trials that could still save what they have reported.
-
-    Args:
-        steps: the step of each one's newest report, by trial number.
-    """
-
-    def __init__(self, steps: Mapping[int, int]) -> None:
-        self._steps = steps
-
-    def is_waited_for(self, ledger: Ledger) -> bool:
-        """Whether any of them still runs and has no checkpoint of that step."""
-        trials = (ledger.trials[number] for number in self._steps)
-        return any(
-            trial.status is Status.RUNNING and max(trial.checkpoints, default=-1) < self._steps[trial.number]
-            for trial in trials
-        )
+        return next((answer for answer in answers if answer.verdict.is_final), answers[-1])
 
 
 def _told(worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:

@@ -12,13 +12,14 @@ from raytune_hpo.checkpoints.deleting import Deleter
 from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.keeping import kept_records
+from raytune_hpo.core.last_call import LAST_CALL_S
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, Tick
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import open_storage
-from raytune_hpo.runtime.desk import LAST_CALL_S, OVER, STOP, Desk
+from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
@@ -40,7 +41,9 @@ class LocalHandle:
         self._storage = open_storage(plan.settings.storage)
         self._store = CheckpointStore(place_of(plan.settings.checkpoints, self._storage.url, plan.spec.name))
         self._deleter = Deleter(self._store)
-        self._optimizer = open_study(plan, self._storage, WallClock(), blame=True, delete=self._deleter)
+        self._optimizer = open_study(
+            plan, self._storage, WallClock(), blame=True, delete=self._deleter, grace_s=LAST_CALL_S
+        )
         self._store.sweep_unknown(kept_records(self._optimizer.ledger))
         self._pauses = self._optimizer.core.promoter is not None
         self._desk = Desk()
@@ -86,10 +89,10 @@ class LocalHandle:
     def stop(self, reason: str) -> None:
         with self._changed:
             try:
-                last_call = self._desk.call_last(self._optimizer.ledger)
-                self._changed.wait_for(lambda: not last_call.is_waited_for(self._optimizer.ledger), LAST_CALL_S)
+                while not self._optimizer.stop(reason):
+                    self._changed.wait(TICK_S)
             finally:
-                self._optimizer.stop(reason)
+                self._optimizer.stop(reason, at_once=True)  # also after a second Ctrl-C
                 self._changed.notify_all()
 
     def stop_trial(self, number: int) -> None:
@@ -142,8 +145,7 @@ class LocalHandle:
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
         with self._changed:
             replies = self._during_trial(self._desk.keep(number, attempt, step, checkpoint, self._optimizer.now()))
-            if self._desk.is_last_call:
-                self._changed.notify_all()
+            self._changed.notify_all()  # the study may have waited for it to stop
             return self._desk.answer(replies) if replies else STOP
 
     def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:

@@ -29,11 +29,12 @@ def open_study(
     suspect: bool = False,
     blame: bool = False,
     delete: Delete | None = None,
+    grace_s: float = 0.0,
 ) -> Optimizer:
     """Create the study or continue it, and begin a session.
 
     Args:
-        ahead, delete: see Optimizer.
+        ahead, delete, grace_s: see Optimizer.
         suspect, blame: how trials of a session that crashed are treated; see ``OptimizerCore.open``.
 
     Raises:
@@ -47,7 +48,7 @@ def open_study(
             raise StudyExists(
                 f"study {stored.name!r} exists in {storage.url}; use another name, or resume='auto' to continue it"
             )
-        optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete)
+        optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete, grace_s=grace_s)
         if stored is None:
             earlier = recalled(storage, plan.spec, clock.now())
             optimizer.create(plan.settings.points_to_evaluate, earlier)
@@ -59,7 +60,13 @@ def open_study(
 
 
 def reopen_study(
-    plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False, delete: Delete | None = None
+    plan: RunPlan,
+    storage: Storage,
+    clock: Clock,
+    *,
+    ahead: bool = False,
+    delete: Delete | None = None,
+    grace_s: float = 0.0,
 ) -> Optimizer:
     """Go on in the session of an optimizer that was lost: its workers still run their trials.
 
@@ -74,7 +81,7 @@ def reopen_study(
             f"study {plan.spec.name!r} was running, but its journal in {storage.url} is empty; "
             f"bring the file back, or run the study under another name"
         )
-    optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete)
+    optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete, grace_s=grace_s)
     optimizer.replay()
     return optimizer
 
@@ -87,7 +94,14 @@ def _stored_spec(journal: Journal) -> StudySpec | None:
 
 
 def _optimizer(
-    plan: RunPlan, stored: StudySpec | None, journal: Journal, clock: Clock, *, ahead: bool, delete: Delete | None
+    plan: RunPlan,
+    stored: StudySpec | None,
+    journal: Journal,
+    clock: Clock,
+    *,
+    ahead: bool,
+    delete: Delete | None,
+    grace_s: float,
 ) -> Optimizer:
     spec = plan.spec
     if stored is not None:
@@ -102,6 +116,7 @@ def _optimizer(
         ahead=ahead,
         keep_checkpoints=plan.settings.keep_checkpoints,
         delete=delete,
+        grace_s=grace_s,
     )
 
 

@@ -85,9 +85,10 @@ class Settings:
             raise SpecError(f"seed is a whole number of at least 0, or None to have one drawn, got {self.seed!r}")
         if self.limits.target is not None and several:
             raise SpecError("target ends a study of one metric; with several, use num_trials or time_budget_s")
-        for what, least in (("max_concurrent", 1), ("max_retries", 0), ("keep_checkpoints", 0)):
-            if (value := getattr(self, what)) is not None:
-                self._set(what, whole(what, value, least=least))
+        if self.max_concurrent is not None:
+            self._set("max_concurrent", whole("max_concurrent", self.max_concurrent, least=1))
+        for what in ("max_retries", "keep_checkpoints"):
+            self._set(what, whole(what, getattr(self, what), least=0))
         self._set("prior_weight", number_option("a study", "prior_weight", self.prior_weight, least=0))
         self._set("earlier", _checked_names(self.earlier))
         if self.trial_timeout_s is not None:

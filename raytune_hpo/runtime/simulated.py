@@ -328,7 +328,7 @@ class SimulatedHandle:
                         at=run.started_at + passed - run.base_s,
                     )
                 )
-            if ended.status is Status.COMPLETED and not run.assignment.order:
+            if ended.status is Status.COMPLETED and ended.metrics and not run.assignment.order:
                 passed = self._passed(ended.metrics, passed)
         except ObjectiveError as error:
             ended = replace(ended, status=Status.FAILED, metrics={}, error=f"ObjectiveError: {error}")

@@ -29,6 +29,7 @@ from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Offer, Saving, 
 MAX_ERROR_CHARS = 8_000
 MAX_REASON_CHARS = 300
 _NO_OFFER = Offer()
+_OF_REPORTS = NAMES - {"step"}
 
 Objective = Callable[[Any], Any]  # called with a configuration, or with a trial that it asks for parameters
 
@@ -314,7 +315,13 @@ class TrialRun:
                 returned = self._returned()
             if self._verdict in (Verdict.STOP, Verdict.PAUSE):
                 return self._stopped()
-            metrics = self.rules.of_result({**self._last, **returned})
+            if not (said := {**self._last, **returned}):
+                return (
+                    Status.COMPLETED,
+                    {},
+                    None,
+                )  # it resumed after its last step: the report of that one is its result
+            metrics = self.rules.of_result(said)
             self._save_at_end(metrics)
             return Status.COMPLETED, metrics, None
         except (TrialStopped, TrialPruned):
@@ -325,18 +332,23 @@ class TrialRun:
             text = f"ObjectiveError: {error}"
             return Status.FAILED, self._last, _Failure(text, text)
         except (SystemExit, Exception) as error:
-            return Status.FAILED, self._last, _failure(error)
+            return Status.FAILED, self._last, _failure(error, self._hint(error))
 
     def _returned(self) -> dict[str, Any]:
         """Call the objective, again if it returned after one stretch, and return its metrics."""
         # It gets a copy: its changes must not reach the journal or the next attempt.
         result = self._call(self._argument())
-        if result is None and not self._last:
+        if result is None and not self._last and self.assignment.from_step is None:
             hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
             raise ObjectiveError(
                 f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
             )
-        return {} if result is None else self.rules.named(result)
+        metrics = {} if result is None else self.rules.named(result)
+        if taken := _OF_REPORTS.intersection(metrics):
+            raise ObjectiveError(
+                f"{min(taken)} is an argument of hpo.report, and no metric of a result; give the metric another name"
+            )
+        return metrics
 
     def _argument(self) -> Any:
         """The argument of the objective."""
@@ -354,9 +366,22 @@ class TrialRun:
         """Whether to call the objective again: it trained up to the step that ``until`` gave, returned, and may continue."""
         if self._until is None or not returned or (self._step is not None and self._step >= self._until):
             return False
+        if self.assignment.last_step is None:
+            raise ObjectiveError(
+                f"an objective that returns at the step of hpo.until() is called again for the next one, and the scheduler "
+                f"has no last step, so that it would be called for ever (it is {self._until} now); give the scheduler "
+                f"max_steps, or report that step with hpo.report before returning"
+            )
         self.report(dict(returned), self._until)
         self._until = None
         return self._verdict is Verdict.CONTINUE and self._reporter.next_step is not None
+
+    def _hint(self, error: BaseException) -> str:
+        """A likely cause, where an objective fails after it resumed and before it reported."""
+        if self._last or self.assignment.from_step is None or not isinstance(error, UnboundLocalError):
+            return ""
+        step = self.assignment.from_step
+        return f" (it resumed after step {step}: where no step is left to do, return nothing, and that report is the result)"
 
     def _stopped(self) -> tuple[Status, dict[str, Any], _Failure | None]:
         """The end of a trial that was stopped or paused, or that reported after its last step."""
@@ -416,14 +441,14 @@ class _Failure(NamedTuple):
     reason: str
 
 
-def _failure(error: BaseException) -> _Failure:
+def _failure(error: BaseException, hint: str) -> _Failure:
     """The failure for an exception; its traceback omits our own frames, and is shortened in the middle."""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_globals.get("__name__") == __name__:
         tb = tb.tb_next
     try:
-        reason = reason_of(error)
-        text = "".join(traceback.format_exception(type(error), error, tb)).rstrip()
+        reason = reason_of(error) + hint
+        text = "".join(traceback.format_exception(type(error), error, tb)).rstrip() + hint
     except Exception as broken:  # an exception whose own __str__ raises
         reason = text = f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
     if len(text) > MAX_ERROR_CHARS:

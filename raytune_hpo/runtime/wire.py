@@ -17,7 +17,8 @@ EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | N
 ReportRow = tuple[int, Mapping[str, Any], bool]  # the step, the metrics, and whether a checkpoint was offered
 CheckpointRow = tuple[int, int, Any] | None
 LeaseRows = (
-    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...], Any, int | None]] | None
+    list[tuple[int, int, Any, int | None, int | None, int | None, CheckpointRow, tuple[int, ...], Any, int | None]]
+    | None
 )  # None: it is over
 ParameterRow = tuple[Any, str | None, bool]
 AnswerRow = tuple[str, int | None, bool]
@@ -86,6 +87,7 @@ def pack_lease(lease: Lease) -> LeaseRows:
             a.attempt,
             a.config,
             a.next_step,
+            a.last_step,
             a.from_step,
             _pack_checkpoint(a.checkpoint),
             a.order,
@@ -107,13 +109,14 @@ def unpack_lease(rows: LeaseRows) -> Lease:
                     attempt=attempt,
                     config=config,
                     next_step=next_step,
+                    last_step=last_step,
                     from_step=from_step,
                     checkpoint=None if checkpoint is None else Checkpoint(*checkpoint),
                     order=order,
                     domains=domains,
                     slot=slot,
                 )
-                for number, attempt, config, next_step, from_step, checkpoint, order, domains, slot in rows
+                for number, attempt, config, next_step, last_step, from_step, checkpoint, order, domains, slot in rows
             ]
         )
     )

@@ -142,8 +142,9 @@ class GoalModels:
         metrics = [] if observed.C is None else [(f"constraint {c}", column) for c, column in enumerate(observed.C.T)]
         bounds = []
         for name, excesses in metrics:
-            scores = self._scores(excesses, kept, bilog)
-            if len(scores.raw) and np.ptp(scores.raw) > 0:
+            known = excesses[kept][~np.isnan(excesses[kept])]
+            if len(known) and np.ptp(known) > 0:
+                scores = self._scores(excesses, kept, bilog)
                 posterior = self._posterior(name, observed, scores, partial(_constraint, int(name.split()[1])))
                 bounds.append(Bound(posterior.fantasised(pending), scores.at(0.0)))
         failed = np.isnan(observed.Y).any(axis=1).astype(float)

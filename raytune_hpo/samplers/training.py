@@ -51,6 +51,8 @@ class TrainingPopulation(BaseSampler, ABC):
         self.max_steps = integer_option(part, "max_steps", max_steps, least=1, way_out=out)
         self.population = integer_option(part, "population", population, least=2)
         self.interval = integer_option(part, "interval", interval, least=1)
+        if self.interval > self.max_steps:
+            raise SpecError(f"{part} needs interval <= max_steps, got interval={interval}, max_steps={max_steps}")
         self.quantile = number_option(part, "quantile", quantile, above=0, most=0.5)
 
     @abstractmethod

@@ -12,6 +12,7 @@ from raytune_hpo import registry
 from raytune_hpo.checkpoints.deleting import Deleter
 from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
+from raytune_hpo.core.last_call import LAST_CALL_S
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import (
     EnqueueConfig,
@@ -104,7 +105,7 @@ class HostedStudy:
         self._tasks = [loop.create_task(self._serve()), loop.create_task(self._keep_time())]
 
     def _opened(self, take_up: Any) -> Optimizer:
-        optimizer: Optimizer = take_up(self.plan, self._storage, self._clock, delete=self._deleter)
+        optimizer: Optimizer = take_up(self.plan, self._storage, self._clock, delete=self._deleter, grace_s=LAST_CALL_S)
         return optimizer
 
     async def close(self) -> None:
@@ -146,8 +147,7 @@ class HostedStudy:
     # -------------------------------------------------------------------------------------------- users
 
     async def stop(self, reason: str) -> None:
-        await self._desk.commit.do(self.optimizer.stop, reason)
-        self._desk.note_end()
+        await self._desk.stop(reason)
 
     async def stop_trial(self, number: int) -> None:
         await self._desk.commit.do(self.optimizer.stop_trial, number)

@@ -378,6 +378,44 @@ def test_num_steps_ends_a_study():
     assert story.feed.core.ledger.stopped == "num_steps"
 
 
+def test_at_a_limit_running_trials_may_save_before_the_study_stops():
+    story = Story(scheduler=None, num_trials=None, num_steps=10, grace_s=3.0)
+    one, other = story.ask("a"), story.ask("b")
+    assert not story.report(one, 9, 1.0).is_last_call
+    assert story.report(other, 1, 1.0).is_last_call  # the tenth step
+    assert story.ask("c") is None and story.feed.core.ledger.stopped is None
+    story.do(KeepCheckpoint, number=other.number, attempt=1, step=1, checkpoint={"kept": "b"})
+    assert story.feed.core.ledger.stopped is None, "the other one could save, too"
+    story.do(KeepCheckpoint, number=one.number, attempt=1, step=9, checkpoint={"kept": "a"})
+    assert story.log[-4:] == ["V1@1", "V0@9", "Q0", "Q1"] and story.feed.core.ledger.stopped == "num_steps"
+    assert [t.status for t in story.feed.core.ledger.trials] == ["waiting"] * 2
+
+
+@pytest.mark.parametrize("way", ["time", "again", "ends"])
+def test_a_study_that_stops_waits_some_seconds_for_what_could_be_saved_and_no_longer(way):
+    story = Story(scheduler=None, grace_s=3.0)
+    trial = story.ask()
+    story.report(trial, 1, 1.0)
+    story.do(StopStudy, reason="test")
+    story.do(StopStudy, reason="another")
+    assert story.feed.core.ledger.stopped is None
+    if way == "time":
+        story.at += 2.0
+        story.ask("b")
+    elif way == "again":
+        story.do(StopStudy, reason="a second Ctrl-C", at_once=True)
+    else:
+        story.end(trial, Status.COMPLETED, saved=False, loss=1.0)
+    assert story.feed.core.ledger.stopped == ("a second Ctrl-C" if way == "again" else "test")
+
+
+def test_who_could_not_save_is_not_waited_for():
+    story = Story(scheduler=None, num_steps=1, grace_s=3.0)
+    trial = story.ask()
+    story.do(ReportMetrics, number=trial.number, attempt=1, step=1, metrics={"loss": 1.0}, saves=False)
+    assert story.feed.core.ledger.stopped == "num_steps"
+
+
 @pytest.mark.parametrize("late", [Status.PAUSED, Status.COMPLETED])
 def test_what_a_former_owner_says_changes_nothing(late):
     story = Story()

@@ -37,6 +37,9 @@ def test_a_lineage_goes_back_to_a_founder(population):
     assert len({t.slot for t in chain}) > 1  # it copied somebody
     with pytest.raises(SpecError, match="trials 0 to 23, got 24"):
         population.lineage(24)
+    for odd in ("a", 1.5, None):
+        with pytest.raises(SpecError, match="this study has trials 0 to 23, got"):
+            population.lineage(odd)
 
 
 def test_a_schedule_leaves_out_what_was_lost(population):

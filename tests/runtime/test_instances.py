@@ -88,6 +88,15 @@ def test_going_on_needs_no_checkpoint(tmp_path):
     assert audit(open_storage(tmp_path / "s.db").read("s")).is_clean
 
 
+def test_a_trial_that_was_stopped_after_its_last_instance_is_complete_when_the_study_goes_on(tmp_path):
+    settings = {"storage": tmp_path / "s.db", "name": "s", "num_trials": 2}
+    stopped = tune(length, INPUTS, **settings, num_steps=len(INPUTS))
+    assert stopped[0].status == "waiting" and stopped[0].last_step == len(INPUTS)
+    results = tune(length, INPUTS, **settings)
+    assert [trial.status for trial in results] == ["completed"] * 2
+    assert all(set(trial.per_instance) == set(INPUTS) for trial in results)
+
+
 def test_big_parameters_go_along():
     objective = hpo.with_parameters(lambda config, text, table: config["x"] * table[text], table={"a": 2.0, "b": 4.0})
     (trial,) = tune(objective, ["a", "b"], num_trials=1)

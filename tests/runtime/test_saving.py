@@ -123,9 +123,12 @@ def test_a_metric_of_the_name_of_an_argument_is_refused(given):
     def by_yield(config):
         yield {"loss": 1.0, **given}
 
-    for objective in (by_dict, by_keyword, by_yield):
+    def by_result(config):
+        return {"loss": 1.0, **given}
+
+    for objective in (by_dict, by_keyword, by_yield, by_result):
         (trial,) = tune(objective, num_trials=1)
-        assert trial.status == "failed" and "a metric needs another name" in trial.error
+        assert trial.status == "failed" and "metric" in trial.error and "another name" in trial.error
 
 
 def test_until_is_the_first_step_that_is_looked_at():
@@ -167,6 +170,49 @@ def test_an_objective_that_swallows_the_end_of_its_stretch_has_paused_all_the_sa
 
     results = tune(objective, scheduler=PROMOTING, num_trials=2)
     assert results.num_by_status["paused"] == 1  # the other one had to complete: it is the best
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"name": "asha", "promote": True},
+        {"name": "successive_halving", "max_steps": 81},
+        {"name": "pasha", "max_steps": 100},
+        {"name": "race", "max_steps": 40, "first": 9},
+    ],
+)
+def test_a_trial_that_paused_at_its_last_step_ends_with_the_report_of_that_step(scheduler):
+    """A scheduler that is not told how long trials are may pause one at its end; resumed, it has nothing left to do."""
+
+    def objective(config):
+        saved = hpo.checkpoint()
+        for step in range((0 if saved is None else saved.step) + 1, 10):
+            hpo.report(loss=config["x"] + 1 / step, step=step, save=lambda folder: (folder / "w").write_text("x"))
+
+    results = tune(objective, scheduler=scheduler)
+    assert results.num_by_status["failed"] == 0 and results.num_by_status["completed"] == 1
+    best = results.best_trial
+    assert best.last_step == 9 and best.losses == (best.config["x"] + 1 / 9,) and best.checkpoint.step == 9
+
+
+def test_an_objective_whose_return_value_needs_a_step_that_is_not_left_says_so():
+    def objective(config):
+        saved = hpo.checkpoint()
+        for step in range((0 if saved is None else saved.step) + 1, 10):
+            loss = config["x"] + 1 / step
+            hpo.report(loss=loss, step=step, save=lambda folder: (folder / "w").write_text("x"))
+        return loss
+
+    results = tune(objective, scheduler={"name": "asha", "promote": True}, num_trials=3)
+    failed = [trial for trial in results if trial.status == "failed"]
+    assert failed and all("resumed after step 9" in t.error and "return nothing" in t.error for t in failed)
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_who_returns_at_the_step_of_until_needs_a_last_step(scheduler):
+    """Otherwise, its objective would be called for ever."""
+    (trial,) = tune(lambda config: config["x"] + 1 / min(hpo.until(), 100), scheduler=scheduler, num_trials=1)
+    assert trial.status == "failed" and "give the scheduler max_steps" in trial.error
 
 
 def test_a_full_disk_is_waited_for(monkeypatch, caplog):
@@ -249,6 +295,24 @@ def test_a_study_that_is_stopped_lets_its_trials_save(tmp_path, how):
     assert all(step >= 5 for step in steps) and audit(open_storage(tmp_path / "s.db").read("s")).is_clean
     hpo.Tuner(steady, SPACE, **settings).fit()
     assert sorted(training.begun) == sorted(steps)
+
+
+@pytest.mark.parametrize("limit", [{"num_steps": 20}, {"time_budget_s": 0.5}])
+def test_a_study_that_reaches_a_limit_lets_its_trials_save(tmp_path, limit):
+    begun = []
+
+    def objective(config):
+        begun.append(0 if (saved := hpo.checkpoint()) is None else saved.step)
+        for step in range(begun[-1] + 1, 41):
+            time.sleep(0.02)
+            hpo.report(loss=1.0, step=step, save=lambda folder: (folder / "w").write_text("x"))
+        return 1.0
+
+    settings = {"num_trials": 1, "storage": tmp_path / "s.db", "name": "s"}
+    (trial,) = tune(objective, **settings, **limit)
+    assert trial.status == "waiting" and trial.checkpoint.step == trial.last_step >= 5
+    (trial,) = tune(objective, **settings)
+    assert trial.status == "completed" and begun == [0, begun[1]] and begun[1] >= 5
 
 
 def test_stopping_does_not_wait_for_trials_that_cannot_save():

@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 
+from raytune_hpo.core.asking import ask
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Status
+from raytune_hpo.facts import Paused, Status
 from raytune_hpo.goals import make_constraints, make_goals
+from raytune_hpo.rng import derive
 from raytune_hpo.samplers import GP, NSGA2, NSGA3, RF, TPE
 from raytune_hpo.samplers.goal_models import bilog, front_first
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.space import Choice, Float, Space
-from raytune_hpo.testing.trials import Loop, finish, start
+from raytune_hpo.testing.trials import GOALS, SEED, Loop, finish, report, start
+from raytune_hpo.trial import evolve
 
 SQUARE = Space({"x": Float(0, 1), "y": Float(0, 1)})
 TWO = make_goals(["f", "g"])
@@ -68,6 +71,16 @@ def test_constraints_are_learned_and_the_best_lies_within(goals):
     constraints = make_constraints(["h >= 0.7"])  # where f is worse
     late = played(GP, 24, goals=goals, constraints=constraints).finished[12:]
     assert np.mean([trial.is_feasible for trial in late]) > 0.6
+
+
+@pytest.mark.filterwarnings("error")
+def test_while_no_trial_has_ended_nothing_is_known_of_constraints_and_that_is_no_matter():
+    """Paused trials have no values of constraints yet."""
+    sampler = GP().bind(SQUARE, GOALS, SEED, constraints=make_constraints(["g >= 0.6"]))
+    for number, config in enumerate(SQUARE.sample(20, derive(0, "some"))):
+        running = report(start(number, config), 1, config["x"])
+        sampler.observe(evolve(running, Paused(number=number, attempt=1, step=1, at=0.0), GOALS))
+    assert set(ask(sampler, 20, (), SEED).config) == {"x", "y"}
 
 
 def test_while_nothing_is_feasible_the_search_is_for_what_is():

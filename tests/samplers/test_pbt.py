@@ -278,6 +278,31 @@ def test_a_segment_that_returns_by_itself_ends_its_member():
     assert short and all(t.last_step == 3 and t.number not in {c.parent for c in results} for t in short)
 
 
+def test_a_segment_that_finds_nothing_left_to_do_ends_its_member_with_the_score_of_its_donor(tmp_path):
+    """Training that ends, without a word, at a step that is the end of a segment."""
+
+    def short(config):
+        done = 0 if (saved := hpo.checkpoint()) is None else saved.step
+        for step in range(done + 1, 11):
+            hpo.report(q=config["h0"] + step, step=step, cost_s=float(step), save=lambda f: (f / "w").write_text("x"))
+
+    results = simulated(short, sampler=pbt(max_steps=20, interval=5))
+    assert results.num_by_status["failed"] == 0
+    ends = [trial for trial in results if trial.from_step == 10]
+    assert len(ends) == 6 and all(trial.metrics["q"] == results[trial.parent].metrics["q"] for trial in ends)
+
+
+def test_segments_that_could_not_go_on_where_others_ended_are_said_to_have_started_over():
+    def forgetful(config):
+        for step in range(1, 16):
+            hpo.report(q=config["h0"], step=step, cost_s=float(step))
+
+    results = simulated(forgetful, sampler=pbt(max_steps=15, interval=5))
+    assert len(results) == 18 and all(trial.from_step is None for trial in results)
+    assert results.savings.num_restarted == 12 and results.savings.repeated_s == 6 * (5 + 10)
+    assert "12 trials started over" in str(results)
+
+
 def test_members_wait_while_all_of_them_run_and_the_study_ends_by_itself():
     run = loop(max_steps=5)
     trials = [run.ask() for _ in range(4)]
@@ -306,6 +331,11 @@ def test_another_scheduler_beside_it_is_refused_by_name():
 def test_options_out_of_range_are_refused(options):
     with pytest.raises((SpecError, TypeError)):
         PBT(**({"max_steps": 5} | options if options else {}))
+
+
+def test_an_interval_longer_than_training_is_refused_by_the_name_that_was_given():
+    with pytest.raises(SpecError, match="pbt needs interval <= max_steps, got interval=100, max_steps=30"):
+        PBT(population=2, interval=100, max_steps=30)
 
 
 # ------------------------------------------------------------------------------------------------ what can be repeated
