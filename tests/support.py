@@ -28,6 +28,8 @@ def make_plan(objective: Any = None, space: Any = None, **settings: Any) -> RunP
 class Feed:
     """A core with the facts that came out of it, as a journal would hold them."""
 
+    _grace_s = 0.0
+
     def __init__(
         self, *, ahead: bool = False, points: Sequence[dict[str, Any]] = (), grace_s: float = 0.0, **settings: Any
     ) -> None:

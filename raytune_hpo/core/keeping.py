@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import to_losses, violations_of
 from raytune_hpo.protocols import Promoter
 from raytune_hpo.trial import Trial
 
@@ -30,13 +31,11 @@ class Keeping:
         self._best: list[tuple[float, int]] | None = None  # losses and numbers of the best that have one
         self._sweep_at = _SWEEP_EVERY
 
-    def is_wanted(self, trial: Trial, losses: Sequence[float] | None) -> bool:
-        """Whether a trial that is about to complete with these losses shall save its last checkpoint.
-
-        Args:
-            losses: None where it will never be among the best.
-        """
-        if losses is None:
+    def is_wanted(self, trial: Trial, metrics: Mapping[str, Any]) -> bool:
+        """Whether a trial that is about to complete with these metrics shall save its last checkpoint."""
+        spec = self._ledger.spec
+        losses = to_losses(metrics, spec.goals)
+        if losses is None or violations_of(metrics, spec.constraints):
             return False
         best = self._of_best()
         is_good = len(best) < self._num_best or (bool(best) and (losses[0], trial.number) < best[-1])
@@ -108,6 +107,14 @@ def resume_point(ledger: Ledger, trial: Trial) -> tuple[int | None, int | None]:
     if trial.checkpoints:
         return trial.number, max(trial.checkpoints)
     return first_kept(ledger, trial.parent) if trial.from_trial is not None else (None, None)
+
+
+def last_reported(ledger: Ledger, trial: Trial) -> Mapping[str, Any]:
+    """What a trial reported last or, if it has not reported, what its parent did at the step from which it continues."""
+    if trial.reports or trial.from_trial is None:
+        return trial.metrics
+    parent = ledger.trials[trial.from_trial]
+    return next((report.metrics for report in parent.reports if report.step == trial.from_step), {})
 
 
 def first_kept(ledger: Ledger, number: int | None, step: int | None = None) -> tuple[int | None, int | None]:

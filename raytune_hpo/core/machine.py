@@ -12,8 +12,8 @@ from typing import Any
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.growing import drawn_value
 from raytune_hpo.core.handing_out import HandingOut
-from raytune_hpo.core.instances import means_so_far
-from raytune_hpo.core.keeping import Keeping
+from raytune_hpo.core.instances import means_so_far, own_metrics
+from raytune_hpo.core.keeping import Keeping, last_reported
 from raytune_hpo.core.messages import (
     Annotate,
     Answer,
@@ -64,17 +64,15 @@ from raytune_hpo.facts import (
     Withdrawn,
     changed,
 )
-from raytune_hpo.goals import to_losses, violations_of
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.registry import check_pairing
 from raytune_hpo.space.growing import domain_of, grown
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import INSTANCE, Trial
+from raytune_hpo.trial import Trial
 
 ADOPTED = "adopted"  # recorded as the worker of a trial whose result came while it waited to be handed out again
 _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
-_NOTHING: Mapping[str, Any] = {}
 
 
 class OptimizerCore(HandingOut):
@@ -172,7 +170,7 @@ class OptimizerCore(HandingOut):
             return Answer(verdict=verdict, next_step=self.next_step(trial))
         if (last := _last_verdict(trial)).is_final:
             return Answer(verdict=last)
-        own = self._own(command) if self._order else _NOTHING
+        own = own_metrics(command.step, command.metrics, self._order, self.ledger.spec.instances)
         report = Reported(
             number=command.number,
             attempt=command.attempt,
@@ -186,13 +184,6 @@ class OptimizerCore(HandingOut):
         verdict = self.judge(report)
         self._record(report if verdict is Verdict.CONTINUE else changed(report, verdict=verdict))
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
-
-    def _own(self, command: ReportMetrics) -> Mapping[str, Any]:
-        """The step's own metrics, with the name of its instance; empty if the study has no instances."""
-        if not 1 <= command.step <= len(self._order):
-            return {}
-        name = self.ledger.spec.instances[self._order[command.step - 1]]
-        return {**command.metrics, INSTANCE: name}
 
     def _draw_parameter(self, command: DrawParameter) -> Parameter:
         trial = self._held(command.number, command.attempt)
@@ -242,10 +233,7 @@ class OptimizerCore(HandingOut):
 
     def _offer_checkpoint(self, command: OfferCheckpoint) -> Wanted:
         trial = self._held(command.number, command.attempt)
-        spec = self.ledger.spec
-        is_feasible = not violations_of(command.metrics, spec.constraints)
-        losses = to_losses(command.metrics, spec.goals) if is_feasible else None
-        return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, losses))
+        return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, command.metrics))
 
     def _end_trial(self, command: EndTrial) -> Told:
         known = self.ledger.trials[command.number] if command.number < len(self.ledger.trials) else None
@@ -305,7 +293,7 @@ class OptimizerCore(HandingOut):
         is_of_reports = status is not command.status or status is Status.PRUNED or bool(self._order and trial.reports)
         metrics = trial.metrics if is_of_reports else command.metrics
         if status is Status.COMPLETED and not metrics:
-            metrics = self._last_reported(trial)
+            metrics = last_reported(self.ledger, trial)
         self._record(
             Finished(
                 number=trial.number,
@@ -320,13 +308,6 @@ class OptimizerCore(HandingOut):
                 asked=command.asked,
             )
         )
-
-    def _last_reported(self, trial: Trial) -> Mapping[str, Any]:
-        """What a trial reported last or, if it has not reported, what its parent did at the step from which it continues."""
-        if trial.reports or trial.from_trial is None:
-            return trial.metrics
-        parent = self.ledger.trials[trial.from_trial]
-        return next((report.metrics for report in parent.reports if report.step == trial.from_step), {})
 
     def _adopted(self, command: EndTrial) -> Trial | None:
         """Adopt a late result: if it is that of a waiting trial's last attempt, record it and return the trial."""

@@ -315,7 +315,8 @@ class TrialRun:
                 returned = self._returned()
             if self._verdict in (Verdict.STOP, Verdict.PAUSE):
                 return self._stopped()
-            if not (said := {**self._last, **returned}):
+            said = {**self._last, **returned}
+            if not said and self.assignment.from_step is not None:
                 return (
                     Status.COMPLETED,
                     {},

@@ -238,8 +238,7 @@ class GP(ModelBased):
         y = transforms.placed(losses, found.training.y, found.training.losses)
         normals = derive(self._seed, "gp/fantasies", len(observed)).standard_normal((len(running), _NUM_FANTASIES)).T
         outlook = found.shortlist.after(self._embedding(ended), y, self._embedding(running), normals)
-        best = min(found.best, float(outlook.ended.min(initial=np.inf)))
-        X = found.ranked.X
+        best, X = min(found.best, float(outlook.ended.min(initial=np.inf))), found.ranked.X
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
         scores = self._leaning(found.training, len(observed) + len(running))(scores, X)
         taken = KnownRows(np.concatenate([ended, running]))
@@ -350,10 +349,9 @@ class GP(ModelBased):
 
     def _fitted(self, observed: Observed) -> _Fit:
         """Hyperparameters of the observed trials, and how their losses were transformed."""
-        transform = self._first_transform
         if np.isnan(observed.Y).all():
-            return _Fit(self._prior.mean[None, :], transform)
-        fit, variance = self._fitted_with(observed, transform)
+            return _Fit(self._prior.mean[None, :], self._first_transform)
+        fit, variance = self._fitted_with(observed, self._first_transform)
         if self.transform == "auto" and np.exp(fit.thetas[:, -1]).mean() * variance >= _MUCH_NOISE:
             fit, _ = self._fitted_with(observed, "none")
         return fit
@@ -459,8 +457,7 @@ class GP(ModelBased):
             return theta
 
         warp = _TRANSFORMS[self._first_transform]
-        memos = self.fits.goals
-        return GoalModels(self._embedding, self._goals, warp, fitted, self.max_points, self._seed, memos)
+        return GoalModels(self._embedding, self._goals, warp, fitted, self.max_points, self._seed, self.fits.goals)
 
     # -------------------------------------------------------------------------------------------- places
 
