@@ -308,8 +308,8 @@ class Results(Sequence[Trial]):
         """Whether the newest 5 d finished trials have brought no progress, by SigOpt's rule; d is the number of parameters.
 
         With one metric: the fifth best of the earlier trials is at least as good as the best of the newest; with several,
-        none of the newest is on the front. Before 5 d + 5 trials it is False. The setting ``stagnation=True`` ends a study
-        when this becomes True.
+        none of the newest is on the front, but for equals of earlier ones. Failed and infeasible trials count as worst.
+        Before 5 d + 5 trials it is False. The setting ``stagnation=True`` ends a study when this becomes True.
         """
         finished = [trial for trial in self._trials if trial.status.is_finished]
         finished.sort(key=lambda trial: trial.finished_at or 0.0)
