@@ -27,6 +27,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import best_and_others
+from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
 Floats = NDArray[np.float64]
@@ -34,7 +35,7 @@ Positions = NDArray[np.intp]
 
 _HUGE = 1e308  # an int may be larger than any float
 _MARGIN = 0.06  # share of an axis that extends beyond the values, at either end
-_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # the values of running trials will still change
+VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # the values of running trials will still change
 
 
 class AxisRange(NamedTuple):
@@ -56,7 +57,7 @@ class ValuesOf:
     metric: str
 
     def __call__(self, trials: Sequence[Trial]) -> Floats:
-        found = [trial.metrics.get(self.metric) if trial.status in _VALUED else None for trial in trials]
+        found = [trial.metrics.get(self.metric) if trial.status in VALUED else None for trial in trials]
         return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in found], np.float64)
 
 
@@ -181,19 +182,22 @@ def usual_range(losses: Floats) -> tuple[float, float]:
     return best, end_without_outliers(best, most, worst)
 
 
-def goal_named(metric: str | None, goals: Sequence[Goal], trials: Sequence[Trial]) -> Goal:
-    """The goal of a metric, by default the first one; any other metric that a trial has counts as minimised.
+def goal_named(metric: str | None, spec: StudySpec, trials: Sequence[Trial]) -> Goal:
+    """The goal of a metric, by default the first one.
+
+    Any other metric that a trial has is minimised, or maximised if an outcome constraint bounds it from below only.
 
     Raises:
         SpecError: no trial has such a metric.
     """
-    named = {goal.metric: goal for goal in goals}
+    named = {goal.metric: goal for goal in spec.goals}
     if metric is None or metric in named:
-        return named.get(metric or "", goals[0])
+        return named.get(metric or "", spec.goals[0])
     known: set[str] = set()
     for trial in trials:
         reports: Sequence[Mapping[str, object]] = [report.metrics for report in trial.reports[:1]]  # stands for all
         known.update(*[trial.metrics, *reports])
     if metric not in known:
         raise SpecError(f"no trial reported a metric {metric!r}; {nearest(metric, known | set(named))}")
-    return Goal(metric)
+    modes = {constraint.mode for constraint in spec.constraints if constraint.metric == metric}
+    return Goal(metric, *modes) if len(modes) == 1 else Goal(metric)

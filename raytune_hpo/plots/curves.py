@@ -34,7 +34,7 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
     Raises:
         SpecError: the study has no such metric.
     """
-    goal = goal_named(metric, results.goals, results.trials)
+    goal = goal_named(metric, results.spec, results.trials)
     found = [results[row] for row in reporting(results.arrays, goal.metric)]
     kept = found
     if len(found) > _MAX_CURVES:

@@ -172,7 +172,8 @@ class Results(Sequence[Trial]):
     ) -> dict[str, float]:
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
-        ``"front"`` stands for all goals at once: what distinguishes the trials of the first Pareto fronts from the others.
+        ``"front"`` stands for all goals at once: what distinguishes the trials of the first Pareto fronts from the others. A
+        metric that is no goal is minimised, or maximised if an outcome constraint bounds it from below only.
 
         Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
         among the trials in which it is active: its share is a share of their differences only. A parameter that is
@@ -322,7 +323,7 @@ class Results(Sequence[Trial]):
     def _losses(self, metric: str | None) -> Floats:
         if metric == FRONT and len(self.goals) > 1:
             return front_ranks(self._trials, self.goals)
-        return MetricSeries(goal_named(metric, self.goals, self._trials), self.arrays).losses
+        return MetricSeries(goal_named(metric, self._spec, self._trials), self.arrays).losses
 
     # -------------------------------------------------------------------------------------------- noise
 
