@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 _HUGE = 1e308  # an int may be larger than any float
+_NO_VALUES: Floats = np.empty(0)
 _MARGIN = 0.06  # share of an axis that extends beyond the values, at either end
 VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # the values of running trials will still change
 
@@ -48,6 +49,11 @@ class AxisRange(NamedTuple):
     low: float
     high: float
     is_log: bool
+
+    def leaves_out(self, values: Floats) -> NDArray[np.bool_]:
+        """Which values (n,) lie outside; none on a logarithmic axis."""
+        outside: NDArray[np.bool_] = ((values < self.low) | (values > self.high)) & (not self.is_log)
+        return outside
 
 
 @dataclass(frozen=True)
@@ -95,15 +101,14 @@ class MetricSeries:
 
     @cached_property
     def axis(self) -> AxisRange | None:
-        """The range in which the values are drawn; None if they are all the same or absent."""
-        return axis_range(self.values, self.goal)
+        """The range in which the values are drawn, the best one too; None if they are all the same or absent."""
+        best = [] if self.best is None else [self.best]  # among infeasible trials, the best feasible one may be far out
+        return axis_range(self.values, self.goal, self.values[best])
 
     @property
     def num_outside(self) -> int:
         """The number of outliers, that is values outside the axis."""
-        if self.axis is None or self.axis.is_log:
-            return 0
-        return int(((self.values < self.axis.low) | (self.values > self.axis.high)).sum())
+        return 0 if self.axis is None else int(self.axis.leaves_out(self.values).sum())
 
     @cached_property
     def completed(self) -> NDArray[np.bool_]:
@@ -160,14 +165,19 @@ def improvements(losses: Floats) -> list[int]:
     return found
 
 
-def axis_range(values: Floats, goal: Goal) -> AxisRange | None:
-    """A logarithmic range if the values (n,) span decades, otherwise one without the outliers on the worse side."""
+def axis_range(values: Floats, goal: Goal, inside: Floats = _NO_VALUES) -> AxisRange | None:
+    """A logarithmic range if the values (n,) span decades, otherwise one without the outliers on the worse side.
+
+    Args:
+        inside: (k,) those of the values that are no outliers, however far they lie from the others.
+    """
     finite = values[np.isfinite(values)]
     if len(finite) < 2 or finite.min() == finite.max():
         return None
     if finite.min() > 0 and np.log10(finite.max() / finite.min()) > LOG_DECADES:
         return AxisRange(float(finite.min()), float(finite.max()), is_log=True)
-    low, high = sorted(map(goal.value, usual_range(goal.loss(finite))))
+    best, worst = usual_range(goal.loss(finite))
+    low, high = sorted(map(goal.value, (best, max([worst, *goal.loss(inside[np.isfinite(inside)]).tolist()]))))
     margin = _MARGIN * (high - low)
     return AxisRange(low - margin, high + margin, is_log=False) if high > low else None
 
@@ -200,4 +210,4 @@ def goal_named(metric: str | None, spec: StudySpec, trials: Sequence[Trial]) -> 
     if metric not in known:
         raise SpecError(f"no trial reported a metric {metric!r}; {nearest(metric, known | set(named))}")
     modes = {constraint.mode for constraint in spec.constraints if constraint.metric == metric}
-    return Goal(metric, *modes) if len(modes) == 1 else Goal(metric)
+    return Goal(metric, modes.pop()) if len(modes) == 1 else Goal(metric)
