@@ -49,7 +49,11 @@ class Goal:
         if self.threshold is None:
             return f"{self.metric} ({self.mode})"
         sense = next(sense for sense, mode in _BOUND_BY.items() if mode == self.mode)
-        return f"{self.metric} {sense} {self.threshold:g}"
+        short = f"{self.threshold:g}"
+        exact = (
+            short if float(short) == self.threshold else repr(self.threshold)
+        )  # stored plans are read from this text
+        return f"{self.metric} {sense} {exact}"
 
     def loss(self, value: _T) -> _T:
         """A value of the metric (a number or an array) as a loss to be minimised."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf, isnan
 from numbers import Integral, Real
@@ -12,8 +12,9 @@ from raytune_hpo.errors import JournalCorrupt, SpaceError, SpecError, SpecMismat
 from raytune_hpo.facts import Fact, StudyCreated
 from raytune_hpo.goals import Goal, ValidRange
 from raytune_hpo.space import Space
+from raytune_hpo.space.differences import first_difference
 from raytune_hpo.space.growing import domains_of, fits
-from raytune_hpo.space.stored import from_stored, in_todays_form, is_form
+from raytune_hpo.space.stored import in_todays_form
 from raytune_hpo.space.values import same, show
 
 
@@ -168,11 +169,19 @@ class StudySpec:
                 f"study {self.name!r} can continue only with the functions that it was created with, {changed}; use another "
                 f"name, or the function as it was"
             )
-        for what, stored_value, value in _compared(stored, self):
-            if not same(stored_value, value):
+        for what, stored_value, value in _differences(stored, self):
+            raise SpecMismatch(
+                f"study {self.name!r} was created with {what}={stored_value}, this run says {what}={value}; "
+                f"use another name or {what}={stored_value}"
+            )
+        for role, before, now in (
+            ("sampler", stored.sampler, self.sampler),
+            ("scheduler", stored.scheduler, self.scheduler),
+        ):
+            if before is not None and now is not None and before.version != now.version:
                 raise SpecMismatch(
-                    f"study {self.name!r} was created with {what}={stored_value}, this run says {what}={value}; "
-                    f"use another name or {what}={stored_value}"
+                    f"study {self.name!r} was created with version {before.version} of the {role} {before.name!r}, this "
+                    f"release has version {now.version}; use another name, or the release that it was created with"
                 )
 
 
@@ -204,24 +213,44 @@ def _thresholds(spec: StudySpec) -> dict[str, float]:
     return {goal.metric: goal.threshold for goal in spec.goals if goal.threshold is not None}
 
 
-def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
-    return [
-        ("a space made by its objective", stored.grows, spec.grows),
-        *_compared_spaces(stored.space, spec.space),
-        ("metric", [g.metric for g in stored.goals], [g.metric for g in spec.goals]),
-        ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),
-        ("valid_range", [g.valid_range for g in stored.goals], [g.valid_range for g in spec.goals]),
-        ("valid_range", dict(stored.valid_ranges), dict(spec.valid_ranges)),
+def _differences(stored: StudySpec, spec: StudySpec) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between two specs, by the name of its setting and as it is written there; versions do not count."""
+    now = spec.space.to_json()
+    in_space = first_difference(in_todays_form(stored.space.to_json(), now), now)
+    if stored.grows == spec.grows and in_space is not None:
+        yield in_space
+    compared = [
+        ("space", _kind_of_space(stored), _kind_of_space(spec)),
+        ("metric", _one_or_all([g.metric for g in stored.goals]), _one_or_all([g.metric for g in spec.goals])),
+        ("mode", _one_or_all([g.mode for g in stored.goals]), _one_or_all([g.mode for g in spec.goals])),
+        ("valid_range", _valid_range(stored), _valid_range(spec)),
         ("thresholds", _thresholds(stored), _thresholds(spec)),
         ("outcome_constraints", [str(c) for c in stored.constraints], [str(c) for c in spec.constraints]),
         ("sampler", *_told_apart(stored.sampler, spec.sampler)),
-        ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),
-        ("instances", list(stored.instances), list(spec.instances)),
+        ("instances", list(stored.instances) or None, list(spec.instances) or None),
         ("earlier", list(stored.earlier), list(spec.earlier)),
         ("seed", stored.seed, spec.seed),
         ("max_retries", stored.max_retries, spec.max_retries),
     ]
+    yield from (found for found in compared if not same(*found[1:]))
+
+
+def _kind_of_space(spec: StudySpec) -> str:
+    return "None" if spec.grows else "a given one"
+
+
+def _one_or_all(words: list[str]) -> str:
+    """The words of a study's metrics as they are written: a single one without a list."""
+    return repr(words[0] if len(words) == 1 else words)
+
+
+def _valid_range(spec: StudySpec) -> Any:
+    """The valid ranges as they are written: by metric, of goals and of others, or the interval of the only metric."""
+    of_goals = {goal.metric: goal.valid_range for goal in spec.goals if goal.valid_range is not None}
+    ranges = {**of_goals, **spec.valid_ranges}
+    only = len(spec.goals) == 1 and ranges.keys() == {spec.goals[0].metric}
+    return ranges[spec.goals[0].metric] if only else ranges or None
 
 
 def _told_apart(stored: Part | None, part: Part | None) -> tuple[str, str]:
@@ -251,26 +280,3 @@ def _changed_function(stored: Space, space: Space) -> str | None:
                 return f"{what} has a different source than when the study began"
             return f"{what} is {name!r}, and was {was!r} when the study began"
     return None
-
-
-def _compared_spaces(stored: Space, space: Space) -> list[tuple[str, Any, Any]]:
-    """The first entry in which two spaces differ, by name, so that the message can stay short."""
-    now = space.to_json()
-    before = in_todays_form(stored.to_json(), now)
-    if same(before, now):
-        return []
-    old, new = _flat(before), _flat(now)
-    key = next(key for key in [*new, *old] if key not in old or key not in new or not same(old[key], new[key]))
-    return [(f"space[{key}]", old.get(key), new.get(key))]
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if is_form(value):
-        return {path: show(from_stored(value))}
-    if isinstance(value, Mapping):
-        items = [(f"{path}/{key}" if path else str(key), child) for key, child in value.items()]
-    elif isinstance(value, list):
-        items = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
-    else:
-        return {path: value}
-    return {key: leaf for name, child in items for key, leaf in _flat(child, name).items()} or {path: value}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.analysis.best import best_trials, ranked
-from raytune_hpo.analysis.series import Floats
+from raytune_hpo.analysis.series import VALUED, Floats
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.hypervolume import distinct_front, hypervolume, reference_of
@@ -90,15 +90,18 @@ def attained_hypervolume(trials: Sequence[Trial], reference: Floats | None) -> G
 
 
 def front_ranks(trials: Sequence[Trial], goals: Sequence[Goal]) -> Floats:
-    """The front (n,) of each completed trial: 0 is the best, infeasible trials come after all others; NaN for the rest.
+    """The front (n,) of each trial: 0 is the best, trials that break a constraint come after all others.
 
-    It replaces the loss where all goals must be one number, as in importances.
+    Completed trials count, and pruned and paused ones with their last report; NaN for the rest. It replaces the loss where
+    all goals must be one number, as in importances.
     """
-    losses = np.array([t.losses if t.losses is not None else [np.nan] * len(goals) for t in trials], dtype=np.float64)
-    ranks, feasible = np.full(len(trials), np.nan), np.array([t.is_feasible for t in trials], dtype=bool)
+    unknown = (np.nan,) * len(goals)
+    known = [(trial.last_losses if trial.status in VALUED else None) or unknown for trial in trials]
+    losses = np.array(known, dtype=np.float64).reshape(-1, len(goals))
+    ranks, broken = np.full(len(trials), np.nan), np.array([bool(trial.violations) for trial in trials], dtype=bool)
     last = 0
-    for group in (np.flatnonzero(feasible), np.flatnonzero(~feasible)):
-        for front in first_fronts(losses[group].reshape(-1, len(goals)), len(group)):
+    for group in (np.flatnonzero(~broken), np.flatnonzero(broken)):
+        for front in first_fronts(losses[group], len(group)):
             ranks[group[front]] = last
             last += 1
     return ranks

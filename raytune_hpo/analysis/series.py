@@ -27,14 +27,16 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import best_and_others
+from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 _HUGE = 1e308  # an int may be larger than any float
+_NO_VALUES: Floats = np.empty(0)
 _MARGIN = 0.06  # share of an axis that extends beyond the values, at either end
-_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # the values of running trials will still change
+VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # the values of running trials will still change
 
 
 class AxisRange(NamedTuple):
@@ -48,6 +50,11 @@ class AxisRange(NamedTuple):
     high: float
     is_log: bool
 
+    def leaves_out(self, values: Floats) -> NDArray[np.bool_]:
+        """Which values (n,) lie outside; none on a logarithmic axis."""
+        outside: NDArray[np.bool_] = ((values < self.low) | (values > self.high)) & (not self.is_log)
+        return outside
+
 
 @dataclass(frozen=True)
 class ValuesOf:
@@ -56,7 +63,7 @@ class ValuesOf:
     metric: str
 
     def __call__(self, trials: Sequence[Trial]) -> Floats:
-        found = [trial.metrics.get(self.metric) if trial.status in _VALUED else None for trial in trials]
+        found = [trial.metrics.get(self.metric) if trial.status in VALUED else None for trial in trials]
         return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in found], np.float64)
 
 
@@ -94,15 +101,14 @@ class MetricSeries:
 
     @cached_property
     def axis(self) -> AxisRange | None:
-        """The range in which the values are drawn; None if they are all the same or absent."""
-        return axis_range(self.values, self.goal)
+        """The range in which the values are drawn, the best one too; None if they are all the same or absent."""
+        best = [] if self.best is None else [self.best]  # among infeasible trials, the best feasible one may be far out
+        return axis_range(self.values, self.goal, self.values[best])
 
     @property
     def num_outside(self) -> int:
         """The number of outliers, that is values outside the axis."""
-        if self.axis is None or self.axis.is_log:
-            return 0
-        return int(((self.values < self.axis.low) | (self.values > self.axis.high)).sum())
+        return 0 if self.axis is None else int(self.axis.leaves_out(self.values).sum())
 
     @cached_property
     def completed(self) -> NDArray[np.bool_]:
@@ -159,14 +165,19 @@ def improvements(losses: Floats) -> list[int]:
     return found
 
 
-def axis_range(values: Floats, goal: Goal) -> AxisRange | None:
-    """A logarithmic range if the values (n,) span decades, otherwise one without the outliers on the worse side."""
+def axis_range(values: Floats, goal: Goal, inside: Floats = _NO_VALUES) -> AxisRange | None:
+    """A logarithmic range if the values (n,) span decades, otherwise one without the outliers on the worse side.
+
+    Args:
+        inside: (k,) those of the values that are no outliers, however far they lie from the others.
+    """
     finite = values[np.isfinite(values)]
     if len(finite) < 2 or finite.min() == finite.max():
         return None
     if finite.min() > 0 and np.log10(finite.max() / finite.min()) > LOG_DECADES:
         return AxisRange(float(finite.min()), float(finite.max()), is_log=True)
-    low, high = sorted(map(goal.value, usual_range(goal.loss(finite))))
+    best, worst = usual_range(goal.loss(finite))
+    low, high = sorted(map(goal.value, (best, max([worst, *goal.loss(inside[np.isfinite(inside)]).tolist()]))))
     margin = _MARGIN * (high - low)
     return AxisRange(low - margin, high + margin, is_log=False) if high > low else None
 
@@ -181,19 +192,22 @@ def usual_range(losses: Floats) -> tuple[float, float]:
     return best, end_without_outliers(best, most, worst)
 
 
-def goal_named(metric: str | None, goals: Sequence[Goal], trials: Sequence[Trial]) -> Goal:
-    """The goal of a metric, by default the first one; any other metric that a trial has counts as minimised.
+def goal_named(metric: str | None, spec: StudySpec, trials: Sequence[Trial]) -> Goal:
+    """The goal of a metric, by default the first one.
+
+    Any other metric that a trial has is minimised, or maximised if an outcome constraint bounds it from below only.
 
     Raises:
         SpecError: no trial has such a metric.
     """
-    named = {goal.metric: goal for goal in goals}
+    named = {goal.metric: goal for goal in spec.goals}
     if metric is None or metric in named:
-        return named.get(metric or "", goals[0])
+        return named.get(metric or "", spec.goals[0])
     known: set[str] = set()
     for trial in trials:
         reports: Sequence[Mapping[str, object]] = [report.metrics for report in trial.reports[:1]]  # stands for all
         known.update(*[trial.metrics, *reports])
     if metric not in known:
         raise SpecError(f"no trial reported a metric {metric!r}; {nearest(metric, known | set(named))}")
-    return Goal(metric)
+    modes = {constraint.mode for constraint in spec.constraints if constraint.metric == metric}
+    return Goal(metric, modes.pop()) if len(modes) == 1 else Goal(metric)

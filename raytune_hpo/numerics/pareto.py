@@ -36,6 +36,14 @@ def pareto_front(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return front
 
 
+def first_of_front(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which rows the front owes its extent to, (n,): those in it that equal no row before them."""
+    front = np.flatnonzero(pareto_front(losses))
+    owed = np.zeros(len(losses), dtype=bool)
+    owed[front[np.unique(losses[front], axis=0, return_index=True)[1]]] = True
+    return owed
+
+
 def _two_goals(u: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """One pass: a row is in the front if its second loss is lower than all before it."""
     keep = np.ones(len(u), dtype=bool)

@@ -9,7 +9,7 @@ import numpy as np
 
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.learning_curves import Curve, learning_curves, reporting
-from raytune_hpo.analysis.series import goal_named
+from raytune_hpo.analysis.series import axis_range, goal_named
 from raytune_hpo.display.status import STATUSES, VERDICTS, by_layer, drawn_status
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
@@ -34,7 +34,7 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
     Raises:
         SpecError: the study has no such metric.
     """
-    goal = goal_named(metric, results.goals, results.trials)
+    goal = goal_named(metric, results.spec, results.trials)
     found = [results[row] for row in reporting(results.arrays, goal.metric)]
     kept = found
     if len(found) > _MAX_CURVES:
@@ -43,11 +43,14 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
         kept = [*others, *[trial for trial in found if trial.number in best]]
     drawn = [curve.thinned(_MAX_REPORTS) for curve in learning_curves(kept, goal.metric)]
     some = "" if len(drawn) == len(found) else f" ({len(drawn)} of {len(found)} trials)"
-    figure = style.panels([f"{goal.metric} by step{some}" if found else "no trial has reported on its way"], height=420)
+    values = np.concatenate([curve.values for curve in drawn]) if drawn else np.empty(0)
+    shown = axis_range(values, goal)
+    far = "" if shown is None else style.note_on_outside(int(shown.leaves_out(values).sum()))
+    title = f"{goal.metric} by step{some}{far}" if found else "no trial has reported on its way"
+    figure = style.panels([title], height=420)
     for trace in _traces(results, drawn, goal):
         figure.add_trace(trace)
-    values = np.concatenate([curve.values for curve in drawn]) if drawn else np.empty(0)
-    figure.update_yaxes(**style.value_axis(values, goal))
+    figure.update_yaxes(**style.metric_axis(goal, shown))
     last = max((float(curve.steps[-1]) for curve in drawn), default=0.0)
     figure.update_xaxes(title="step", **style.count_axis(last))
     return figure

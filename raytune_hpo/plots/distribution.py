@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.analysis.distribution import halves
+from raytune_hpo.analysis.series import axis_range
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View
 
@@ -22,7 +23,10 @@ def distribution_plot(view: View) -> Any:
     losses = np.where(view.completed, view.losses, np.nan)
     if not np.isfinite(losses).any():
         return style.nothing("no trial has completed yet")
-    figure = style.panels([f"share of completed trials that are at least this good in {view.goal.metric}"])
+    completed = view.values[view.completed]
+    shown = axis_range(completed, view.goal)
+    far = "" if shown is None else style.note_on_outside(int(shown.leaves_out(completed).sum()))
+    figure = style.panels([f"share of completed trials that are at least this good in {view.goal.metric}{far}"])
     for name, found in halves(losses):
         values = view.goal.value(found.values)
         trace = style.plotly().Scatter(
@@ -35,6 +39,6 @@ def distribution_plot(view: View) -> Any:
             hovertemplate="%{y:.1%} are at least as good as %{x:.6g}<extra></extra>",
         )
         figure.add_trace(trace)
-    figure.update_xaxes(**style.value_axis(view.values[view.completed], view.goal))
+    figure.update_xaxes(**style.metric_axis(view.goal, shown))
     figure.update_yaxes(title="share of trials", range=[0, 1.02], tickformat=".0%")
     return figure

@@ -37,8 +37,7 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
     metric, num_values = series.goal.metric, len(series.valued)
     figure.update_yaxes(**style.metric_axis(series.goal, series.axis), row=panel + 1, col=1)
     kept = _drawn(series, style.MOST // len(results.goals))
-    hidden = series.num_outside
-    far = f" ({hidden:,} far worse ones lie outside: double-click to see them)" if hidden else ""
+    far = style.note_on_outside(series.num_outside)
     style.retitle(figure, panel, f"{metric} by trial{style.note_on_trials(len(kept), num_values)}{far}")
 
     def add(name: str, trials: Sequence[Trial], marker: Mapping[str, Any], among: int = 0) -> None:

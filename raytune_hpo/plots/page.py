@@ -119,16 +119,8 @@ def _front(results: Results) -> str:
         config = flattened(point.trial.config)
         values = [point.trial.metrics.get(goal.metric, "") for goal in goals]
         paid = ["" if (cost := prices[point.trial.number]) is None else cost for _ in price]
-        rows.append(
-            [
-                point.trial.number,
-                *values,
-                paid,
-                point.role,
-                *(config.get(p, "") for p in parameters),
-                _took(point.trial),
-            ]
-        )
+        shown = [config.get(p, "") for p in parameters]
+        rows.append([point.trial.number, *values, *paid, point.role, *shown, _took(point.trial)])
     some = f"{len(points)} of the {len(front):,} trials" if len(points) < len(front) else f"{len(front)} trials"
     says = (
         f"{some} that no other trial beats in all metrics, best {goals[0].metric} first. The knee is nearest to the best of "

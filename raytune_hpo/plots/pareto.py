@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.series import Floats, MetricSeries
+from raytune_hpo.analysis.series import Floats, MetricSeries, axis_range
 from raytune_hpo.display.colours import PALE_BLUE
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.errors import SpecError
@@ -45,14 +45,15 @@ def pareto_plot(results: Results) -> Any:
     drawn.sort(key=lambda trial: trial.is_feasible)
     num_broken = sum(not trial.is_feasible for trial in drawn)
     cols = 2 if len(pairs) > 1 else 1
-    names = {goal: f"{style.short_name(goal.metric, 24)} ({goal.mode})" for goal in results.goals}
-    figure = style.panels(
-        [f"{names[y]} against {names[x]}" for x, y in pairs], height=420, cols=cols, between=style.WIDE
-    )
+    num = len(drawn)
+    values = {goal: MetricSeries(goal, [*drawn, *best]).values for goal in results.goals}
+    ranges = {goal: axis_range(values[goal], goal, inside=values[goal][num:]) for goal in results.goals}
+    none = np.zeros(num + len(best), dtype=bool)
+    outside = {goal: none if shown is None else shown.leaves_out(values[goal]) for goal, shown in ranges.items()}
+    titles = [_title(x, y, int(np.sum(outside[x] | outside[y])), is_narrow=cols > 1) for x, y in pairs]
+    figure = style.panels(titles, height=420, cols=cols, between=style.WIDE)
     for panel, (x, y) in enumerate(pairs):
-        at = style.place(panel, cols)
-        across, up = MetricSeries(x, [*drawn, *best]), MetricSeries(y, [*drawn, *best])
-        xs, ys, num = across.values, up.values, len(drawn)
+        at, xs, ys = style.place(panel, cols), values[x], values[y]
         word, muted = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}
         groups = (("infeasible", slice(num_broken), _INFEASIBLE), (word, slice(num_broken, num), muted))
         for name, rows, marker in groups:
@@ -61,12 +62,18 @@ def pareto_plot(results: Results) -> Any:
         figure.add_trace(style.dots("front", best, xs[num:], ys[num:], results.goals, marker=_FRONT), **at)
         if len(results.goals) == 2:
             figure.add_trace(_stairs(xs[num:], ys[num:], rises_last=x.lower_is_better), **at)
-        figure.update_xaxes(**style.metric_axis(x, across.axis), **at)
-        figure.update_yaxes(**style.metric_axis(y, up.axis), **at)
+        figure.update_xaxes(**style.metric_axis(x, ranges[x]), **at)
+        figure.update_yaxes(**style.metric_axis(y, ranges[y]), **at)
         _draw_thresholds(figure, x, y, (xs, ys), at)
     if notes := _notes(results, (len(best), len(drawn), len(others))):
         style.caption(figure, notes)
     return style.name_once(figure)
+
+
+def _title(x: Goal, y: Goal, num_outside: int, *, is_narrow: bool) -> str:
+    names = [f"{style.short_name(goal.metric, 24)} ({goal.mode})" for goal in (y, x)]
+    far = f" ({num_outside:,} outside)" if is_narrow and num_outside else style.note_on_outside(num_outside)
+    return f"{' against '.join(names)}{far}"
 
 
 def _draw_thresholds(figure: Any, x: Goal, y: Goal, values: tuple[Floats, Floats], at: dict[str, int]) -> None:

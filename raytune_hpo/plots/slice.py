@@ -34,6 +34,7 @@ def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
         figure.update_yaxes(**axis if panel % cols == 0 else {**axis, "title": None}, **style.place(panel, cols))
     left_out = style.note_on_trials(len(drawn), len(view.valued))
     left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))
+    left_out += style.note_on_outside(view.num_outside)
     style.caption(figure, f"{view.goal.metric} against each parameter; later trials stand out{left_out}")
     scale = {"colorscale": style.SCALE, "showscale": False, "cmin": 0, "cmax": max(len(view.results) - 1, 1)}
     return style.name_once(figure.update_layout(coloraxis=scale))

@@ -140,6 +140,11 @@ def note_on_trials(shown: int, total: int) -> str:
     return "" if shown >= total else f" ({shown:,} of {total:,} trials: the best, and others from all over the study)"
 
 
+def note_on_outside(num: int) -> str:
+    """The note in a title about values that are too far away to be inside the axes; empty if all are inside."""
+    return f" ({num:,} far worse ones lie outside: double-click to see them)" if num else ""
+
+
 def note_on_parameters(shown: int, total: int) -> str:
     """The note in a title about parameters that were left out; empty if all are drawn."""
     return "" if shown >= total else f" ({shown} of {total} parameters)"

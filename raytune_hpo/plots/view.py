@@ -33,7 +33,7 @@ class View(MetricSeries):
     """One metric of a study, and the values of each parameter that its trials tried.
 
     Attributes:
-        goal: the metric; one that is not among the study's goals is drawn as if it were minimised.
+        goal: the metric and the direction in which it is good, see ``goal_named``.
     """
 
     results: Results
@@ -90,7 +90,7 @@ class FrontView(View):
 
     @cached_property
     def values(self) -> Floats:
-        """The front (n,) of each completed trial; else NaN."""
+        """The front (n,) of each trial with values, see ``front_ranks``; else NaN."""
         return front_ranks(self.trials, self.results.goals)
 
 
@@ -102,7 +102,7 @@ def view(results: Results, metric: str | None = None) -> View:
     """
     if metric == FRONT and len(results.goals) > 1:
         return FrontView(Goal(FRONT), results.arrays, results)
-    return View(goal_named(metric, results.goals, results.trials), results.arrays, results)
+    return View(goal_named(metric, results.spec, results.trials), results.arrays, results)
 
 
 def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]]:

@@ -172,7 +172,8 @@ class Results(Sequence[Trial]):
     ) -> dict[str, float]:
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
-        ``"front"`` stands for all goals at once: what distinguishes the trials of the first Pareto fronts from the others.
+        ``"front"`` stands for all goals at once: what distinguishes the trials of the first Pareto fronts from the others. A
+        metric that is no goal is minimised, or maximised if an outcome constraint bounds it from below only.
 
         Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
         among the trials in which it is active: its share is a share of their differences only. A parameter that is
@@ -308,8 +309,8 @@ class Results(Sequence[Trial]):
         """Whether the newest 5 d finished trials have brought no progress, by SigOpt's rule; d is the number of parameters.
 
         With one metric: the fifth best of the earlier trials is at least as good as the best of the newest; with several,
-        none of the newest is on the front. Before 5 d + 5 trials it is False. The setting ``stagnation=True`` ends a study
-        when this becomes True.
+        none of the newest is on the front, but for equals of earlier ones. Failed and infeasible trials count as worst.
+        Before 5 d + 5 trials it is False. The setting ``stagnation=True`` ends a study when this becomes True.
         """
         finished = [trial for trial in self._trials if trial.status.is_finished]
         finished.sort(key=lambda trial: trial.finished_at or 0.0)
@@ -322,7 +323,7 @@ class Results(Sequence[Trial]):
     def _losses(self, metric: str | None) -> Floats:
         if metric == FRONT and len(self.goals) > 1:
             return front_ranks(self._trials, self.goals)
-        return MetricSeries(goal_named(metric, self.goals, self._trials), self.arrays).losses
+        return MetricSeries(goal_named(metric, self._spec, self._trials), self.arrays).losses
 
     # -------------------------------------------------------------------------------------------- noise
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from raytune_hpo import registry
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.optimizer import Optimizer
-from raytune_hpo.errors import JournalError, StudyExists
+from raytune_hpo.errors import JournalError, StudyExists, StudyNotFound
+from raytune_hpo.facts import Recalled
 from raytune_hpo.journal import Storage
 from raytune_hpo.protocols import Clock, Journal
 from raytune_hpo.runtime.plan import RunPlan
@@ -40,7 +42,9 @@ def open_study(
     Raises:
         StudyExists: it exists and ``resume="never"``, or another process is running it.
         SpecMismatch: it exists with another spec.
+        StudyNotFound, SpecError: an earlier study is missing or teaches nothing; then nothing is created.
     """
+    earlier = _recalled_at_first(plan.spec, storage, clock)
     journal = storage.journal(plan.spec.name, create=True, owner=_owner())
     try:
         stored = _stored_spec(journal)
@@ -50,7 +54,6 @@ def open_study(
             )
         optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete, grace_s=grace_s)
         if stored is None:
-            earlier = recalled(storage, plan.spec, clock.now())
             optimizer.create(plan.settings.points_to_evaluate, earlier)
         optimizer.open(suspect=suspect, blame=blame, retry_failed=plan.settings.retry_failed)
     except BaseException:
@@ -84,6 +87,16 @@ def reopen_study(
     optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete, grace_s=grace_s)
     optimizer.replay()
     return optimizer
+
+
+def _recalled_at_first(spec: StudySpec, storage: Storage, clock: Clock) -> list[Recalled]:
+    """What a new study learns from earlier ones, read before it is created; nothing for one that has begun."""
+    if not spec.earlier:
+        return []
+    with suppress(StudyNotFound):
+        if next(iter(storage.read(spec.name)), None) is not None:
+            return []
+    return list(recalled(storage, spec, clock.now()))
 
 
 def _stored_spec(journal: Journal) -> StudySpec | None:

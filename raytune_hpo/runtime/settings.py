@@ -183,6 +183,11 @@ class Settings:
                 f"only samplers gp and auto learn from earlier studies, with one metric; got "
                 f"sampler={spec.sampler.name!r} and metrics {metrics}; leave earlier out"
             )
+        if spec.name in spec.earlier:
+            raise SpecError(
+                f"a study learns from others, and earlier={list(spec.earlier)} names {spec.name!r} itself; leave it out, or "
+                f"give this study another name"
+            )
         check_pairing(spec, sampler, scheduler)
         bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)
         if scheduler is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Recalled
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.numerics.pareto import first_of_front
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.samplers.arms import ARM
 from raytune_hpo.samplers.goal_models import is_feasible
@@ -35,7 +35,7 @@ class Auto(ModelBased):
 
     The even design is longer in spaces of more parameters. After it comes the Gaussian process (``gp``), the best of the
     samplers here with few trials. Its model may be wrong all the same. So after twelve trials, and as many more as are
-    pending, without a new best one (with several goals, without a new one on the front), every other suggestion comes
+    pending, without a new best one (with several goals, without one that the front grew by), every other suggestion comes
     from a density estimate (``tpe``), which assumes only that good trials lie near one another, until there is a new best
     trial. From 1,000 trials on ``tpe``, which is much quicker, makes four of five suggestions. Both learn from all trials
     and take all pending ones into account. The trial's ``meta`` names the one that made the suggestion, as ``arm``.
@@ -93,12 +93,12 @@ class Auto(ModelBased):
 
 
 def _newest_of_the_best(observed: Observed) -> int:
-    """The position of the best trial or, with several goals or constraints, of the newest one on the feasible front.
+    """The position of the best trial or, with several goals or constraints, of the newest by which the feasible front grew.
 
-    While there is neither, the position of the newest trial.
+    An equal of an earlier trial is no growth. While there is neither, the position of the newest trial.
     """
     losses, newest = observed.Y[:, 0], len(observed) - 1
     if observed.Y.shape[1] == 1 and observed.C is None:
         return newest if np.isnan(losses).all() else int(np.nanargmin(losses))
     feasible = np.flatnonzero(is_feasible(observed))
-    return int(feasible[pareto_front(observed.Y[feasible])].max(initial=-1)) if len(feasible) else newest
+    return int(feasible[first_of_front(observed.Y[feasible])].max(initial=-1)) if len(feasible) else newest

@@ -9,6 +9,7 @@ import raytune_hpo as hpo
 from raytune_hpo.analysis.fronts import attained_hypervolume, front_ranks, reference_point, trade_offs
 from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import make_constraints, make_goals
 from raytune_hpo.testing.trials import finish, start
 
@@ -96,6 +97,32 @@ def test_several_goals_have_where_the_front_is_old():
     old = trials_of([*POINTS, *POINTS[:2], *[(0.1, 90.0)] * 5])
     assert has_stagnated(old, 1)
     assert not has_stagnated([*old[:-1], *trials_of([(0.95, 80.0)])], 1)
+
+
+def test_a_duplicate_of_the_front_is_no_progress():
+    same = trials_of([POINTS[0]] * 12)
+    assert has_stagnated(same, 1) and not has_stagnated(same[:9], 1)
+    assert not has_stagnated([*same, *trials_of([(0.99, 80.0)])], 1)
+
+
+@pytest.mark.parametrize("goals", [make_goals("loss"), GOALS])
+def test_a_study_whose_trials_all_fail_stagnates(goals):
+    failed = [finish(start(number, {}), status=Status.FAILED, goals=goals) for number in range(10)]
+    assert has_stagnated(failed, 1) and not has_stagnated(failed[:9], 1)
+    worked = trials_of([(1.0,) * len(goals)], goals)
+    assert not has_stagnated([*failed, *worked], 1)
+
+
+@pytest.mark.parametrize("metric", ["loss", ["loss", "other"]])
+def test_a_study_of_failures_may_end_there(metric):
+    def objective(config):
+        raise ValueError("never")
+
+    results = hpo.tune(
+        objective, {"x": hpo.uniform(0, 1)}, metric=metric, stagnation=True, num_trials=40, sampler="random",
+        storage="memory", runtime="local", max_concurrent=1, progress=False,
+    )  # fmt: skip
+    assert 10 <= len(results) < 40 and results.stagnation
 
 
 def test_a_study_may_end_there():

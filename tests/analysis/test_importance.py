@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
+from raytune_hpo.plots.view import view
 from tests.faces.studies import done, failed, pruned, results_of, running
 
 BOX = {"a": hpo.uniform(0, 1), "b": hpo.uniform(0, 1), "idle": hpo.uniform(0, 1)}
@@ -119,3 +124,40 @@ def test_the_same_study_has_the_same_importances():
     results = study(BRANCHES, branched, 100)
     assert results.importances(method="fanova") == results.importances(method="fanova")
     assert results_of().importances() == {}
+
+
+@pytest.mark.parametrize(
+    ("constraints", "important"),
+    [([], "low"), (["recall >= 5"], "high"), (["recall <= 5"], "low"), (["recall >= 2", "recall <= 8"], "low")],
+)
+def test_a_bound_says_on_which_side_a_metric_is_good(constraints, important):
+    """Low recalls depend on one parameter, high ones on another."""
+    space = {"high": hpo.uniform(0, 1), "low": hpo.uniform(0, 1)}
+
+    def value(config):
+        return {
+            "loss": 0.0,
+            "recall": 10 * (config["high"] > 0.85) - 10 * (config["low"] > 0.85) * (config["high"] <= 0.85),
+        }
+
+    found = study(space, value, metric="loss", outcome_constraints=constraints)
+    assert next(iter(found.importances("recall"))) == important
+    assert view(found, "recall").goal.mode == ("max" if important == "high" else "min")
+
+
+@pytest.mark.parametrize("status", [Status.PRUNED, Status.PAUSED])
+def test_fronts_of_all_goals_count_last_reports_as_single_goals_do(status):
+    configs = hpo.Space(BOX).sample(200, np.random.default_rng(1))
+    metrics = [{"f": c["a"] + 0.01 * c["b"], "g": c["a"] - 0.01 * c["b"]} for c in configs]
+    trials = [
+        done(m, c) if i < 4 else partial(stopped, m, c, status)
+        for i, (m, c) in enumerate(zip(metrics, configs, strict=True))
+    ]
+    found = results_of(*trials, metric=["f", "g"], space=BOX)
+    assert set(found.importances("front")) == set(found.importances("f")) == set(BOX)
+    assert next(iter(found.importances("front"))) == "a"
+
+
+def stopped(metrics, config, status, number, goals):
+    """A trial that reported once, and was then pruned or paused."""
+    return replace(done(metrics, config, steps=1, status=Status.PRUNED)(number, goals), status=status)

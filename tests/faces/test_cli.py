@@ -269,6 +269,25 @@ def test_export_and_report(studied, tmp_path):
     assert (tmp_path / "out.html").read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.parametrize("num", [2, 3, 4])
+def test_the_report_of_several_metrics_is_written(call, tmp_path, num):
+    pytest.importorskip("plotly")
+    metrics = ["a", "b", "c", "d"][:num]
+    study = hpo.Study(
+        {"x": hpo.uniform(0, 1)},
+        name="s",
+        storage=f"sqlite:///{tmp_path}/studies.db",
+        metric=metrics,
+        sampler="random",
+        seed=1,
+    )
+    for trial in study.ask_batch(6):
+        study.tell(trial, {metric: abs(trial.config["x"] - place / 4) for place, metric in enumerate(metrics)})
+    study.close()
+    assert json.loads(call("report", "s", "out.html", "--json").stdout) == {"path": "out.html", "trials": 6}
+    assert "The best trials" in (tmp_path / "out.html").read_text()
+
+
 def test_a_watched_report_follows_a_running_study_to_its_end(call, tmp_path):
     """While the study runs the page reads itself again; the last one has all trials and does not."""
     pytest.importorskip("plotly")

@@ -42,3 +42,9 @@ def test_the_worst_are_those_that_failed_then_later_fronts_then_the_crowded():
 def test_no_rows_and_one_row_are_fine():
     assert len(pareto.worst_first(np.empty((0, 2)))) == 0
     assert pareto.worst_first(np.array([[1.0, 2.0]])).tolist() == [0]
+
+
+def test_of_equal_rows_the_front_owes_its_extent_to_the_first():
+    Y = np.array([[2.0, 2.0], [1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.0, 3.0], [4.0, 4.0], [np.nan, 0.0]])
+    assert pareto.first_of_front(Y).tolist() == [True, True, False, True, False, False, False]
+    assert pareto.first_of_front(np.empty((0, 2))).shape == (0,)

@@ -207,6 +207,39 @@ def test_a_front_shows_thresholds_and_what_breaks_a_constraint():
     assert "1 failed trial" in str(figure.to_dict()["layout"])
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_front_lies_inside_its_axes_and_what_does_not_is_counted(mode):
+    sign = -1.0 if mode == "max" else 1.0
+    near = [{"a": sign * (10 + i % 7), "b": sign * (10 + i // 7)} for i in range(70)]
+    front = [{"a": 0.0, "b": sign * 5e4}, {"a": sign * 5e4, "b": -sign}]
+    far = [{"a": sign * 9e6, "b": sign * 30}, {"a": sign * 9e6, "b": sign * 9e6}, {"a": sign * 30, "b": sign * 9e6}]
+    trials = [done(metrics) for metrics in [*near, *front, *far]]
+    figure = results_of(*trials, metric=["a", "b"], mode=mode).plot.pareto()
+    (best,) = named(figure, "front")
+    (low, high), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    assert {0.0, sign * 5e4} <= set(best.x)
+    assert all(low <= x <= high and bottom <= y <= top for x, y in zip(best.x, best.y, strict=True))
+    assert abs(high - low) < 1e6 and "(3 far worse ones lie outside" in titles(figure)[0]
+    assert "outside" not in titles(results_of(*trials[:72], metric=["a", "b"], mode=mode).plot.pareto())[0]
+
+
+@pytest.mark.parametrize("figure", ["history", "slice", "curves", "distribution"])
+def test_a_figure_says_how_many_values_lie_outside(figure):
+    results = results_of(*[done(float(i - 10), steps=2) for i in range(20)], done(1e9, steps=2))
+    layout = str(getattr(results.plot, figure)().to_dict()["layout"])
+    assert f"({2 if figure == 'curves' else 1} far worse ones lie outside" in layout
+
+
+def test_the_best_feasible_trial_is_inside_although_most_are_infeasible():
+    study = hpo.Study(
+        {"x": hpo.uniform(0, 1)}, sampler="random", seed=0, storage="memory", outcome_constraints=["mb <= 1"]
+    )
+    for i, trial in enumerate(study.ask_batch(41)):
+        study.tell(trial, {"loss": float(i % 5), "mb": 9.0} if i < 40 else {"loss": 500.0, "mb": 0.0})
+    low, high = study.results().plot.history().layout.yaxis.range
+    assert low <= 500.0 <= high
+
+
 def test_three_metrics_have_a_front_in_space():
     results = competing()
     figure = results.plot.pareto_3d(["c", "a", "b"])

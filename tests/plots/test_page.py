@@ -59,6 +59,19 @@ def test_with_several_metrics_the_reader_chooses_among_them(tmp_path):
     assert "data-for" not in written(STUDIES["everything"], tmp_path / "one.html").partition("<script")[0]
 
 
+@pytest.mark.parametrize("num", [2, 3, 4])
+def test_the_table_of_a_front_has_a_cell_for_each_column(num, tmp_path):
+    metrics = ["loss", "size", "time", "cost"][:num]
+    trials = [done({m: float((i + 5 * k) % 20 + k) for k, m in enumerate(metrics)}, {"x": i / 20}) for i in range(20)]
+    text = written(results_of(*trials, metric=metrics, space={"x": hpo.uniform(0, 1)}), tmp_path / "page.html")
+    table = text.partition("<h2>The best trials</h2>")[2].partition("</table>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", table)]
+    price = ["size for a unit of loss"] if num == 2 else []
+    assert [re.sub("<.*?>", "", cell) for cell in rows[0]] == ["trial", *metrics, *price, "role", "x", "duration"]
+    assert len(rows) > 2 and {len(row) for row in rows} == {len(rows[0])}
+    assert not [cell for row in rows for cell in row if "[" in cell]
+
+
 def test_the_page_is_one_file_and_runs_nothing_of_the_users(tmp_path):
     text = written(STUDIES["nasty"], tmp_path / "page.html")
     assert NASTY not in text

@@ -144,3 +144,71 @@ def test_other_earlier_studies_are_another_study(taught):
     play(taught, "after", num=1, earlier=["before"])
     with pytest.raises(hpo.errors.SpecMismatch, match="earlier"):
         play(taught, "after", num=1)
+
+
+def play_bounded(storage, name, num=30, **settings):
+    """A study whose loss is best where a megabyte is exceeded; its configurations."""
+    study = hpo.Study({"x": hpo.Float(0, 1)}, name=name, storage=storage, seed=1, **settings)
+    for _ in range(num):
+        trial = study.ask()
+        study.tell(trial, {"loss": 1 - trial.config["x"], "mb": 2 * trial.config["x"]})
+    told = [trial.config["x"] for trial in study.results()]
+    study.close()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([], ["mb <= 1"]), (["mb <= 1"], []), (["mb <= 1"], ["mb <= 1"]), (["mb <= 2"], ["mb <= 1", "other >= 0"])],
+)
+def test_it_does_not_begin_where_the_earlier_study_broke_constraints(storage, before, after):
+    play_bounded(storage, "before", sampler="random", outcome_constraints=before)
+    study = hpo.Study(
+        {"x": hpo.Float(0, 1)}, name="after", storage=storage, seed=1, earlier=["before"], outcome_constraints=after
+    )
+    first = [study.ask().config["x"] for _ in range(3)]
+    study.close()
+    assert max(first) <= 0.55 and first[0] > 0.3
+    (fact,) = recalled(storage, "after")
+    scores = sorted((row[0] <= 0.5, score) for row, score in fact.rows)
+    broken, kept = ([score for fits, score in scores if fits is wanted] for wanted in (False, True))
+    assert len(broken) > 5 and len(kept) > 5 and max(kept) < min(broken)
+    by_excess = [score for row, score in sorted(fact.rows) if row[0] > 0.5]
+    assert by_excess == sorted(by_excess)  # what is farthest from its bound is the worst
+
+
+def test_a_bound_of_the_new_study_takes_the_place_of_the_earlier_one(storage):
+    play_bounded(storage, "before", sampler="random", outcome_constraints=["mb <= 1"])
+    play_bounded(storage, "after", num=1, earlier=["before"], outcome_constraints=["mb <= 4"])
+    (fact,) = recalled(storage, "after")
+    scores = [score for _, score in sorted(fact.rows)]
+    assert scores == sorted(scores, reverse=True)  # nothing is infeasible now
+
+
+def test_a_study_with_constraints_that_learns_from_others_is_audited(storage):
+    play_bounded(storage, "before", sampler="random", outcome_constraints=["mb <= 1"])
+    play_bounded(storage, "after", num=8, earlier=["before"], outcome_constraints=["mb <= 1"])
+    assert audit(open_storage(storage).read("after")).is_clean
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"earlier": ["after"]}, "names 'after' itself"),
+        ({"earlier": ["nothing"]}, "nothing"),
+        ({"earlier": ["before", "short"]}, "study 'short' has 4"),
+        ({"earlier": ["before"], "metric": "score"}, "study 'before' has 0"),
+    ],
+)
+def test_what_is_refused_leaves_no_study_behind(taught, settings, error):
+    play(taught, "short", num=4, sampler="random")
+    with pytest.raises(hpo.errors.HpoError, match=error):
+        play(taught, "after", num=1, **settings)
+    assert {row.name for row in open_storage(taught).studies()} == {"before", "short"}
+    play(taught, "after", num=1, sampler="random")
+
+
+def test_what_is_refused_creates_no_file(tmp_path):
+    with pytest.raises(StudyNotFound):
+        play(f"sqlite:///{tmp_path}/new.db", "after", earlier=["nothing"])
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import raytune_hpo as hpo
@@ -118,3 +120,80 @@ def test_enqueued_points_come_first():
     study = make_study(points_to_evaluate=[{"x": 0.5}])
     study.enqueue({"x": 0.75})
     assert [study.ask().config["x"] for _ in range(2)] == [0.5, 0.75]
+
+
+A, B, EVEN = hpo.Float(0, 1), hpo.Choice(["u", "v"], weights=[9, 1]), hpo.Choice(["u", "v"])
+
+
+def fits(config):
+    return True
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"space": {"b": B, "a": A}}, {"space": {"b": EVEN, "a": hpo.Float(0, 5)}}, "space[b/weights]=[9.0, 1.0]"),
+        ({"space": {"b": B}}, {"space": {"b": EVEN}}, "says space[b/weights]=None"),
+        ({"space": {"b": EVEN}}, {"space": {"b": B}}, "says space[b/weights]=[9.0, 1.0]"),
+        ({"space": {"b": B}}, {"space": {"b": B}, "prior_weight": 0}, "None (or prior_weight=0)"),
+        ({"space": {"b": B}}, {"space": {"b": B}, "prior_weight": 0.5}, "prior_weight=1.0, this run says prior_weight=0.5"),
+        (
+            {"space": {"a": hpo.Float(0, 1, prior=hpo.Normal(0.5, 0.25))}},
+            {"space": {"a": A}},
+            "space[a/prior]=Normal(0.5, 0.25), this run says space[a/prior]=None",
+        ),
+        ({"space": {"a": A, "c": A}}, {"space": {"a": A}}, "this run says space[c]=nothing"),
+        ({"space": {"a": A, "b": B}}, {"space": {"b": B, "a": A}}, "list(space)=['a', 'b'], this run says list(space)=['b'"),
+        ({"space": {"a": A, "c": {"k": None}}}, {"space": {"a": A, "c": {}}}, "this run says space[c/k]=nothing"),
+        (
+            {"space": {"a": hpo.Choice(["x" * 200 + "y", "z"])}},
+            {"space": {"a": hpo.Choice(["x" * 200 + "w", "z"])}},
+            "xxxy', this run says",
+        ),
+        (
+            {"space": {"m": hpo.Choice([{"k": 1, "a": A}, {"k": 2}])}},
+            {"space": {"m": hpo.Choice([{"k": 1, "a": hpo.Float(0, 2)}, {"k": 2}])}},
+            "space[m/options[0]/a/hi]=1.0, this run says space[m/options[0]/a/hi]=2.0",
+        ),
+        (
+            {"space": hpo.Space(SPACE, constraints=[fits])},
+            {"space": SPACE},
+            "with constraints=[fits], this run says constraints=[]",
+        ),
+        (
+            {"metric": ["f", "g"], "valid_range": {"f": (0, 1)}},
+            {"metric": ["f", "g"]},
+            "valid_range={'f': (0.0, 1.0)}, this run says valid_range=None",
+        ),
+        ({"valid_range": (0, 1)}, {"valid_range": (0, 2)}, "valid_range=(0.0, 1.0), this run says valid_range=(0.0, 2.0)"),
+        ({"metric": "f"}, {"metric": "g"}, "metric='f', this run says metric='g'"),
+        (
+            {"outcome_constraints": ["n <= 1234567.5"]},
+            {"outcome_constraints": ["n <= 1234567"]},
+            "['n <= 1234567.5'], this run says outcome_constraints=['n <= 1234567.0']",
+        ),
+    ],
+)  # fmt: skip
+def test_whatever_differs_is_named_as_it_is_written(before, now, said, tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    make_study(name="s", storage=storage, **before).close()
+    make_study(name="s", storage=storage, **before).close()
+    with pytest.raises(hpo.errors.SpecMismatch) as caught:
+        make_study(name="s", storage=storage, **now)
+    assert said in str(caught.value)
+
+
+def test_equal_weights_are_no_weights(tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    make_study(name="s", storage=storage, space={"b": hpo.Choice(["u", "v"], weights=[1, 1])}).close()
+    make_study(name="s", storage=storage, space={"b": EVEN}).close()
+
+
+@pytest.mark.parametrize("role", ["sampler", "scheduler"])
+def test_another_version_of_a_part_is_refused_with_a_way_out(role):
+    spec = make_study(scheduler="asha").results().spec
+    older = replace(spec, **{role: replace(getattr(spec, role), version=99)})
+    with pytest.raises(
+        hpo.errors.SpecMismatch, match=rf"version 99 of the {role} .* or the release that it was created"
+    ):
+        spec.require_same(older)

@@ -11,6 +11,7 @@ import pytest
 from raytune_hpo import registry
 from raytune_hpo.cluster.environment import optimizer_needs
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import make_goals
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.samplers import GP, TPE, Auto, Hyperopt, Random
@@ -100,6 +101,14 @@ def test_every_other_suggestion_is_an_estimate_by_density_where_nothing_new_was_
     assert arms(taught(MIXED, np.append(losses, 1.0)), 2) == ["tpe", "gp"]
     losses[18] = -1.0
     assert arms(taught(MIXED, np.append(losses, -2.0)), 2) == ["gp", "gp"]
+
+
+def test_a_duplicate_of_the_front_is_no_news():
+    goals = make_goals(["errors", "layers"])
+    loop = Loop.of(Auto, MIXED, goals=goals)
+    for number, config in enumerate(MIXED.sample(30, derive(0, "history"))):
+        loop.learn(finish(start(number, config), {"errors": 3.0, "layers": 2.0}, goals=goals))
+    assert Counter(arms(loop, 2)) == {"tpe": 1, "gp": 1}
 
 
 def test_trials_that_run_are_waited_for_before_the_model_is_doubted():

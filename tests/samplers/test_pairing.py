@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,21 @@ def test_the_advice_names_exactly_the_samplers_that_learn_from_several_metrics()
         hpo.Study({"x": hpo.uniform(0, 1)}, metric=["a", "b"], sampler="cmaes", storage="memory")
     (named,) = re.findall(r"use (.*), or one metric", str(caught.value))
     assert set(named.split(", ")) == able
+
+
+def test_the_docs_name_the_samplers_that_take_several_metrics_and_constraints():
+    text = " ".join((Path(__file__).parents[2] / "docs" / "how-to" / "several-metrics.md").read_text().split())
+    traits = {name: registry.load("sampler", name).traits for name in registry.installed("sampler")}
+
+    def named(pattern):
+        (words,) = re.findall(pattern, text)
+        return set(re.findall(r'`"(\w+)"`', words))
+
+    assert named(r"(`[^.]*) take several metrics") == {name for name, of in traits.items() if of.multi_goal}
+    assert named(r"never the best\. (.*) learn where it holds") == {
+        name for name, of in traits.items() if of.constraints
+    }
+    assert named(r"it holds, (.*) learn nothing") == {name for name, of in traits.items() if of.history_free}
 
 
 def test_a_plug_in_that_does_not_import_has_no_place_in_the_advice(monkeypatch):

@@ -373,7 +373,7 @@ def test_a_study_of_the_first_release_goes_on(kind: str, tmp_path: Path) -> None
         (hpo.choice([(1,), (2,)]), hpo.choice([(1,), (3,)]), r"=<\(2,\), not stored>, this run says .*=\(3,\)"),
         (hpo.choice([dict, int]), hpo.choice([dict, float]), r"=<builtins.int, not stored>, .* says .*=builtins.float"),
         ((1, 2), (1, 2.5), r"\(1, 2\).*this run says .*2.5"),
-        (hpo.choice([(1,), (2,)]), hpo.choice(["(1,)", "(2,)"]), r"this run says .*=\(1,\)"),
+        (hpo.choice([(1,), (2,)]), hpo.choice(["(1,)", "(2,)"]), r"this run says .*='\(1,\)'"),
     ],
     ids=["tuple", "class", "constant", "text"],
 )  # fmt: skip
