@@ -24,9 +24,21 @@ from raytune_hpo.goals import Goal, ValidRange
 
 MAX_TEXT = 10_000  # characters of a metric that is text
 MAX_VALUES = 1_000  # of a metric that is a list
+_MAX_STEP = 2**53  # beyond, other languages round
 _MAX_WHOLE = 2**63  # larger integers become floats, as in databases, arrays and other languages
 _FAILED = "fail"  # hyperopt's STATUS_FAIL
 _AS_THEY_ARE = frozenset((float, bool, type(None)))
+
+
+def checked_step(step: Any) -> int:
+    """The step of a report as an int.
+
+    Raises:
+        ObjectiveError: it is no integer, or below 0 or above 2**53.
+    """
+    if isinstance(step, bool) or not hasattr(step, "__index__") or not 0 <= step.__index__() <= _MAX_STEP:
+        raise ObjectiveError(f"a step is an integer of at least 0 and at most 2**53, got {step!r}")
+    return int(step.__index__())
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyWaiting
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
+from raytune_hpo.metrics import checked_step
 from raytune_hpo.options import whole
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import RunPlan
@@ -132,10 +133,11 @@ class Study:
 
         Raises:
             StudyEnded: there is none at all.
+            SpecError: ``n`` is not a whole number.
         """
         trials: list[Trial] = []
         with self._lock:
-            for _ in range(n):
+            for _ in range(whole("n", n, least=0)):
                 try:
                     trials.append(self._ask())
                 except StudyEnded:
@@ -158,12 +160,18 @@ class Study:
                 is stored, and returned as ``trial.checkpoint.record["kept"]``.
 
         Raises:
-            ObjectiveError: the metrics are not valid, or the checkpoint is not such a text.
+            ObjectiveError: the step or the metrics are not valid, or the checkpoint is not such a text. With instances, the
+                k-th of them is step k, and none may be left out.
         """
-        kept = {"kept": _checked_reference(checkpoint)}
+        kept, step = {"kept": _checked_reference(checkpoint)}, checked_step(step)
         plain = self._rules.of_report(self._rules.named(metrics))
         with self._lock:
             current = self._taken(trial)
+            if self._spec.instances and not 1 <= step <= min(len(current.reports) + 1, len(self._spec.instances)):
+                raise ObjectiveError(
+                    f"each of the {len(self._spec.instances)} instances is a step, from 1, and trial {current.number} has "
+                    f"reported {len(current.reports)} of them, got step={step}; report the next one"
+                )
             answer = self._handle(
                 ReportMetrics(
                     number=current.number,
@@ -205,10 +213,14 @@ class Study:
         """Tell a trial's result, and return the trial as recorded. A second result for the same trial is ignored.
 
         If the metrics are not valid (NaN, missing ...), the trial is recorded as failed. A trial whose verdict was
-        ``"stop"`` becomes pruned. Without metrics, the last report is the result.
+        ``"stop"`` becomes pruned. Without metrics, the last report is the result. With instances, it always is.
+
+        Raises:
+            HpoError: with instances, there are metrics, or the trial was not measured on all of them.
         """
         with self._lock:
             current = self._taken(trial)
+            self._check_instances(current, metrics)
             try:
                 given = {} if metrics is None and current.reports else self._rules.named(metrics)
                 plain = self._rules.of_result({**current.metrics, **given})
@@ -216,6 +228,16 @@ class Study:
                 text = f"ObjectiveError: {error}"
                 return self._end(current, Status.FAILED, error=text, reason=text)
             return self._end(current, Status.COMPLETED, metrics=plain)
+
+    def _check_instances(self, trial: Trial, metrics: Any) -> None:
+        """Refuse a result that is not made of reports on all instances."""
+        num = len(self._spec.instances)
+        is_told_to_end = bool(trial.reports) and trial.reports[-1].verdict.is_final
+        if num and (metrics is not None or not (is_told_to_end or len(trial.reports) == num)):
+            raise HpoError(
+                f"trial {trial.number} has reported {len(trial.reports)} of {num} instances, and its result is the mean of "
+                f"all; report the others and tell it without metrics, or end it by fail or stop_trial"
+            )
 
     def fail(self, trial: Trial | int, error: BaseException | str) -> Trial:
         """Record that a trial failed, and why."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -103,7 +104,7 @@ def say(text: str, data: Any, *, as_json: bool) -> None:
 def more_about(name: str) -> str:
     """Where to look next; in a job on a cluster, how to get there from outside, since the job's files vanish with it."""
     there = " --address ADDRESS" if _OF_A_JOB in os.environ else ""
-    text = f"more: raytune-hpo show {name}{there}, raytune-hpo report {name} OUT.html{there}"
+    text = f"more: raytune-hpo show {quote(name)}{there}, raytune-hpo report {quote(name)} OUT.html{there}"
     return f"{text}, from your machine" if there else text
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from shlex import quote
 
 import click
 
+from raytune_hpo.checkpoints.fetching import URL
 from raytune_hpo.cli.app import folded, reads_studies, say
 from raytune_hpo.display.text import size
 from raytune_hpo.errors import SpecError
@@ -30,13 +32,15 @@ def checkpoint(
         raise SpecError(f"a checkpoint is copied to a new or empty folder, {folder} has files; name another one")
     results = Results.from_ledger(folded(name, storage, address))
     if number is not None and not 0 <= number < len(results):
-        raise SpecError(f"study {name!r} has no trial {number}; see raytune-hpo trials {name}")
+        raise SpecError(f"study {name!r} has no trial {number}; see raytune-hpo trials {quote(name)}")
     trial = results.best_trial if number is None else results[number]
     kept = trial.checkpoint
-    if kept is None:
-        others = [str(other.number) for other in results if other.checkpoints][:5]
+    if (
+        kept is None or URL not in kept.record
+    ):  # without one, it is kept by the worker or user that ran the trial, if at all
+        others = [str(t.number) for t in results if any(URL in record for record in t.checkpoints.values())][:5]
         hint = f"some that have: {', '.join(others)}" if others else "no trial of this study has one"
-        raise SpecError(f"trial {trial.number} of study {name!r} has no checkpoint; {hint}")
+        raise SpecError(f"trial {trial.number} of study {name!r} has no checkpoint here; {hint}")
     try:
         shutil.copytree(kept.path, folder, dirs_exist_ok=True)
     except OSError as error:

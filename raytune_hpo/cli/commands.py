@@ -239,5 +239,5 @@ def _why_nothing(results: Results, command: Command) -> str:
     if failed is None:
         return "no trial has completed"
     ran = shlex.join(command.words(failed.config))
-    more = f"more of what it said: raytune-hpo show {results.name} --trial {failed.number}"
+    more = f"more of what it said: raytune-hpo show {shlex.quote(results.name)} --trial {failed.number}"
     return f"trial {failed.number} failed: {failed.reason or failed.error}\n  $ {ran}\n{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -91,7 +92,7 @@ def experiment(
         max_jobs=settings.max_jobs,
         progress=not (quiet or as_json),
     )
-    more = f"more: raytune-hpo experiments {found.folder} --page OUT.html"
+    more = f"more: raytune-hpo experiments {quote(str(found.folder))} --page OUT.html"
     if not found.is_whole:
         more = f"interrupted after {len(found)} of {settings.num_repeats} repeats; the same command continues\n{more}"
     say(f"{found.text(settings.horizons_s)}\n\n{more}", found.to_json(settings.horizons_s), as_json=as_json)

@@ -7,6 +7,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,7 +117,8 @@ def show(name: str, number: int | None, storage: str | None, address: str | None
     results, settings = Results.from_ledger(ledger), settings_record(ledger, time.time())
     said = {**settings, "running_time_s": settings["running_time_s"] and duration(settings["running_time_s"])}
     lines = [f"  {key.removesuffix('_s')}: {value}" for key, value in said.items() if value is not None]
-    more = f"more: raytune-hpo show {name} --trial N, raytune-hpo trials {name}, raytune-hpo report {name} OUT.html"
+    typed = quote(name)
+    more = f"more: raytune-hpo show {typed} --trial N, raytune-hpo trials {typed}, raytune-hpo report {typed} OUT.html"
     text = "\n".join([results_text(results, more=more), "", *lines])
     say(text, {**results.summary(), "settings": settings}, as_json=as_json)
 

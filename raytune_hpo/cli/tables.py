@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,4 +103,4 @@ def _text(results: Results, table: LookupTable | None, out: Path) -> str:
     steps = f" of {table.num_steps} steps" if table.num_steps > 1 else ""
     trained = duration(float(table.seconds.sum()))
     lines.append(f"{len(table.seconds)} rows{steps} can be looked up, {trained} of training in all")
-    return "\n".join([*lines, f"more: raytune-hpo experiment {out} 10 --mode RANDOM"])
+    return "\n".join([*lines, f"more: raytune-hpo experiment {quote(str(out))} 10 --mode RANDOM"])

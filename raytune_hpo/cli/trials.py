@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from raytune_hpo.display.text import duration, size, table, visible
@@ -27,7 +28,7 @@ def read_trial(name: str, number: int, first: Sequence[Fact], facts: Sequence[Fa
         HpoError: there is no such trial.
     """
     if not facts or not first:
-        raise HpoError(f"study {name!r} has no trial {number}; see raytune-hpo trials {name}")
+        raise HpoError(f"study {name!r} has no trial {number}; see raytune-hpo trials {quote(name)}")
     spec = stored_spec(first[0])
     trial: Trial | None = None
     for fact in facts:

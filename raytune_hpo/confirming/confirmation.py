@@ -23,6 +23,7 @@ class ConfirmedCandidate:
         searched: its values in the search by metric; the mean if it was tried more than once.
         estimates: the estimates from its fresh repeats, by metric.
         num_failed: the number of fresh repeats that failed; they are in no estimate.
+        num_infeasible: the number of those that completed and broke an outcome constraint.
         by_repeat: the fresh values of the first metric by repeat number; repeats with the same number ran close together
             and share a seed, so candidates are best compared within a number.
         metric: the first metric, to which ``search_value``, ``mean``, ``sd`` and ``interval`` refer.
@@ -33,6 +34,7 @@ class ConfirmedCandidate:
     searched: Mapping[str, float]
     estimates: Mapping[str, Estimate]
     num_failed: int
+    num_infeasible: int
     by_repeat: Mapping[int, float]
     metric: str
 
@@ -54,6 +56,11 @@ class ConfirmedCandidate:
     def n(self) -> int:
         """The number of fresh repeats that completed."""
         return self.estimates[self.metric].n
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether at least half of the completed repeats kept all outcome constraints."""
+        return 2 * self.num_infeasible <= self.n
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -87,13 +94,14 @@ class Confirmation:
     Attributes:
         name: the name of the search.
         study: the name of the study of repeats, in the same storage.
-        candidates: the candidates, best mean in the first metric first; those that fail in most repeats come last.
+        candidates: the candidates, best mean in the first metric first; those that break an outcome constraint in most
+            repeats come after the others, and those that fail in most of them last.
         level: the probability with which all intervals hold together.
         optimisms: by metric; a metric is missing if the search's best trial in it has no completed repeat.
         noises: the standard deviation of one evaluation by metric, pooled over the candidates; None if no candidate
             completed twice.
         keyword: the keyword under which the objective received its fresh seeds; None: it takes none.
-        front: the numbers of the candidates whose means no other candidate dominates.
+        front: the numbers of the feasible candidates whose means no other one dominates.
     """
 
     name: str
@@ -108,7 +116,7 @@ class Confirmation:
 
     @property
     def best(self) -> ConfirmedCandidate:
-        """The candidate with the best mean in the first metric."""
+        """The candidate with the best mean in the first metric, among those that keep the outcome constraints."""
         return self.candidates[0]
 
     @property
@@ -167,7 +175,8 @@ class Confirmation:
                 low, high = found.interval or (None, None)
                 row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
                 row |= {f"sd/{metric}": found.sd, f"low/{metric}": low, f"high/{metric}": high}
-            rows.append({**row, "n": candidate.n, "num_failed": candidate.num_failed})
+            counts = {"num_failed": candidate.num_failed, "num_infeasible": candidate.num_infeasible}
+            rows.append({**row, "n": candidate.n, **counts})
         frame: pd.DataFrame = pd.DataFrame(rows)
         return frame
 

@@ -48,6 +48,8 @@ def _lines(confirmation: Confirmation) -> list[str]:
         f"best {goal.metric} ({goal.mode}): {number(best.mean)}{interval}, trial {best.numbers[0]}{more}",
         f"with {config_line(flattened(best.config))}",
     ]
+    if broken := sum(not candidate.is_feasible for candidate in confirmation.candidates):
+        lines.append(f"{broken} of the {num} {noun} broke an outcome constraint in most repeats")
     if len(confirmation.goals) > 1:
         lines.append(f"by their means, {len(confirmation.front)} of the {num} are still on the Pareto front")
     lines += [line for metric in confirmation.optimisms if (line := _optimism_line(confirmation, metric))]

@@ -52,8 +52,9 @@ def confirmation_of(results: Results, chosen: Sequence[Chosen], outcome: Results
             f"a confirmation needs repeats that complete, of {len(outcome)} in study {outcome.name!r} none did{why}"
         )
     ranked = sorted(candidates, key=lambda candidate: _rank(candidate, goals[0]))
-    means = [[goal.loss(c.estimates[goal.metric].mean) for goal in goals] for c in ranked]
-    front = pareto_front(np.array(means, dtype=np.float64))
+    feasible = [candidate for candidate in ranked if candidate.is_feasible]
+    means = [[goal.loss(c.estimates[goal.metric].mean) for goal in goals] for c in feasible]
+    front = pareto_front(np.array(means, dtype=np.float64).reshape(-1, len(goals)))
     return Confirmation(
         name=results.name,
         study=outcome.name,
@@ -63,7 +64,7 @@ def confirmation_of(results: Results, chosen: Sequence[Chosen], outcome: Results
         optimisms={goal.metric: o for goal in goals if (o := _optimism(goal, chosen, values)) is not None},
         noises={goal.metric: pooled_sd(values[goal.metric].values()) for goal in goals},
         keyword=keyword,
-        front=tuple(c.numbers[0] for c, is_in in zip(ranked, front, strict=True) if is_in),
+        front=tuple(c.numbers[0] for c, is_in in zip(feasible, front, strict=True) if is_in),
     )
 
 
@@ -75,6 +76,7 @@ def _candidate(one: Chosen, repeats: Sequence[Trial], goals: Sequence[Goal], val
         searched={g.metric: math.fsum(t.metrics[g.metric] for t in one.trials) / len(one.trials) for g in goals},
         estimates={goal.metric: estimate(values[goal.metric][one.number], k=k) for goal in goals},
         num_failed=sum(trial.status is Status.FAILED for trial in repeats),
+        num_infeasible=sum(bool(trial.violations) for trial in repeats if trial.status is Status.COMPLETED),
         by_repeat={
             trial.config[REPEAT]: float(trial.metrics[goals[0].metric])
             for trial in repeats
@@ -84,10 +86,10 @@ def _candidate(one: Chosen, repeats: Sequence[Trial], goals: Sequence[Goal], val
     )
 
 
-def _rank(candidate: ConfirmedCandidate, goal: Goal) -> tuple[bool, float]:
-    """The rank of a candidate: by its mean, with candidates that fail in most repeats behind all others."""
+def _rank(candidate: ConfirmedCandidate, goal: Goal) -> tuple[bool, bool, float]:
+    """The rank of a candidate: by its mean, but infeasible ones are behind all others, and those that mostly fail last."""
     loss = goal.loss(candidate.mean)
-    return candidate.num_failed > candidate.n, math.inf if math.isnan(loss) else loss
+    return candidate.num_failed > candidate.n, not candidate.is_feasible, math.inf if math.isnan(loss) else loss
 
 
 def _optimism(goal: Goal, chosen: Sequence[Chosen], values: _Values) -> Optimism | None:

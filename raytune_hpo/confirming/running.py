@@ -16,8 +16,14 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
     """The settings that another study inherits from a search, including those of its runtime if the runtime is the same.
 
     Raises:
-        SpecError: the objective defined the space, so it cannot be called with a configuration.
+        SpecError: the objective defined the space, so it cannot be called with a configuration; or it is measured on
+            instances, which a repeat is not.
     """
+    if results.spec.instances:
+        raise SpecError(
+            f"study {results.name!r} measures each configuration on {len(results.spec.instances)} instances, which are its "
+            f"repeats; tune on more of them under another name, with points_to_evaluate=[results.best_config]"
+        )
     if results.spec.grows:
         raise SpecError(
             f"the objective of study {results.name!r} makes its own space, and repeats are called with a configuration; "
@@ -29,6 +35,7 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
         "metric": [goal.metric for goal in results.goals],
         "mode": [goal.mode for goal in results.goals],
         "valid_range": {**ranges, **results.spec.valid_ranges} or None,
+        "outcome_constraints": [str(constraint) for constraint in results.spec.constraints],
         "thresholds": {goal.metric: goal.threshold for goal in results.goals if goal.threshold is not None} or None,
         "max_retries": results.spec.max_retries,
         "storage": results.storage,

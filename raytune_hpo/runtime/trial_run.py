@@ -21,7 +21,7 @@ from raytune_hpo.core.messages import Assignment, EndTrial, Parameter
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialPruned, TrialStopped
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.metrics import MetricRules
+from raytune_hpo.metrics import MetricRules, checked_step
 from raytune_hpo.runtime.objective_trial import ObjectiveTrial, Parameters
 from raytune_hpo.runtime.output import BoundedText, captured
 from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Offer, Saving, offered
@@ -297,9 +297,7 @@ class TrialRun:
                 return self._step + 1
             goes_on = self.assignment.from_step is not None and self.saving.was_asked
             return (self.assignment.from_step or 0) + 1 if goes_on else 1
-        if isinstance(step, bool) or not hasattr(step, "__index__"):
-            raise ObjectiveError(f"a step is an integer, got {step!r}")
-        number = step.__index__()
+        number = checked_step(step)
         if self._step is not None and number <= self._step:
             raise ObjectiveError(
                 f"steps grow from report to report, got step={number} after step={self._step}; "

@@ -45,6 +45,22 @@ def confirmed(results, *args, **settings):
     return results.confirm(*args, progress=False, **settings)
 
 
+def test_a_configuration_that_breaks_a_constraint_in_its_repeats_is_not_the_winner():
+    """In the search, all seem to keep the bound; with fresh seeds, those below 0.5 do not."""
+
+    def lucky(config, seed=0):
+        return {"loss": config["x"], "size": 0.0 if seed == 0 or config["x"] > 0.5 else 1.0}
+
+    results = search(lucky, outcome_constraints=["size <= 0.5"], metric="loss", num_trials=10)
+    good = min((trial for trial in results if trial.config["x"] > 0.5), key=lambda trial: trial.config["x"])
+    confirmation = confirmed(results, top=2, repeats=3, also=[good.number])
+    assert results.best_trial.config["x"] < 0.5 and confirmation.best.numbers == (good.number,)
+    assert [candidate.num_infeasible for candidate in confirmation.candidates] == [0, 3, 3]
+    assert confirmation.front == (good.number,)
+    assert "2 of the 3 configurations broke an outcome constraint in most repeats" in str(confirmation)
+    assert confirmation.to_dataframe()["num_infeasible"].tolist() == [0, 3, 3]
+
+
 def test_the_winner_of_a_noisy_search_is_worth_less_than_it_looked():
     results = search()
     confirmation = confirmed(results, top=5, repeats=20)

@@ -179,10 +179,26 @@ def test_the_best_trials_checkpoint_is_copied(study, tmp_path):
     assert code == 2 and "name another one" in text
 
 
+def test_what_was_never_saved_is_no_checkpoint_to_copy(tmp_path):
+    """In a study that is driven by hand, a paused trial resumes after its last report, whoever keeps its state."""
+    storage = f"sqlite:///{tmp_path / 's.db'}"
+    with hpo.Study(
+        {"x": hpo.uniform(0, 1)}, name="by hand", storage=storage, scheduler={"name": "asha", "promote": True}
+    ) as by_hand:
+        trial = by_hand.ask()
+        assert by_hand.report(trial, 1, 1.0) == "pause"
+    found = CliRunner().invoke(
+        main, ["checkpoint", "by hand", "--trial", "0", str(tmp_path / "x"), "--storage", storage]
+    )
+    assert found.exit_code == 2 and "no trial of this study has one" in found.output
+    found = CliRunner().invoke(main, ["show", "by hand", "--storage", storage])
+    assert "raytune-hpo show 'by hand' --trial N" in found.output
+
+
 def test_a_checkpoint_that_cannot_be_copied_is_told_by_name(study, tmp_path):
     without = next(trial.number for trial in study.results if trial.checkpoint is None)
     code, text = cli(study, "checkpoint", "promoted", str(tmp_path / "x"), "--trial", str(without))
-    assert code == 2 and f"trial {without} of study 'promoted' has no checkpoint; some that have:" in text
+    assert code == 2 and f"trial {without} of study 'promoted' has no checkpoint here; some that have:" in text
     code, text = cli(study, "checkpoint", "promoted", str(tmp_path / "x"), "--trial", "99")
     assert code == 2 and "has no trial 99" in text
     assert not (tmp_path / "x").exists()

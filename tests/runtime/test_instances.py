@@ -8,7 +8,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.core.audit import audit
 from raytune_hpo.core.instances import means_so_far, order_of
-from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, SpecMismatch
 from raytune_hpo.journal import open_storage
 
 SPACE = {"x": hpo.uniform(0, 1)}
@@ -127,6 +127,34 @@ def test_a_study_that_is_driven_by_hand_has_instances_too():
 def test_instances_that_are_none_are_refused(instances, words):
     with pytest.raises(SpecError, match=words):
         tune(length, instances)
+
+
+def test_by_hand_every_instance_is_reported_in_turn_and_the_result_is_their_mean():
+    with hpo.Study(SPACE, storage="memory", instances=["a", "b", "c"], seed=0) as study:
+        trial = study.ask()
+        for step in (0, 2, 4):
+            with pytest.raises(ObjectiveError, match=f"each of the 3 instances is a step.*got step={step}"):
+                study.report(trial, step, 1.0)
+        study.report(trial, 1, 1.0)
+        for told in (None, 100.0):
+            with pytest.raises(HpoError, match="has reported 1 of 3 instances, and its result is the mean of all"):
+                study.tell(trial, told)
+        study.report(trial, 2, 2.0)
+        study.report(trial, 3, 6.0)
+        with pytest.raises(HpoError, match="tell it without metrics"):
+            study.tell(trial, 100.0)
+        assert study.tell(trial).metrics == {"loss": 3.0}
+        given_up = study.ask()
+        study.report(given_up, 1, 0.0)
+        study.stop_trial(given_up)
+        study.report(given_up, 2, 0.0)
+        assert study.tell(given_up).status == "pruned" and study.results().best_trial.number == trial.number
+
+
+def test_repeats_of_a_study_over_instances_are_refused_before_anything_is_run():
+    results = tune(length, INPUTS)
+    with pytest.raises(SpecError, match="measures each configuration on 4 instances, which are its repeats"):
+        results.confirm(top=2, repeats=2)
 
 
 def test_an_objective_that_takes_no_instance_is_refused():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded, StudyExists
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyExists
 
 SPACE = {"x": hpo.uniform(0, 1)}
 
@@ -73,6 +73,29 @@ def test_reports_are_judged():
     assert study.tell(good).metrics == {"loss": 0.1}
     with pytest.raises(ObjectiveError):
         study.report(study.ask(), 1, {"acc": 1.0})
+
+
+@pytest.mark.parametrize("step", [1.5, -5, True, "2", None, 10**20])
+def test_a_step_that_is_none_is_refused_and_changes_nothing(step):
+    study = make_study()
+    trial = study.ask()
+    with pytest.raises(ObjectiveError, match="a step is an integer of at least 0"):
+        study.report(trial, step, 0.5)
+    assert study.tell(trial, 0.5).status == "completed" and not study.results()[0].reports
+
+    def objective(config):
+        hpo.report(loss=0.5, step=step)
+        return 0.5
+
+    (trial,) = hpo.tune(objective, SPACE, num_trials=1, runtime="local", storage="memory", progress=False)
+    assert trial.status == ("completed" if step is None else "failed")  # by default, it is the next one
+
+
+def test_a_batch_is_of_a_whole_number_of_trials():
+    study = make_study()
+    for n in (1.5, "a", -1):
+        with pytest.raises(SpecError, match="n "):
+            study.ask_batch(n)
 
 
 def test_a_grid_ends():
