@@ -50,6 +50,12 @@ def confirm(
     top, repeats = whole("top", top, least=1), whole("repeats", repeats, least=1)
     if repeats > MAX_REPEATS:
         raise SpecError(f"repeats is at most {MAX_REPEATS:,}, got {repeats:,}")
+    if objective is None and results.spec.instances:
+        raise SpecError(
+            f"study {results.name!r} measures each configuration on {len(results.spec.instances)} instances, which are its "
+            f"repeats; tune on more of them under another name, with points_to_evaluate=[results.best_config], or give an "
+            f"objective of a configuration: results.confirm(objective=...)"
+        )
     if objective is None and results.plan is not None:
         objective = results.plan.objective
     if objective is None:

@@ -16,14 +16,8 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
     """The settings that another study inherits from a search, including those of its runtime if the runtime is the same.
 
     Raises:
-        SpecError: the objective defined the space, so it cannot be called with a configuration; or it is measured on
-            instances, which a repeat is not.
+        SpecError: the objective defined the space, so it cannot be called with a configuration.
     """
-    if results.spec.instances:
-        raise SpecError(
-            f"study {results.name!r} measures each configuration on {len(results.spec.instances)} instances, which are its "
-            f"repeats; tune on more of them under another name, with points_to_evaluate=[results.best_config]"
-        )
     if results.spec.grows:
         raise SpecError(
             f"the objective of study {results.name!r} makes its own space, and repeats are called with a configuration; "
