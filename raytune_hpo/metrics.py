@@ -163,6 +163,13 @@ def _kept(name: str, value: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def sendable(name: str, value: Any) -> Any:
+    """A metric's value as JSON can hold it, for rules that are checked elsewhere; None, with a warning, if JSON cannot."""
+    if isinstance(value, Mapping):
+        return {str(key): sendable(f"{name}/{key}", child) for key, child in value.items()}
+    return _kept(name, value, {}).get(name)
+
+
 def json_value(value: Any) -> Any:
     """A copy of the value in JSON's types; numpy numbers become Python's, tuples become lists.
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from raytune_hpo.service import floats
 from raytune_hpo.service.problems import Problem
 
 MAX_METRICS, MAX_METRIC_NAME = 64, 100
 MAX_OUTPUT = 65_536  # characters that are kept of what a trial printed
 Count = int | None
+Metrics = Annotated[
+    dict[str, Any],
+    BeforeValidator(floats.read_metrics),
+    Field(description='by name; numbers that are not finite are {"$float": "nan"}, "inf" or "-inf"'),
+]
 
 
 class Shape(BaseModel):
@@ -124,7 +130,7 @@ class Measured(Shape):
 
     config: dict[str, Any]
     status: Literal["completed", "failed", "pruned"] = "completed"
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: Metrics = Field(default_factory=dict)
     error: str | None = Field(default=None, max_length=MAX_OUTPUT)
     duration_s: float | None = Field(default=None, ge=0, le=1e9)
 
@@ -141,7 +147,7 @@ class Outcome(Shape):
 
     attempt: int = Field(ge=1)
     status: Literal["completed", "failed", "pruned"] = "completed"
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: Metrics = Field(default_factory=dict)
     error: str | None = Field(default=None, max_length=MAX_OUTPUT)
     output: str = Field(default="", max_length=MAX_OUTPUT)
     duration_s: float | None = Field(default=None, ge=0, le=1e9)
@@ -175,7 +181,7 @@ class StepReport(Shape):
     """Metrics at a step."""
 
     step: int = Field(ge=0, le=2**53)
-    metrics: dict[str, Any]
+    metrics: Metrics
 
 
 class ReportsOfAttempt(Shape):
