@@ -12,7 +12,7 @@ models/                       studies that the service measures by itself: model
 jobs                          work that takes longer than a request
 live_studies                  live studies: their journals, and the folders in which their appliers keep their state
 reading_routes, insight_routes, data_routes, study_routes, worker_routes, live_routes      the handlers
-app, openapi, events, serving                  the server
+app, segments, openapi, events, serving        the server
 web/                          pages for people
 client, command_worker        the other end: a Python client, and a worker that runs a command
 """
