@@ -91,6 +91,14 @@ class MetricRules:
         """
         return self._checked(metrics, self._of_result)
 
+    def of_part(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics of a trial that ended early as plain values; goals may be missing.
+
+        Raises:
+            ObjectiveError: a rule is broken; the message names the metric, the rule and the value.
+        """
+        return self._checked(metrics, frozenset())
+
     def _checked(self, metrics: Mapping[str, Any], required: frozenset[str]) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         bound = self._bound

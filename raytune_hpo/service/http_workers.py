@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from raytune_hpo.core.ledger import Ledger
@@ -209,12 +210,16 @@ def end_of(
     """
     ending = Status(status)
     plain: Mapping[str, Any] = {}
-    if ending is Status.COMPLETED:
-        try:
-            plain = rules.of_result({**(trial.metrics if trial else {}), **metrics})
-        except ObjectiveError as wrong:
-            ending, error = Status.FAILED, f"ObjectiveError: {wrong}"
+    known = trial.metrics if trial else {}
+    try:
+        if ending is Status.COMPLETED:
+            plain = rules.of_result({**known, **metrics})
+        elif ending is Status.PRUNED and metrics:
+            plain = rules.of_part({**known, **metrics})
+    except ObjectiveError as wrong:
+        ending, error = Status.FAILED, f"ObjectiveError: {wrong}"
     if ending is Status.FAILED:
+        plain = _valid(rules, metrics)
         error = error or "its worker said that it failed, and no more"
     return EndTrial(
         number=number,
@@ -228,6 +233,15 @@ def end_of(
         duration_s=duration_s,
         checkpoint=None if checkpoint is None else {KEPT: checkpoint},
     )
+
+
+def _valid(rules: MetricRules, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Those metrics of a failed trial that break no rule."""
+    valid: dict[str, Any] = {}
+    for name, value in metrics.items():
+        with suppress(ObjectiveError):
+            valid |= rules.of_part({name: value})
+    return valid
 
 
 def _trial(ledger: Ledger, number: int) -> Trial | None:

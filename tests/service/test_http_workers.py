@@ -270,6 +270,30 @@ def test_a_result_that_is_none_is_repeated_after_the_end_of_its_study_too(server
     assert (again.status_code, again.json()["status"]) == (200, "failed")
 
 
+def test_metrics_of_trials_that_did_not_complete_are_kept(server):
+    server.create("partly", limits={"num_trials": 9}, scheduler="asha")
+
+    def told(reports, **outcome):
+        (given,) = server.lease("partly")["assignments"]
+        path, rows = f"/studies/partly/trials/{given['number']}/reports", [{"step": 1, "metrics": reports}]
+        if reports:
+            server.api("worker").post(path, json={"attempt": given["attempt"], "reports": rows})
+        first, again = (server.result("partly", given, **outcome) for _ in range(2))
+        assert (first.status_code, again.status_code) == (200, 200)
+        return first.json()["status"], first.json()["metrics"]
+
+    assert told({"loss": 0.5, "epoch": 1}, status="pruned") == ("pruned", {"loss": 0.5, "epoch": 1})
+    kept = {"loss": 0.5, "epoch": 2, "size": 7}
+    assert told({"loss": 0.5, "epoch": 1}, status="pruned", metrics={"epoch": 2, "size": 7}) == ("pruned", kept)
+    assert told({}, status="pruned", metrics={"size": 7}) == ("pruned", {"size": 7})
+    assert told({}, status="pruned", metrics={"loss": "low", "size": 7}) == ("failed", {"size": 7})
+    assert told({}, status="failed", metrics={"loss": {"$float": "nan"}, "size": 7}) == ("failed", {"size": 7})
+    (given,) = server.lease("partly")["assignments"]
+    ended = [{"number": given["number"], "attempt": 1, "status": "pruned", "metrics": {"loss": 0.25}}]
+    assert server.lease("partly", finished=ended)["finished"][0]["status"] == "pruned"
+    assert trial(server, "partly", given["number"])["metrics"] == {"loss": 0.25}
+
+
 def test_results_come_with_the_next_request(server):
     server.create("batch")
     given = server.lease("batch", limit=4)["assignments"]
