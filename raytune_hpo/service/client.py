@@ -75,7 +75,8 @@ class Client:
         Args:
             space: in the service's JSON, such as ``{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}``;
                 None where the objective brings its own.
-            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, points, objective ...
+            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, valid_range, points,
+                objective ...
         """
         limits = {**settings.pop("limits", {}), **({} if num_trials is None else {"num_trials": num_trials})}
         brought = {} if space is None else {"space": space}

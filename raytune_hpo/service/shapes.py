@@ -19,6 +19,13 @@ Metrics = Annotated[
 ]
 
 
+def _interval(bounds: Any) -> Any:
+    return tuple(floats.read(bounds)) if isinstance(bounds, list) else bounds
+
+
+Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
+
+
 class Shape(BaseModel):
     """Base of all shapes: fields that it does not declare are refused."""
 
@@ -94,6 +101,12 @@ class NewStudy(Shape):
     limits: Limits = Field(default_factory=lambda: Limits())
     seed: Count = Field(default=None, ge=0)
     max_retries: int = Field(default=2, ge=0, le=100)
+    valid_range: Interval | dict[str, Interval] | None = Field(
+        default=None,
+        description="Lowest and highest valid value; one outside fails its trial. With several metrics, by metric. "
+        'An end that is open is {"$float": "-inf"} or "inf"',
+        examples=[[0, 1]],
+    )
     points: list[dict[str, Any]] = Field(default_factory=list, max_length=1_000)
 
 
@@ -333,24 +346,30 @@ def checked(shape: type[Shape], data: Any, *, is_query: bool = False) -> Any:
     try:
         return shape.model_validate(data, strict=not is_query)
     except ValidationError as error:
-        found = [(_pointer(e["loc"], data), e["msg"]) for e in error.errors(include_url=False, include_context=False)]
+        found = [
+            (_pointer(e["loc"], data, is_missing=e["type"] == "missing"), e["msg"])
+            for e in error.errors(include_url=False, include_context=False)
+        ]
         where, message = found[0]
         what = f"the query's {where.lstrip('/')}" if is_query else where or "the body"
         raise Problem("bad-request" if is_query else "invalid", f"{what}: {message}", errors=found) from None
 
 
-def _pointer(path: tuple[int | str, ...], data: Any) -> str:
-    """The JSON pointer to an error, without the names of union members that pydantic puts in its path."""
+def _pointer(path: tuple[int | str, ...], data: Any, *, is_missing: bool) -> str:
+    """The JSON pointer to an error, without the names of union members that pydantic puts in its path.
+
+    Args:
+        is_missing: whether the last part of the path is that of a field that should be there.
+    """
     kept, here = [], data
     for place, key in enumerate(path):
-        is_last = place == len(path) - 1
-        if isinstance(here, dict) and key not in here and not is_last:
-            continue
-        kept.append(key)
-        try:
-            here = here[key]
-        except (KeyError, IndexError, TypeError):
-            here = None
+        is_field = isinstance(here, dict) and (key in here or (is_missing and place == len(path) - 1))
+        if is_field or (isinstance(here, list) and isinstance(key, int)):
+            kept.append(key)
+            try:
+                here = here[key]
+            except (KeyError, IndexError):
+                here = None
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in kept)
 
 

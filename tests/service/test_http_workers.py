@@ -294,6 +294,39 @@ def test_metrics_of_trials_that_did_not_complete_are_kept(server):
     assert trial(server, "partly", given["number"])["metrics"] == {"loss": 0.25}
 
 
+def test_values_outside_of_the_valid_range_fail_their_trials(server):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    settings = {"num_trials": 9, "sampler": "random", "seed": 1}
+    with client.create_study("ranged", SPACE, valid_range=(0, math.inf), **settings) as study:
+        assert [study.tell(study.ask(), loss)["status"] for loss in (-1, 7)] == ["failed", "completed"]
+        assert study.results().spec.goals[0].valid_range == (0, math.inf)
+        client.create_study("ranged", SPACE, valid_range=(0, math.inf), **settings)  # the same again
+        with pytest.raises(hpo.errors.HpoError, match="valid_range"):
+            client.create_study("ranged", SPACE, valid_range=(0, 1), **settings)
+    several = {**settings, "metric": ["loss", "size"], "mode": ["min", "min"]}
+    ranges = {"size": [np.int64(0), 5], "note": (0, 1)}
+    with client.create_study("ranged-by-metric", SPACE, valid_range=ranges, **several) as study:
+        rows = [{"loss": 9, "size": 6}, {"loss": 9, "size": 5}, {"loss": 9, "size": 5, "note": 2}]
+        assert [study.tell(study.ask(), row)["status"] for row in rows] == ["failed", "completed", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([1, 0], "valid_range needs two numbers, low < high"),
+        ([0, 1, 2], '"pointer":"/valid_range"'),
+        ([0, "high"], '"detail":"/valid_range/1: '),
+        ({"loss": [0]}, '"pointer":"/valid_range/loss/1"'),
+        ([0, {"$float": "nan"}], "low < high"),
+    ],
+)
+def test_a_valid_range_that_is_none_is_refused(server, given, said):
+    body = {"name": "no-range", "space": SPACE, "valid_range": given}
+    refused = server.api("editor").post("/studies", json=body)
+    assert refused.status_code == 422
+    assert said in refused.text
+
+
 def test_results_come_with_the_next_request(server):
     server.create("batch")
     given = server.lease("batch", limit=4)["assignments"]
