@@ -103,6 +103,14 @@ class MetricRules:
         """
         return self._checked(metrics, self._of_result)
 
+    def of_part(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics of a trial that ended early as plain values; goals may be missing.
+
+        Raises:
+            ObjectiveError: a rule is broken; the message names the metric, the rule and the value.
+        """
+        return self._checked(metrics, frozenset())
+
     def _checked(self, metrics: Mapping[str, Any], required: frozenset[str]) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         bound = self._bound
@@ -173,6 +181,13 @@ def _kept(name: str, value: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
             return {name: listed}
     _warn(f"metric {name!r} is left out: numbers, text and short lists of them are kept, got {_show(value)}")
     return {}
+
+
+def sendable(name: str, value: Any) -> Any:
+    """A metric's value as JSON can hold it, for rules that are checked elsewhere; None, with a warning, if JSON cannot."""
+    if isinstance(value, Mapping):
+        return {str(key): sendable(f"{name}/{key}", child) for key, child in value.items()}
+    return _kept(name, value, {}).get(name)
 
 
 def json_value(value: Any) -> Any:

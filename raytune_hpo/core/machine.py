@@ -290,8 +290,9 @@ class OptimizerCore(HandingOut):
         self._requeue(trial, f"its checkpoint cannot be read: {command.reason}", command.at)
 
     def _finish(self, trial: Trial, status: Status, command: EndTrial) -> None:
-        is_of_reports = status is not command.status or status is Status.PRUNED or bool(self._order and trial.reports)
-        metrics = trial.metrics if is_of_reports else command.metrics
+        is_of_reports = status is not command.status or bool(self._order and trial.reports)
+        is_bare = status is Status.PRUNED and not command.metrics
+        metrics = trial.metrics if is_of_reports or is_bare else command.metrics
         if status is Status.COMPLETED and not metrics:
             metrics = last_reported(self.ledger, trial)
         self._record(

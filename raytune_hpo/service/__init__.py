@@ -3,7 +3,7 @@
 One process, ``raytune-hpo serve``. Every answer is a fold over facts, and the number of facts is its version: ETags, event
 ids and cursors carry it. Only the modules that serve need the extra ``serve``.
 
-problems, bodies, shapes      checks of requests, and explanations of refusals
+problems, bodies, shapes, floats               checks of requests, and explanations of refusals
 tokens, access, guards        who may do what, and from where
 folds, listing, records, comparing, code       reading: one warm fold for each study, and what is shown of it
 leases, quarantine, http_workers               the workers over HTTP of one study: their leases, requests and replies
@@ -12,7 +12,7 @@ models/                       studies that the service measures by itself: model
 jobs                          work that takes longer than a request
 live_studies                  live studies: their journals, and the folders in which their appliers keep their state
 reading_routes, insight_routes, data_routes, study_routes, worker_routes, live_routes      the handlers
-app, openapi, events, serving                  the server
+app, segments, openapi, events, serving        the server
 web/                          pages for people
 client, command_worker        the other end: a Python client, and a worker that runs a command
 """

@@ -18,6 +18,7 @@ from raytune_hpo.service.endpoints import Call, Endpoint, problem_response, serv
 from raytune_hpo.service.guards import HostGuard, SafeHeaders
 from raytune_hpo.service.openapi import document
 from raytune_hpo.service.problems import KINDS, Problem
+from raytune_hpo.service.segments import WholeSegments, with_segments
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.web.pages import Pages
 
@@ -57,7 +58,7 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
         exception_handlers={HTTPException: _http_problem},
     )
     app.router.redirect_slashes = False
-    return HostGuard(SafeHeaders(app), hosts)
+    return HostGuard(SafeHeaders(WholeSegments(app)), hosts)
 
 
 def _route(path: str, endpoints: Sequence[Endpoint], service: Service) -> Route:
@@ -68,7 +69,7 @@ def _route(path: str, endpoints: Sequence[Endpoint], service: Service) -> Route:
         method = "GET" if request.method == "HEAD" else request.method
         return await serve(by_method[method], service, request)
 
-    return Route(path, answer, methods=list(by_method), name=endpoints[0].name)
+    return Route(with_segments(path), answer, methods=list(by_method), name=endpoints[0].name)
 
 
 def _description(root_path: str) -> Endpoint:

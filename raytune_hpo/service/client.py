@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from raytune_hpo.errors import HpoError, SpecError, StudyEnded, StudyNotFound, StudyWaiting
+from raytune_hpo.metrics import json_value, sendable
+from raytune_hpo.service import floats
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
@@ -24,6 +26,7 @@ RETRIES = 5  # of a message that got no answer, or was told to come again
 WAIT_S = 20.0
 PAGE = 10_000  # facts
 TOKEN_VARIABLE = "RAYTUNE_HPO_TOKEN"
+LET_GO = ("superseded", "already-finished", "not-found")  # refusals after which a trial is no longer its worker's
 
 
 class ServiceError(HpoError):
@@ -72,7 +75,8 @@ class Client:
         Args:
             space: in the service's JSON, such as ``{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}``;
                 None where the objective brings its own.
-            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, points, objective ...
+            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, valid_range, points,
+                objective ...
         """
         limits = {**settings.pop("limits", {}), **({} if num_trials is None else {"num_trials": num_trials})}
         brought = {} if space is None else {"space": space}
@@ -116,7 +120,7 @@ class Client:
         connection = connect(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"}
         try:
-            data = None if body is None else json.dumps(body)
+            data = None if body is None else _strict_json(body)
             connection.request(method, f"{self._parts.path.rstrip('/')}/v1{path}", data, headers)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
@@ -157,6 +161,7 @@ class RemoteStudy:
         self._path = f"/studies/{quote(name, safe='')}"
         self._held: dict[int, RemoteTrial] = {}
         self._stopping: set[int] = set()
+        self._failed: set[int] = set()  # by their own reports
         self._lease: str | None = None
         self._closing = threading.Event()
         self._heartbeats: threading.Thread | None = None
@@ -187,7 +192,7 @@ class RemoteStudy:
     def report(
         self, trial: RemoteTrial, step: int, metrics: Mapping[str, Any] | float, *, checkpoint: str | None = None
     ) -> str:
-        """Report metrics at a step and return the verdict.
+        """Report metrics at a step and return the verdict. Metrics that are not valid fail the trial: the verdict is "stop".
 
         Args:
             checkpoint: where your checkpoint of this step is, as text; the trial resumes from it.
@@ -198,13 +203,15 @@ class RemoteStudy:
         held = self._held.get(trial.number, trial)
         body = {
             "attempt": held.attempt,
-            "reports": [{"step": step, "metrics": self._named(metrics)}],
+            "reports": [{"step": sendable("step", step), "metrics": self._named(metrics)}],
             "checkpoint": checkpoint,
         }
         answer = self._client.request("POST", f"{self._path}/trials/{trial.number}/reports", body)
         if answer["attempt"] != held.attempt:  # it was taken for lost, and continues here as a new attempt
             self._held[trial.number] = RemoteTrial(**{**vars(held), "attempt": answer["attempt"]})
-        if answer["verdict"] in ("pause", "complete"):
+        if "error" in answer:
+            self._failed.add(trial.number)
+        if answer["verdict"] in ("pause", "complete") or "error" in answer:
             self._held.pop(trial.number, None)
         return str(answer["verdict"])
 
@@ -212,6 +219,8 @@ class RemoteStudy:
         self, trial: RemoteTrial, metrics: Mapping[str, Any] | float | None = None, **outcome: Any
     ) -> dict[str, Any]:
         """Tell a trial's result and return the trial as recorded. If told twice, the first result stays.
+
+        If the metrics are not valid (NaN, missing ...), the trial is recorded as failed.
 
         Args:
             metrics: None: the last report is the result.
@@ -274,17 +283,30 @@ class RemoteStudy:
         return self._end(trial, {"status": "pruned", **outcome})
 
     def _end(self, trial: RemoteTrial, outcome: dict[str, Any]) -> dict[str, Any]:
-        held = self._held.pop(trial.number, trial)
-        self._stopping.discard(trial.number)
-        body = {"attempt": held.attempt, **outcome}
-        told: dict[str, Any] = self._client.request("PUT", f"{self._path}/trials/{trial.number}/result", body)
+        path = f"{self._path}/trials/{trial.number}"
+        told: dict[str, Any]
+        if trial.number in self._failed:
+            told = self._client.request("GET", path)
+            return told
+        body = {"attempt": self._held.get(trial.number, trial).attempt, **outcome}
+        try:
+            told = self._client.request("PUT", f"{path}/result", body)
+        except ServiceError as error:
+            if error.kind in LET_GO:
+                self._let_go(trial.number)
+            raise
+        self._let_go(trial.number)
         return told
 
+    def _let_go(self, number: int) -> None:
+        """Send no more heartbeats for a trial. Before its result is accepted, others would get it, or this worker again."""
+        self._held.pop(number, None)
+        self._stopping.discard(number)
+
     def _named(self, metrics: Mapping[str, Any] | float) -> dict[str, Any]:
-        if isinstance(metrics, Mapping):
-            return dict(metrics)
-        study = self._client.request("GET", self._path)
-        return {study["metric"]: metrics}
+        if not isinstance(metrics, Mapping):
+            metrics = {self._client.request("GET", self._path)["metric"]: metrics}
+        return {str(name): sendable(str(name), value) for name, value in metrics.items()}
 
     def _beat(self) -> None:
         while not self._closing.wait(self._ttl_s / 3):
@@ -296,3 +318,8 @@ class RemoteStudy:
             except ServiceError as error:
                 if error.status == 410:  # the lease has ended, and others have the trials
                     self._stopping |= set(self._held)
+
+
+def _strict_json(body: Any) -> str:
+    """A body as the service reads it: no NaN, and Python's numbers for those of numpy."""
+    return json.dumps(floats.written(body), default=lambda value: floats.written(json_value(value)), allow_nan=False)

@@ -22,6 +22,7 @@ from raytune_hpo.service.bodies import MAX_BODY, read_json
 from raytune_hpo.service.folds import StillReading
 from raytune_hpo.service.problems import Problem, problem_of
 from raytune_hpo.service.records import to_bytes
+from raytune_hpo.service.segments import path_of
 from raytune_hpo.service.shapes import NoQuery, Shape, checked
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import Token
@@ -123,7 +124,7 @@ async def serve(endpoint: Endpoint, service: Service, request: Request) -> Respo
 def problem_response(problem: Problem, request: Request) -> Response:
     """The HTTP response for a problem."""
     root = str(request.scope.get("app_root_path", request.scope.get("root_path", "")))
-    document = problem.document(request.url.path, root)
+    document = problem.document(path_of(request), root)
     return Response(to_bytes(document), problem.status, problem.headers, "application/problem+json")
 
 

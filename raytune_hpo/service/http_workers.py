@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from raytune_hpo.core.ledger import Ledger
@@ -12,6 +13,7 @@ from raytune_hpo.core.messages import Lease as Given
 from raytune_hpo.display.text import first_line
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.plan import rules_of
 from raytune_hpo.runtime.wire import ReportRow
 from raytune_hpo.service.leases import TERM_S, Lease, LeaseBook
@@ -130,42 +132,6 @@ class HttpWorkers:
         trials = await self.look(lambda ledger: [_trial(ledger, end.number) for end in ended])
         return [Told(trial=trial, is_news=is_news) for trial, is_news in zip(trials, news, strict=True)]
 
-    async def end_of(
-        self,
-        number: int,
-        attempt: int,
-        status: str,
-        metrics: Mapping[str, Any],
-        *,
-        error: str | None = None,
-        output: str = "",
-        duration_s: float | None = None,
-        checkpoint: str | None = None,
-    ) -> EndTrial:
-        """A worker's message about a trial's end as a command. Metrics that break a rule fail the trial."""
-        ending = Status(status)
-        plain: Mapping[str, Any] = {}
-        if ending is Status.COMPLETED:
-            trial = await self.trial(number)
-            try:
-                plain = self.rules.of_result({**(trial.metrics if trial else {}), **metrics})
-            except ObjectiveError as wrong:
-                ending, error = Status.FAILED, f"ObjectiveError: {wrong}"
-        if ending is Status.FAILED:
-            error = error or "its worker said that it failed, and no more"
-        return EndTrial(
-            number=number,
-            attempt=attempt,
-            status=ending,
-            at=0.0,
-            metrics=plain,
-            error=error if ending is Status.FAILED else None,
-            reason=first_line((error or "").strip().rpartition("\n")[2]) if ending is Status.FAILED else None,
-            output=output,
-            duration_s=duration_s,
-            checkpoint=None if checkpoint is None else {KEPT: checkpoint},
-        )
-
     async def report(
         self, trial: Trial, attempt: int, rows: Sequence[tuple[int, Mapping[str, Any]]], kept: str | None, late: str
     ) -> tuple[Answer, int, Lease | None]:
@@ -222,6 +188,60 @@ class HttpWorkers:
             }
             for lease in self.leases.all()
         ]
+
+
+def end_of(
+    trial: Trial | None,
+    rules: MetricRules,
+    *,
+    number: int,
+    attempt: int,
+    status: str,
+    metrics: Mapping[str, Any],
+    error: str | None = None,
+    output: str = "",
+    duration_s: float | None = None,
+    checkpoint: str | None = None,
+) -> EndTrial:
+    """A worker's message about a trial's end as a command. Metrics that break a rule fail the trial.
+
+    Args:
+        trial: as it was when the message came.
+    """
+    ending = Status(status)
+    plain: Mapping[str, Any] = {}
+    known = trial.metrics if trial else {}
+    try:
+        if ending is Status.COMPLETED:
+            plain = rules.of_result({**known, **metrics})
+        elif ending is Status.PRUNED and metrics:
+            plain = rules.of_part({**known, **metrics})
+    except ObjectiveError as wrong:
+        ending, error = Status.FAILED, f"ObjectiveError: {wrong}"
+    if ending is Status.FAILED:
+        plain = _valid(rules, metrics)
+        error = error or "its worker said that it failed, and no more"
+    return EndTrial(
+        number=number,
+        attempt=attempt,
+        status=ending,
+        at=0.0,
+        metrics=plain,
+        error=error if ending is Status.FAILED else None,
+        reason=first_line((error or "").strip().rpartition("\n")[2]) if ending is Status.FAILED else None,
+        output=output,
+        duration_s=duration_s,
+        checkpoint=None if checkpoint is None else {KEPT: checkpoint},
+    )
+
+
+def _valid(rules: MetricRules, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Those metrics of a failed trial that break no rule."""
+    valid: dict[str, Any] = {}
+    for name, value in metrics.items():
+        with suppress(ObjectiveError):
+            valid |= rules.of_part({name: value})
+    return valid
 
 
 def _trial(ledger: Ledger, number: int) -> Trial | None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -86,10 +87,15 @@ async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _
     known = {tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")}
 
     def read(fold: Fold) -> tuple[str, _T | None]:
-        tag = f'"{fold.ledger.spec.name}.{fold.seq}"'.encode("ascii", "backslashreplace").decode()
+        tag = tag_of(fold)
         return tag, None if tag in known else function(fold)
 
     return await call.service.read(call.study, read)
+
+
+def tag_of(fold: Fold) -> str:
+    """The ETag of a study as it is now; its name is quoted, as a header holds neither commas nor all letters."""
+    return f'"{quote(fold.ledger.spec.name, safe="")}.{fold.seq}"'
 
 
 async def of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from raytune_hpo.service import floats
 from raytune_hpo.service.problems import Problem
 
 MAX_METRICS, MAX_METRIC_NAME = 64, 100
 MAX_OUTPUT = 65_536  # characters that are kept of what a trial printed
 Count = int | None
+Metrics = Annotated[
+    dict[str, Any],
+    BeforeValidator(floats.read_metrics),
+    Field(description='by name; numbers that are not finite are {"$float": "nan"}, "inf" or "-inf"'),
+]
+
+
+def _interval(bounds: Any) -> Any:
+    return tuple(floats.read(bounds)) if isinstance(bounds, list) else bounds
+
+
+Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
 
 
 class Shape(BaseModel):
@@ -88,6 +101,12 @@ class NewStudy(Shape):
     limits: Limits = Field(default_factory=lambda: Limits())
     seed: Count = Field(default=None, ge=0)
     max_retries: int = Field(default=2, ge=0, le=100)
+    valid_range: Interval | dict[str, Interval] | None = Field(
+        default=None,
+        description="Lowest and highest valid value; one outside fails its trial. With several metrics, by metric. "
+        'An end that is open is {"$float": "-inf"} or "inf"',
+        examples=[[0, 1]],
+    )
     points: list[dict[str, Any]] = Field(default_factory=list, max_length=1_000)
 
 
@@ -124,7 +143,7 @@ class Measured(Shape):
 
     config: dict[str, Any]
     status: Literal["completed", "failed", "pruned"] = "completed"
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: Metrics = Field(default_factory=dict)
     error: str | None = Field(default=None, max_length=MAX_OUTPUT)
     duration_s: float | None = Field(default=None, ge=0, le=1e9)
 
@@ -141,7 +160,7 @@ class Outcome(Shape):
 
     attempt: int = Field(ge=1)
     status: Literal["completed", "failed", "pruned"] = "completed"
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: Metrics = Field(default_factory=dict)
     error: str | None = Field(default=None, max_length=MAX_OUTPUT)
     output: str = Field(default="", max_length=MAX_OUTPUT)
     duration_s: float | None = Field(default=None, ge=0, le=1e9)
@@ -175,7 +194,7 @@ class StepReport(Shape):
     """Metrics at a step."""
 
     step: int = Field(ge=0, le=2**53)
-    metrics: dict[str, Any]
+    metrics: Metrics
 
 
 class ReportsOfAttempt(Shape):
@@ -327,24 +346,30 @@ def checked(shape: type[Shape], data: Any, *, is_query: bool = False) -> Any:
     try:
         return shape.model_validate(data, strict=not is_query)
     except ValidationError as error:
-        found = [(_pointer(e["loc"], data), e["msg"]) for e in error.errors(include_url=False, include_context=False)]
+        found = [
+            (_pointer(e["loc"], data, is_missing=e["type"] == "missing"), e["msg"])
+            for e in error.errors(include_url=False, include_context=False)
+        ]
         where, message = found[0]
         what = f"the query's {where.lstrip('/')}" if is_query else where or "the body"
         raise Problem("bad-request" if is_query else "invalid", f"{what}: {message}", errors=found) from None
 
 
-def _pointer(path: tuple[int | str, ...], data: Any) -> str:
-    """The JSON pointer to an error, without the names of union members that pydantic puts in its path."""
+def _pointer(path: tuple[int | str, ...], data: Any, *, is_missing: bool) -> str:
+    """The JSON pointer to an error, without the names of union members that pydantic puts in its path.
+
+    Args:
+        is_missing: whether the last part of the path is that of a field that should be there.
+    """
     kept, here = [], data
     for place, key in enumerate(path):
-        is_last = place == len(path) - 1
-        if isinstance(here, dict) and key not in here and not is_last:
-            continue
-        kept.append(key)
-        try:
-            here = here[key]
-        except (KeyError, IndexError, TypeError):
-            here = None
+        is_field = isinstance(here, dict) and (key in here or (is_missing and place == len(path) - 1))
+        if is_field or (isinstance(here, list) and isinstance(key, int)):
+            kept.append(key)
+            try:
+                here = here[key]
+            except (KeyError, IndexError):
+                here = None
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in kept)
 
 

@@ -17,7 +17,7 @@ from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.jobs import MAX_JOBS, Job, audited
 from raytune_hpo.service.models.confirming import KIND
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.reading_routes import existing
+from raytune_hpo.service.reading_routes import existing, tag_of
 from raytune_hpo.service.records import study_resource
 from raytune_hpo.service.state import Service
 
@@ -77,8 +77,8 @@ async def _check_unchanged(call: Call, *, is_needed: bool) -> None:
                 "precondition-required", "deleting takes If-Match with the study's ETag, so that you have seen it"
             )
         return
-    tag = await call.service.read(call.study, lambda fold: f'"{fold.name}.{fold.seq}"')
-    if given.strip() != tag.encode("ascii", "backslashreplace").decode():
+    tag = await call.service.read(call.study, tag_of)
+    if given.strip() != tag:
         raise Problem("changed", f"the study is now {tag}; look at it again")
 
 

@@ -13,11 +13,13 @@ from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.results.records import plain
 from raytune_hpo.rng import derive
-from raytune_hpo.service import shapes
+from raytune_hpo.runtime.plan import rules_of
+from raytune_hpo.service import floats, shapes
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_WORKER_BODY
 from raytune_hpo.service.endpoints import Call, Endpoint
-from raytune_hpo.service.http_workers import KEPT, HttpWorkers
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.http_workers import KEPT, HttpWorkers, end_of
 from raytune_hpo.service.leases import Lease
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import trial_line
@@ -185,14 +187,15 @@ def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
         raise Problem("step-falls", f"the steps of reports rise; got {steps[:20]}")
     if trial.attempt != given.attempt or not trial.reports or steps[0] > trial.reports[-1].step:
         return
-    known = {r.step: r.metrics for r in trial.reports}
+    known = {r.step: floats.written(r.metrics) for r in trial.reports}  # in this form, NaN is equal to NaN
     begun_at = -1 if trial.from_step is None else trial.from_step
     for row in given.reports:
         if row.step <= begun_at:
             continue  # a worker that cannot read the checkpoint starts over, and need not measure the same
         before = known.get(row.step)
+        now = floats.written(row.metrics)
         falls = before is None and row.step <= trial.reports[-1].step
-        if falls or (before is not None and any(before.get(k) != v for k, v in row.metrics.items() if k in before)):
+        if falls or (before is not None and any(before[k] != v for k, v in now.items() if k in before)):
             raise Problem(
                 "step-falls", f"trial {trial.number} has come to step {trial.last_step}; step {row.step} comes too late"
             )
@@ -232,12 +235,13 @@ async def result(call: Call) -> Answer:
 
 async def _late_result(call: Call, number: int, outcome: shapes.Outcome) -> Answer:
     """Answer a result that comes after the study's end: it may repeat one that was recorded."""
-    trial = await call.service.read(
-        call.study, lambda fold: fold.ledger.trials[number] if number < len(fold.ledger.trials) else None
-    )
-    end = EndTrial(
-        number=number, attempt=outcome.attempt, status=Status(outcome.status), at=0.0, metrics=outcome.metrics
-    )
+
+    def read(fold: Fold) -> tuple[EndTrial, Trial | None]:
+        trials, rules = fold.ledger.trials, rules_of(fold.ledger.spec)
+        trial = trials[number] if number < len(trials) else None
+        return end_of(trial, rules, **{"number": number, **vars(outcome)}), trial
+
+    end, trial = await call.service.read(call.study, read)
     problem = refusal(end, Told(trial=trial, is_news=False))
     if problem is not None:
         raise problem
@@ -253,7 +257,8 @@ def refusal(end: EndTrial, told: Told) -> Problem | None:
         return Problem("not-found", f"there is no trial {end.number}")
     is_own = end.attempt == trial.attempt or (trial.worker == ADOPTED and end.attempt == trial.attempt - 1)
     if trial.status.is_finished and is_own:
-        same = trial.status is end.status and all(trial.metrics.get(k) == v for k, v in end.metrics.items())
+        known = floats.written(trial.metrics)  # in this form, NaN is equal to NaN
+        same = trial.status is end.status and all(known.get(k) == v for k, v in floats.written(end.metrics).items())
         if same or trial.status is Status.PRUNED:
             return None
         detail = f"trial {trial.number} has ended as {trial.status}, with other metrics or another status than these"
@@ -282,16 +287,7 @@ def _became(end: EndTrial, told: Told) -> dict[str, Any]:
 
 
 async def _end_of(workers: HttpWorkers, number: int, outcome: shapes.Outcome) -> EndTrial:
-    return await workers.end_of(
-        number,
-        outcome.attempt,
-        outcome.status,
-        outcome.metrics,
-        error=outcome.error,
-        output=outcome.output,
-        duration_s=outcome.duration_s,
-        checkpoint=outcome.checkpoint,
-    )
+    return end_of(await workers.trial(number), workers.rules, **{"number": number, **vars(outcome)})
 
 
 def _work(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:

@@ -57,6 +57,7 @@ def test_workers_are_told_the_address_outside_of_the_proxy(proxied: httpx.Client
 
 def test_problems_and_streams_pass_the_proxy(proxied: httpx.Client) -> None:
     assert proxied.get("/v1/studies/none").json()["type"] == f"{PREFIX}/problems/not-found"
+    assert "'a/b'" in proxied.get("/v1/studies/a%2Fb").json()["detail"]
     with proxied.stream("GET", "/v1/studies/s/events") as stream:
         assert stream.headers["x-accel-buffering"] == "no"
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.service.leases import TERM_S, LeaseBook
 from raytune_hpo.service.quarantine import FIRST_S, Quarantine
+
+SPACE = {"x": {"type": "float", "low": 0, "high": 1}}
 
 
 def status(server, study):
@@ -234,6 +239,94 @@ def test_a_result_that_is_none_fails_its_trial_and_is_not_sent_for_ever(server, 
     assert server.result("no-result", given, metrics=value).status_code == 200
 
 
+@pytest.mark.parametrize("word", ["nan", "inf", "-inf"])
+def test_a_number_that_is_not_finite_is_written_as_the_journal_has_it(server, word):
+    server.create("not-finite", limits={"num_trials": 100})
+    given = server.lease("not-finite")["assignments"][0]
+    path, number = f"/studies/not-finite/trials/{given['number']}", {"$float": word}
+    rows = [{"step": 1, "metrics": {"loss": 0.5, "norm": number, "each": [number, 1]}}]
+    for _ in range(2):  # a repeated message gets the same answer
+        answer = server.api("worker").post(f"{path}/reports", json={"attempt": given["attempt"], "reports": rows})
+        assert (answer.status_code, answer.json()["verdict"]) == (200, "continue")
+        assert "error" not in answer.json()
+    reported = [f for f in server.api("viewer").get("/studies/not-finite/facts").json()["items"] if "step" in f]
+    assert reported[-1]["metrics"] == rows[0]["metrics"]
+    for _ in range(2):
+        told = server.result("not-finite", given, metrics={"loss": 0.25, "norm": number})
+        assert (told.status_code, told.json()["status"]) == (200, "completed")
+    (given,) = server.lease("not-finite")["assignments"]
+    for _ in range(2):
+        told = server.result("not-finite", given, metrics={"loss": number})
+        assert (told.status_code, told.json()["status"]) == (200, "failed")
+        assert told.json()["error"] == f"ObjectiveError: metric 'loss' must be finite, got {word}"
+
+
+def test_a_result_that_is_none_is_repeated_after_the_end_of_its_study_too(server):
+    server.create("none-at-last", limits={"num_trials": 1})
+    (given,) = server.lease("none-at-last")["assignments"]
+    assert server.result("none-at-last", given, metrics={"loss": "low"}).json()["status"] == "failed"
+    wait_until(lambda: status(server, "none-at-last")["state"] == "ended")
+    again = server.result("none-at-last", given, metrics={"loss": "low"})
+    assert (again.status_code, again.json()["status"]) == (200, "failed")
+
+
+def test_metrics_of_trials_that_did_not_complete_are_kept(server):
+    server.create("partly", limits={"num_trials": 9}, scheduler="asha")
+
+    def told(reports, **outcome):
+        (given,) = server.lease("partly")["assignments"]
+        path, rows = f"/studies/partly/trials/{given['number']}/reports", [{"step": 1, "metrics": reports}]
+        if reports:
+            server.api("worker").post(path, json={"attempt": given["attempt"], "reports": rows})
+        first, again = (server.result("partly", given, **outcome) for _ in range(2))
+        assert (first.status_code, again.status_code) == (200, 200)
+        return first.json()["status"], first.json()["metrics"]
+
+    assert told({"loss": 0.5, "epoch": 1}, status="pruned") == ("pruned", {"loss": 0.5, "epoch": 1})
+    kept = {"loss": 0.5, "epoch": 2, "size": 7}
+    assert told({"loss": 0.5, "epoch": 1}, status="pruned", metrics={"epoch": 2, "size": 7}) == ("pruned", kept)
+    assert told({}, status="pruned", metrics={"size": 7}) == ("pruned", {"size": 7})
+    assert told({}, status="pruned", metrics={"loss": "low", "size": 7}) == ("failed", {"size": 7})
+    assert told({}, status="failed", metrics={"loss": {"$float": "nan"}, "size": 7}) == ("failed", {"size": 7})
+    (given,) = server.lease("partly")["assignments"]
+    ended = [{"number": given["number"], "attempt": 1, "status": "pruned", "metrics": {"loss": 0.25}}]
+    assert server.lease("partly", finished=ended)["finished"][0]["status"] == "pruned"
+    assert trial(server, "partly", given["number"])["metrics"] == {"loss": 0.25}
+
+
+def test_values_outside_of_the_valid_range_fail_their_trials(server):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    settings = {"num_trials": 9, "sampler": "random", "seed": 1}
+    with client.create_study("ranged", SPACE, valid_range=(0, math.inf), **settings) as study:
+        assert [study.tell(study.ask(), loss)["status"] for loss in (-1, 7)] == ["failed", "completed"]
+        assert study.results().spec.goals[0].valid_range == (0, math.inf)
+        client.create_study("ranged", SPACE, valid_range=(0, math.inf), **settings)  # the same again
+        with pytest.raises(hpo.errors.HpoError, match="valid_range"):
+            client.create_study("ranged", SPACE, valid_range=(0, 1), **settings)
+    several = {**settings, "metric": ["loss", "size"], "mode": ["min", "min"]}
+    ranges = {"size": [np.int64(0), 5], "note": (0, 1)}
+    with client.create_study("ranged-by-metric", SPACE, valid_range=ranges, **several) as study:
+        rows = [{"loss": 9, "size": 6}, {"loss": 9, "size": 5}, {"loss": 9, "size": 5, "note": 2}]
+        assert [study.tell(study.ask(), row)["status"] for row in rows] == ["failed", "completed", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([1, 0], "valid_range needs two numbers, low < high"),
+        ([0, 1, 2], '"pointer":"/valid_range"'),
+        ([0, "high"], '"detail":"/valid_range/1: '),
+        ({"loss": [0]}, '"pointer":"/valid_range/loss/1"'),
+        ([0, {"$float": "nan"}], "low < high"),
+    ],
+)
+def test_a_valid_range_that_is_none_is_refused(server, given, said):
+    body = {"name": "no-range", "space": SPACE, "valid_range": given}
+    refused = server.api("editor").post("/studies", json=body)
+    assert refused.status_code == 422
+    assert said in refused.text
+
+
 def test_results_come_with_the_next_request(server):
     server.create("batch")
     given = server.lease("batch", limit=4)["assignments"]
@@ -342,6 +435,53 @@ def test_a_python_client_runs_a_study(server):
         results = study.results()
     assert results.num_by_status["completed"] == 4
     assert results.best_value == max(t.config["x"] for t in results if t.status == "completed")
+
+
+def test_a_client_tells_and_reports_what_is_no_valid_result(server):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    space = {"x": {"type": "float", "low": np.float32(0), "high": np.int64(1)}}
+    with client.create_study("client-nan", space, num_trials=6, sampler="random") as study:
+        for value in (math.nan, np.float32(math.inf), {"loss": -math.inf}, {"loss": object()}, np.array(math.nan)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                told = study.tell(study.ask(), value)
+            assert (told["status"], told["reason"][:14]) == ("failed", "ObjectiveError")
+        one = study.ask()
+        assert study.report(one, 1, {"loss": 0.5, "norm": math.nan}) == "continue"
+        assert study.report(one, 2, math.nan) == "stop"
+        assert study.tell(one)["status"] == "failed"  # by its report
+        results = study.results()
+    assert [t.status for t in results] == ["failed"] * 6
+    assert math.isnan(results[5].reports[0].metrics["norm"])
+
+
+def test_a_client_takes_the_numbers_of_numpy(server):
+    with hpo.Client(server.url, server.secrets["editor"]).create_study("client-numpy", SPACE, num_trials=2) as study:
+        one = study.ask()
+        assert study.report(one, np.int64(1), np.float32(0.5)) == "continue"
+        metrics = {"loss": np.array(0.25), "sure": np.True_, "each": np.arange(2)}
+        assert study.report(one, np.array(2), metrics) == "continue"
+        told = study.tell(one, {"loss": np.float16(0.125), "n": np.int64(7)}, duration_s=np.float32(2))
+        assert (told["metrics"]["loss"], told["metrics"]["n"], told["duration_s"]) == (0.125, 7, 2.0)
+        assert study.results()[0].reports[1].metrics == {"loss": 0.25, "sure": True, "each": [0, 1]}
+
+
+def test_a_client_holds_a_trial_until_its_result_is_accepted(server, monkeypatch):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    with client.create_study("client-holds", SPACE, num_trials=3) as study:
+        one = study.ask()
+        with pytest.raises(hpo.errors.HpoError, match="duration_s"):
+            study.tell(one, 0.5, duration_s=-1)
+        other = study.ask()
+        assert (one.number, other.number) == (0, 1)  # not the same again
+        assert study.tell(one, 0.5)["status"] == "completed"
+        with pytest.raises(hpo.errors.HpoError, match="has ended as completed"):
+            study.tell(one, 0.75)
+        asked = []
+        send = client.request
+        monkeypatch.setattr(client, "request", lambda *sent: asked.append(sent) or send(*sent))
+        study.ask()
+        assert asked[0][2]["holding"] == [1]
 
 
 def test_a_client_explains_what_is_wrong(server):

@@ -70,6 +70,16 @@ def test_all_observations_are_taken_or_none(server):
     assert observe(server, "whole", [row(0.5)], "worker").status_code == 403
 
 
+def test_a_number_of_an_observation_may_be_none_unless_it_is_the_goal(server):
+    server.create("odd-numbers", space=SPACE)
+    refused = observe(server, "odd-numbers", [row(0.5), row(0.5, metrics={"loss": {"$float": "inf"}})])
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/observations/1")
+    assert "must be finite, got inf" in refused.text
+    observe(server, "odd-numbers", [row(0.5, metrics={"loss": 0.5, "norm": {"$float": "-inf"}})])
+    finished = server.api("viewer").get("/studies/odd-numbers/facts").json()["items"][-1]
+    assert finished["metrics"] == {"loss": 0.5, "norm": {"$float": "-inf"}}
+
+
 def test_the_largest_batch_of_observations_is_taken_in_one_go(server):
     server.create("largest-batch", space=SPACE, limits={"num_trials": 2_500})
     assert len(observe(server, "largest-batch", [row(i / 2_500) for i in range(2_500)]).json()["numbers"]) == 2_500

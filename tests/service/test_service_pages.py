@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from html import escape, unescape
+from urllib.parse import quote
 
 import httpx
 import pytest
+
+import raytune_hpo as hpo
 
 NASTY = "<img src=x onerror=alert(1)>"
 
@@ -94,6 +97,29 @@ def test_links_lead_somewhere(browsers, addresses):
     for link in sorted(found):
         if "/figures/" not in link:
             assert browsers["admin"].get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize("name", ["a/b", "/", "a/trials/0", "team/run 1%2F"])
+def test_a_study_with_a_slash_in_its_name_is_shown(server, browsers, name):
+    space = {"x": hpo.Float(0, 1)}
+    with hpo.Study(space, name=name, storage=str(server.storage), sampler="random", num_trials=2) as study:
+        study.tell(study.ask(), 0.5)
+    path, api = f"/studies/{quote(name, safe='')}", server.api("viewer")
+    assert f'href="{path}"' in browsers["viewer"].get("/").text
+    page = browsers["viewer"].get(path)
+    assert (page.status_code, f'href="{path}/trials"' in page.text) == (200, True)
+    assert browsers["viewer"].get(f"{path}/trials/0").status_code == 200
+    assert name in [item["name"] for item in api.get("/studies").json()["items"]]
+    assert api.get(path).json()["name"] == name
+    assert api.get(f"{path.replace('%2F', '%2f')}/trials/0").json()["metrics"] == {"loss": 0.5}
+    client = hpo.Client(server.url, server.secrets["viewer"])
+    assert client.study(name).results().best_value == 0.5
+    missing = api.get(f"{path}%2Fmore")
+    assert (missing.status_code, missing.json()["type"]) == (404, "/problems/not-found")
+    assert f"{name}/more" in missing.json()["detail"]
+    assert missing.json()["instance"].endswith("%2Fmore")
+    assert browsers["viewer"].get(f"{path}%2Fmore").status_code == 404
+    assert api.get("/no%2Fsuch").status_code == browsers["viewer"].get("/no%2Fsuch").status_code == 404
 
 
 def test_without_a_token_every_page_is_the_log_in(server, addresses):

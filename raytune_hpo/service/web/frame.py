@@ -19,6 +19,7 @@ from raytune_hpo.progress.words import age
 from raytune_hpo.service.access import check_role
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.problems import KINDS, Problem, problem_of
+from raytune_hpo.service.segments import with_segments
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import Token
 from raytune_hpo.service.web.addresses import base_of, root_of, study_address, urlpart
@@ -47,7 +48,7 @@ class Frame:
         async def answer(request: Request) -> Response:
             return await self.let_in(request, role, handler)
 
-        return Route(path, answer, methods=[method])
+        return Route(with_segments(path), answer, methods=[method])
 
     async def let_in(self, request: Request, role: str, handler: Handler) -> Response:
         """The page if the request's token has the role; otherwise an error page."""
