@@ -216,11 +216,11 @@ class Study:
         ``"stop"`` becomes pruned. Without metrics, the last report is the result. With instances, it always is.
 
         Raises:
-            HpoError: with instances, there are metrics, or the trial was not measured on all of them.
+            HpoError: the trial was not measured on all instances.
         """
         with self._lock:
             current = self._taken(trial)
-            self._check_instances(current, metrics)
+            self._check_instances(current)
             try:
                 given = {} if metrics is None and current.reports else self._rules.named(metrics)
                 plain = self._rules.of_result({**current.metrics, **given})
@@ -229,14 +229,14 @@ class Study:
                 return self._end(current, Status.FAILED, error=text, reason=text)
             return self._end(current, Status.COMPLETED, metrics=plain)
 
-    def _check_instances(self, trial: Trial, metrics: Any) -> None:
-        """Refuse a result that is not made of reports on all instances."""
-        num = len(self._spec.instances)
+    def _check_instances(self, trial: Trial) -> None:
+        """Refuse the result of a running trial that has neither reported on all instances nor been told to stop."""
+        num_left = len(self._spec.instances) - len(trial.reports)
         is_told_to_end = bool(trial.reports) and trial.reports[-1].verdict.is_final
-        if num and (metrics is not None or not (is_told_to_end or len(trial.reports) == num)):
+        if num_left > 0 and trial.status is Status.RUNNING and not is_told_to_end:
             raise HpoError(
-                f"trial {trial.number} has reported {len(trial.reports)} of {num} instances, and its result is the mean of "
-                f"all; report the others and tell it without metrics, or end it by fail or stop_trial"
+                f"trial {trial.number} has {num_left} of {len(self._spec.instances)} instances left to report, and its "
+                f"result is the mean over all; report these, or end it by fail or stop_trial"
             )
 
     def fail(self, trial: Trial | int, error: BaseException | str) -> Trial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -37,8 +38,19 @@ def test_what_uses_the_same_port_runs_one_after_the_other(tmp_path):
 
 
 def test_what_a_resource_is_may_depend_on_the_configuration(tmp_path):
-    ends = sorted(end for _, end in spans(tmp_path, ["port:test-{port}"]))
-    assert ends[1] - ends[0] < 0.3
+    """Each of two programs ends when the other has begun, so they end only if they run at once."""
+    code = "import pathlib, sys, time; a, b = map(pathlib.Path, sys.argv[1:]); a.touch()\nwhile not b.exists(): time.sleep(.02)"
+    (tmp_path / "meet.py").write_text(code)
+    command = hpo.Command(
+        f"{sys.executable} meet.py {{port}} {{other}}", uses=["port:test-{port}"], cwd=tmp_path, parallel=4, repeats=1
+    )
+    ports = ({"port": 1, "other": 2}, {"port": 2, "other": 1})
+    threads = [threading.Thread(target=command, args=(config,), daemon=True) for config in ports]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_nobody_waits_for_who_waits_for_him(tmp_path):
