@@ -39,8 +39,8 @@ def test_what_uses_the_same_port_runs_one_after_the_other(tmp_path):
 
 def test_what_a_resource_is_may_depend_on_the_configuration(tmp_path):
     """Each of two programs ends when the other has begun, so they end only if they run at once."""
-    code = "import pathlib, sys, time; a, b = map(pathlib.Path, sys.argv[1:]); a.touch()\nwhile not b.exists(): time.sleep(.02)"
-    (tmp_path / "meet.py").write_text(code)
+    meeting = "own, other = map(pathlib.Path, sys.argv[1:]); own.touch()\nwhile not other.exists(): time.sleep(.02)"
+    (tmp_path / "meet.py").write_text(f"import pathlib, sys, time; {meeting}")
     command = hpo.Command(
         f"{sys.executable} meet.py {{port}} {{other}}", uses=["port:test-{port}"], cwd=tmp_path, parallel=4, repeats=1
     )
