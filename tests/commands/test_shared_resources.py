@@ -44,13 +44,16 @@ def test_what_a_resource_is_may_depend_on_the_configuration(tmp_path):
     command = hpo.Command(
         f"{sys.executable} meet.py {{port}} {{other}}", uses=["port:test-{port}"], cwd=tmp_path, parallel=4, repeats=1
     )
-    ports = ({"port": 1, "other": 2}, {"port": 2, "other": 1})
-    threads = [threading.Thread(target=command, args=(config,), daemon=True) for config in ports]
+    ended = []
+    threads = [
+        threading.Thread(target=lambda config=config: ended.append(command(config)), daemon=True)
+        for config in ({"port": 1, "other": 2}, {"port": 2, "other": 1})
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    assert not any(thread.is_alive() for thread in threads)
+    assert len(ended) == 2
 
 
 def test_nobody_waits_for_who_waits_for_him(tmp_path):
