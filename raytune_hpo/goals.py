@@ -50,10 +50,9 @@ class Goal:
             return f"{self.metric} ({self.mode})"
         sense = next(sense for sense, mode in _BOUND_BY.items() if mode == self.mode)
         short = f"{self.threshold:g}"
-        exact = (
-            short if float(short) == self.threshold else repr(self.threshold)
-        )  # stored plans are read from this text
-        return f"{self.metric} {sense} {exact}"
+        # Stored plans are read from this text, so it has all digits.
+        bound = short if float(short) == self.threshold else repr(self.threshold)
+        return f"{self.metric} {sense} {bound}"
 
     def loss(self, value: _T) -> _T:
         """A value of the metric (a number or an array) as a loss to be minimised."""

@@ -229,16 +229,6 @@ class Study:
                 return self._end(current, Status.FAILED, error=text, reason=text)
             return self._end(current, Status.COMPLETED, metrics=plain)
 
-    def _check_instances(self, trial: Trial) -> None:
-        """Refuse the result of a running trial that has neither reported on all instances nor been told to stop."""
-        num_left = len(self._spec.instances) - len(trial.reports)
-        is_told_to_end = bool(trial.reports) and trial.reports[-1].verdict.is_final
-        if num_left > 0 and trial.status is Status.RUNNING and not is_told_to_end:
-            raise HpoError(
-                f"trial {trial.number} has {num_left} of {len(self._spec.instances)} instances left to report, and its "
-                f"result is the mean over all; report these, or end it by fail or stop_trial"
-            )
-
     def fail(self, trial: Trial | int, error: BaseException | str) -> Trial:
         """Record that a trial failed, and why."""
         text = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else str(error)
@@ -306,6 +296,16 @@ class Study:
 
     def _handle(self, event: Command) -> Any:
         return self._optimizer.handle([event])[0]
+
+    def _check_instances(self, trial: Trial) -> None:
+        """Refuse the result of a running trial that has neither reported on all instances nor been told to stop."""
+        num_left = len(self._spec.instances) - len(trial.reports)
+        is_told_to_end = bool(trial.reports) and trial.reports[-1].verdict.is_final
+        if num_left > 0 and trial.status is Status.RUNNING and not is_told_to_end:
+            raise HpoError(
+                f"trial {trial.number} has {num_left} of {len(self._spec.instances)} instances left to report, and its "
+                f"result is the mean over all; report these, or end it by fail or stop_trial"
+            )
 
     def _taken(self, trial: Trial | int) -> Trial:
         """The trial in its running state; a trial that an earlier session asked for is handed out again.

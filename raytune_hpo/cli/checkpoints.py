@@ -35,9 +35,7 @@ def checkpoint(
         raise SpecError(f"study {name!r} has no trial {number}; see raytune-hpo trials {quote(name)}")
     trial = results.best_trial if number is None else results[number]
     kept = trial.checkpoint
-    if (
-        kept is None or URL not in kept.record
-    ):  # without one, it is kept by the worker or user that ran the trial, if at all
+    if kept is None or URL not in kept.record:  # without one, whoever ran the trial keeps it, if anybody does
         others = [str(t.number) for t in results if any(URL in record for record in t.checkpoints.values())][:5]
         hint = f"some that have: {', '.join(others)}" if others else "no trial of this study has one"
         raise SpecError(f"trial {trial.number} of study {name!r} has no checkpoint here; {hint}")

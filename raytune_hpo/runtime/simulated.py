@@ -37,7 +37,6 @@ from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
-from raytune_hpo.protocols import last_step
 from raytune_hpo.runtime.desk import Desk
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
@@ -298,7 +297,7 @@ class SimulatedHandle:
 
     def _run(self, assignment: Assignment, said: int | None = None) -> tuple[_Recorder, EndTrial]:
         """Run the objective up to the end of the stretch, and record what it reports after the step ``said``."""
-        recorder = _Recorder(assignment, last_step(self._plan.scheduler), self._drawn, said)
+        recorder = _Recorder(assignment, self._drawn, said)
         return recorder, TrialRun(assignment, self._plan.objective, self._plan.rules, recorder, self._store)()
 
     def _drawn(self, assignment: Assignment, name: str, domain: Mapping[str, Any]) -> Parameter:
@@ -375,11 +374,11 @@ class _Recorder:
 
     is_last_call = False  # no last checkpoints: a stopped study has those of its virtual time
 
-    def __init__(self, assignment: Assignment, last_step: int | None, drawn: _Drawn, said: int | None = None) -> None:
+    def __init__(self, assignment: Assignment, drawn: _Drawn, said: int | None = None) -> None:
         self.commands: list[ReportRow | KeepCheckpoint] = []
         self.was_left = False
         self.next_step = assignment.next_step
-        self._assignment, self._last_step, self._drawn, self._said = assignment, last_step, drawn, said
+        self._assignment, self._drawn, self._said = assignment, drawn, said
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         if self._said is not None and step <= self._said:
@@ -389,7 +388,7 @@ class _Recorder:
         if goes_on_from_here and self.next_step is not None and step >= self.next_step:
             self.was_left = True
             return Verdict.PAUSE
-        if self._last_step is None or step < self._last_step:
+        if self._assignment.last_step is None or step < self._assignment.last_step:
             return Verdict.CONTINUE
         self.next_step = None
         return Verdict.COMPLETE  # otherwise an objective with an endless loop would never return
