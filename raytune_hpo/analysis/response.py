@@ -84,7 +84,9 @@ def surfaces_over(
         capped = np.minimum(losses[rows], usual_range(losses[rows])[1])
         xs, ys = _points(x, rows), _points(y, rows)
         z = forests[key].surface(*pair, xs, ys)
-        found.append(Surface(xs=xs, ys=ys, losses=capped.mean() + capped.std() * z, num_trials=len(rows)))
+        unit = float(np.abs(capped).max()) or 1.0  # or squares of 1e300 would overflow
+        fitted = unit * ((capped / unit).mean() + (capped / unit).std() * z)
+        found.append(Surface(xs=xs, ys=ys, losses=fitted, num_trials=len(rows)))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.series import Floats, MetricSeries
+from raytune_hpo.analysis.series import Floats, MetricSeries, axis_range
 from raytune_hpo.errors import SpecError
 from raytune_hpo.plots import style
 
@@ -32,7 +32,8 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
     longest = max(float(x[-1]) for x, _ in lines if len(x))
     unit, name = style.time_axis(longest) if against == "time" else (1.0, "trials")
     at = "trial %{x}" if against == "trials" else f"%{{x:.4g}} {name}"
-    figure = style.panels([f"best {goal.metric} so far ({goal.mode})" for goal in results.goals], height=320)
+    titles = [f"best {goal.metric} so far ({goal.mode})" for goal in results.goals]
+    figure = style.panels(titles, height=320)
     for row, ((x, values), series) in enumerate(zip(lines, every, strict=True), start=1):
         trace = style.plotly().Scatter(
             x=x / unit,
@@ -46,6 +47,9 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
         figure.add_trace(trace, row=row, col=1)
         is_log = series.axis is not None and series.axis.is_log  # as in the history, or the same study looks like two
         figure.update_yaxes(**style.value_axis(values, series.goal, is_log=is_log), row=row, col=1)
+        shown = None if is_log else axis_range(values, series.goal)
+        if shown is not None and (outside := int(shown.leaves_out(values[:-1]).sum())):
+            style.retitle(figure, row - 1, f"{titles[row - 1]}{style.note_on_outside(outside)}")
     title = "trial" if against == "trials" else f"{name} since the first trial was handed out"
     figure.update_xaxes(title=title, row=len(results.goals), col=1)
     if against == "trials":

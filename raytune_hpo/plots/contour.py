@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.analysis.response import Surface, surfaces_over
-from raytune_hpo.analysis.series import Floats, Positions
+from raytune_hpo.analysis.series import Positions
 from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.facts import Status
@@ -88,8 +88,10 @@ def _field(view: View, pair: tuple[TriedParameter, TriedParameter], found: Surfa
     x, y = (
         np.asarray(p.domain.codes(unit), dtype=np.float64) for p, unit in zip(pair, (found.xs, found.ys), strict=True)
     )
-    z: Floats = view.goal.value(found.losses)
-    more = {"x": x, "y": y, "z": z.astype(np.float32), "coloraxis": "coloraxis", "name": "expected"}
+    z = view.goal.value(found.losses)
+    if np.abs(z).max() < np.finfo(np.float32).max:
+        z = z.astype(np.float32)  # half as many characters in a page
+    more = {"x": x, "y": y, "z": z, "coloraxis": "coloraxis", "name": "expected"}
     hover = f"expected {html.escape(view.goal.metric)} %{{z:.4g}}<extra></extra>"
     if min(len(x), len(y)) > 1 and not any(parameter.labels for parameter in pair):
         lines = {"line": {"color": "white", "width": 0.6}, "contours": {"coloring": "heatmap"}, "ncontours": 12}

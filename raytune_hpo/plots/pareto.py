@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.series import Floats, MetricSeries, axis_range
+from raytune_hpo.analysis.series import AxisRange, Floats, MetricSeries, axis_range
 from raytune_hpo.display.colours import PALE_BLUE
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.errors import SpecError
@@ -65,7 +65,8 @@ def pareto_plot(results: Results) -> Any:
         figure.update_xaxes(**style.metric_axis(x, ranges[x]), **at)
         figure.update_yaxes(**style.metric_axis(y, ranges[y]), **at)
         _draw_thresholds(figure, x, y, (xs, ys), at)
-    if notes := _notes(results, (len(best), len(drawn), len(others))):
+    far = [goal.metric for goal, shown in ranges.items() if shown is not None and not _is_in(shown, goal.threshold)]
+    if notes := _notes(results, (len(best), len(drawn), len(others)), far):
         style.caption(figure, notes)
     return style.name_once(figure)
 
@@ -89,12 +90,17 @@ def _draw_thresholds(figure: Any, x: Goal, y: Goal, values: tuple[Floats, Floats
             figure.add_trace(line, **at)
 
 
-def _notes(results: Results, num: tuple[int, int, int]) -> str:
-    """A note on trials that are not drawn: some of many, and failed ones, which have no values."""
+def _is_in(shown: AxisRange, threshold: float | None) -> bool:
+    return threshold is None or shown.low <= threshold <= shown.high
+
+
+def _notes(results: Results, num: tuple[int, int, int], far: list[str]) -> str:
+    """A note on what is not seen: some of many trials, failed ones, which have no values, and thresholds beyond the axes."""
     of_front, drawn, others = num
     notes = [f"the whole front of {of_front:,} trials, and {drawn:,} of {others:,} others"] if drawn < others else []
     if failed := results.num_by_status[Status.FAILED.value]:
         notes.append(f"{failed:,} failed trial{'' if failed == 1 else 's'} without values")
+    notes += [f"the threshold of {style.short_name(metric, 24)} lies outside" for metric in far]
     return "; ".join(notes)
 
 

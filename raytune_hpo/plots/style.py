@@ -142,7 +142,12 @@ def note_on_trials(shown: int, total: int) -> str:
 
 def note_on_outside(num: int) -> str:
     """The note in a title about values that are too far away to be inside the axes; empty if all are inside."""
-    return f" ({num:,} far worse ones lie outside: double-click to see them)" if num else ""
+    said = (
+        f"{num:,} far worse ones lie outside: double-click to see them"
+        if num > 1
+        else "a far worse one lies outside: double-click to see it"
+    )
+    return f" ({said})" if num else ""
 
 
 def note_on_parameters(shown: int, total: int) -> str:

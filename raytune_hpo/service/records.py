@@ -8,6 +8,7 @@ from typing import Any
 
 from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.codec import to_row
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.facts import Fact
 from raytune_hpo.results.records import full_trial_record, plain, status_record, trial_record
 from raytune_hpo.service.folds import Fold
@@ -56,11 +57,10 @@ def stopping_record(fold: Fold, now: float) -> dict[str, Any]:
     """Whether a study still improves, and what is left of its limits; ``now`` is in epoch seconds."""
     ledger, spec = fold.ledger, fold.ledger.spec
     limits, elapsed_s = spec.limits, ledger.elapsed_s(now)
-    improved = ledger.improved[0]
     return {
         "stopped": ledger.stopped,
         "stagnation": has_stagnated(ledger.finished, len(spec.space.columns)),
-        "num_trials_since_best": len(ledger.told) - improved[-1][0] if improved else None,
+        "num_trials_since_best": _num_trials_since_best(ledger),
         "budget": {
             "num_trials": _budget(limits.num_trials, len(ledger.trials)),
             "time_budget_s": _budget(limits.time_budget_s, elapsed_s),
@@ -68,6 +68,17 @@ def stopping_record(fold: Fold, now: float) -> dict[str, Any]:
         },
         "seq": fold.seq,
     }
+
+
+def _num_trials_since_best(ledger: Ledger) -> int | None:
+    """How many trials were told since the best of them, or, with several goals, since the front last got a new point."""
+    if len(ledger.spec.goals) == 1:
+        improved = ledger.improved[0]
+        return len(ledger.told) - improved[-1][0] if improved else None
+    first_by_losses = {trial.losses: trial.number for trial in reversed(ledger.front)}  # an equal is no progress
+    progress = set(first_by_losses.values())
+    since = (back for back, trial in enumerate(reversed(ledger.told)) if trial.number in progress)
+    return next(since, None)
 
 
 def _budget(limit: float | None, used: float) -> dict[str, float | None]:

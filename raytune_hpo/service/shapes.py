@@ -18,6 +18,8 @@ Metrics = Annotated[
     Field(description='by name; numbers that are not finite are {"$float": "nan"}, "inf" or "-inf"'),
 ]
 
+Measurements = Annotated[dict[str, float], BeforeValidator(floats.read_metrics)]
+
 
 def _interval(bounds: Any) -> Any:
     return tuple(floats.read(bounds)) if isinstance(bounds, list) else bounds
@@ -247,8 +249,8 @@ class SystemWindow(Shape):
 
     start: float = Field(ge=0, le=1e11)
     end: float = Field(ge=0, le=1e11)
-    metrics: dict[str, float] = Field(default_factory=dict, max_length=MAX_METRICS)
-    context: dict[str, float] = Field(default_factory=dict, max_length=MAX_METRICS)
+    metrics: Measurements = Field(default_factory=dict, max_length=MAX_METRICS)
+    context: Measurements = Field(default_factory=dict, max_length=MAX_METRICS)
     histograms: dict[str, RangeCounts] = Field(default_factory=dict, max_length=MAX_METRICS)
     count: float = Field(default=1.0, gt=0, le=1e15, description="requests, by which means are weighted")
 

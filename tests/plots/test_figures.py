@@ -60,7 +60,10 @@ STUDIES = {
     "several metrics": results_of(
         done({"loss": 1.0, "size": 2.0}), done({"loss": 2.0, "size": 1.0}, steps=3), failed(), metric=["loss", "size"]
     ),
-    "huge values": results_of(done(1e300), done(-1e300), done(0.0)),
+    "huge values": results_of(
+        *[done(value, {"x": 0.07 * i, "y": i % 5}) for i, value in enumerate([1e308, -1e300, 0.0, -1e308] * 5)],
+        space={"x": hpo.uniform(0, 2), "y": hpo.randint(0, 5)},
+    ),
     "nasty": results_of(
         *[done({"loss": 0.5 + i, NASTY: 1.0}, {NASTY_KEY: [NASTY, "b"][i % 2], "y": 0.1 * i}) for i in range(10)],
         done(None, {NASTY_KEY: NASTY, "y": 0.5}, status=Status.FAILED, error=NASTY),
@@ -99,6 +102,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("kind", STUDIES)
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_can_be_drawn_of_every_study(figure, kind):
@@ -159,7 +163,7 @@ def test_values_over_decades_get_a_log_axis_and_others_do_not():
 def test_far_outliers_do_not_squeeze_the_rest():
     figure = results_of(*[done(float(i - 10)) for i in range(20)], done(1e9)).plot.history()
     assert figure.layout.yaxis.range[1] < 100
-    assert "1 far worse" in figure.layout.annotations[0].text
+    assert "a far worse one lies outside" in figure.layout.annotations[0].text
     upwards = results_of(*[done({"a": float(i)}) for i in range(-9, 9)], done({"a": -1e9}), metric="a", mode="max")
     low, high = upwards.plot.history().layout.yaxis.range
     assert -100 < low < high < 10
@@ -207,6 +211,14 @@ def test_a_front_shows_thresholds_and_what_breaks_a_constraint():
     assert "1 failed trial" in str(figure.to_dict()["layout"])
 
 
+def test_a_threshold_outside_the_axes_is_mentioned():
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, metric=["a", "b"], storage="memory", thresholds={"a": -50, "b": 2})
+    for i in range(4):
+        study.tell(study.ask(), {"a": i, "b": 4 - i})
+    layout = str(study.results().plot.pareto().to_dict()["layout"])
+    assert "the threshold of a lies outside" in layout and "threshold of b" not in layout
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_a_front_lies_inside_its_axes_and_what_does_not_is_counted(mode):
     sign = -1.0 if mode == "max" else 1.0
@@ -223,11 +235,11 @@ def test_a_front_lies_inside_its_axes_and_what_does_not_is_counted(mode):
     assert "outside" not in titles(results_of(*trials[:72], metric=["a", "b"], mode=mode).plot.pareto())[0]
 
 
-@pytest.mark.parametrize("figure", ["history", "slice", "curves", "distribution"])
+@pytest.mark.parametrize("figure", ["history", "slice", "curves", "distribution", "best_so_far"])
 def test_a_figure_says_how_many_values_lie_outside(figure):
-    results = results_of(*[done(float(i - 10), steps=2) for i in range(20)], done(1e9, steps=2))
+    results = results_of(done(1e9, steps=2), *[done(float(10 - i), steps=2) for i in range(20)])
     layout = str(getattr(results.plot, figure)().to_dict()["layout"])
-    assert f"({2 if figure == 'curves' else 1} far worse ones lie outside" in layout
+    assert ("(2 far worse ones lie outside" if figure == "curves" else "(a far worse one lies outside") in layout
 
 
 def test_the_best_feasible_trial_is_inside_although_most_are_infeasible():

@@ -107,6 +107,7 @@ def test_a_system_that_asks_is_tuned_without_anybody_calling_it(server, tmp_path
 
 def test_where_it_stands_and_what_it_did_is_read_with_an_etag(server, stopped):
     viewer = server.api("viewer")
+    until(lambda: viewer.get(f"/live/{stopped}").status_code == 200)  # its facts are read at the first request
     (found,) = [item for item in viewer.get("/live").json()["items"] if item["name"] == stopped]
     assert found["baseline"] == {"threads": 16} and found["frozen" if "frozen" in found else "why"] == ""
     told = viewer.get(f"/live/{stopped}/timeline", params={"limit": 2})
@@ -189,6 +190,12 @@ def test_measurements_that_are_none_are_refused(server, stopped, window, said):
     body = {"group": "control", "windows": [window]}
     answer = server.api("worker").post(f"/live/{stopped}/measurements", json=body)
     assert answer.status_code == 422 and said in answer.json()["detail"]
+
+
+def test_a_measured_nan_is_written_as_everywhere(server, stopped):
+    window = {"start": 1, "end": 2, "metrics": {"ms": {"$float": "nan"}}, "context": {"rps": {"$float": "inf"}}}
+    body = {"group": "control", "windows": [window]}
+    assert server.api("worker").post(f"/live/{stopped}/measurements", json=body).status_code == 202
 
 
 def test_means_are_weighted_and_percentiles_are_those_of_all_counts():

@@ -137,6 +137,14 @@ def test_stopping_says_what_is_left_and_whether_anything_better_was_found(server
     assert server.api("viewer").get("/studies/stagnant/stopping").json()["stagnation"] is True
 
 
+def test_with_several_goals_a_new_point_of_the_front_is_progress(server):
+    server.create("fronts", space=SPACE, metric=["a", "b"], limits={"num_trials": 10})
+    # The second goal alone improves, then an equal of a point of the front comes, then a dominated one.
+    for since, (a, b) in [(0, (1.0, 9.0)), (0, (5.0, 2.0)), (1, (5.0, 2.0)), (2, (6.0, 9.5))]:
+        observe(server, "fronts", [{"config": {"x": 0.5, "act": "relu"}, "metrics": {"a": a, "b": b}}])
+        assert server.api("viewer").get("/studies/fronts/stopping").json()["num_trials_since_best"] == since
+
+
 def test_studies_are_compared_by_trials_and_by_time(server, pair):
     answer = server.api("viewer").get("/compare", params={"study": ["left", "right", "left"]}).json()
     left, right = answer["items"]
