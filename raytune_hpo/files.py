@@ -53,6 +53,8 @@ def json_object(path: Path) -> dict[str, Any]:
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Write a file atomically: a reader gets either the old or the new content, even after a crash.
 
+    What a link points to is written, and a pipe or a terminal, which nothing can replace, is written directly.
+
     Args:
         private: only this user may read it.
 
@@ -60,8 +62,13 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
         HpoError: it cannot be written there.
     """
     try:
+        if path.exists() and not path.is_file():
+            with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.write(text)
+            return
+        target = path.resolve()
         # In the same folder, since a file can replace another only within one file system.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", text=True)
         try:
             with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.write(text)
@@ -69,8 +76,8 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
                 os.fsync(file.fileno())  # before the rename, or a crash may leave an empty file under the new name
             if not private:  # as temporary files are
                 Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-            _sync_folder(path.parent)
+            Path(name).replace(target)
+            _sync_folder(target.parent)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

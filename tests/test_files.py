@@ -1,6 +1,7 @@
 """Files that are written whole: the old one or the new one, on the disk before anyone finds it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,16 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_beside_it(tmp_path,
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["spec.json"]
+
+
+def test_what_a_link_points_to_is_written_and_a_pipe_is_written_to(tmp_path):
+    newest, link = tmp_path / "run-7.csv", tmp_path / "newest.csv"
+    newest.write_text("old")
+    link.symlink_to(newest)
+    write_whole(link, "new")
+    assert link.is_symlink() and newest.read_text() == "new"
+    reader, writer = os.pipe()
+    write_whole(Path(f"/dev/fd/{writer}"), "new")
+    os.close(writer)
+    with open(reader) as pipe:
+        assert pipe.read() == "new"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.hypervolume import distinct_front, hypervolume, reference_of
 from raytune_hpo.numerics.pareto import first_fronts
+from raytune_hpo.options import is_real
 from raytune_hpo.trial import Trial
 
 FRONT = "front"  # the name that stands for all goals together
@@ -29,7 +31,7 @@ def reference_point(
             without one, a tenth of the front's extent beyond the front's worst value.
 
     Raises:
-        SpecError: ``given`` names something that is not a goal, or has another length.
+        SpecError: ``given`` names something that is not a goal, has another length, or a value that is not finite.
     """
     values = _given(given, goals)
     bounds = [goal.threshold if values.get(goal.metric) is None else values[goal.metric] for goal in goals]
@@ -47,10 +49,12 @@ def _given(given: Mapping[str, float] | Sequence[float] | None, goals: Sequence[
     if isinstance(given, Mapping):
         if unknown := [name for name in given if name not in metrics]:
             raise SpecError(f"a reference point has a value for each goal, {metrics}, got one for {unknown[0]!r}")
-        return {name: float(value) for name, value in given.items()}
-    if len(given) != len(metrics):
+    elif len(given) != len(metrics):
         raise SpecError(f"a reference point has a value for each goal, {metrics}, got {list(given)!r}")
-    return dict(zip(metrics, map(float, given), strict=True))
+    found = dict(given) if isinstance(given, Mapping) else dict(zip(metrics, given, strict=True))
+    if wrong := [name for name, value in found.items() if not is_real(value) or not math.isfinite(value)]:
+        raise SpecError(f"a reference point has finite numbers, got {found[wrong[0]]!r} for {wrong[0]!r}")
+    return {name: float(value) for name, value in found.items()}
 
 
 def hypervolume_of(trials: Sequence[Trial], reference: Floats | None) -> float:

@@ -7,6 +7,7 @@ k             the number of configurations that are compared with each other
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -44,16 +45,22 @@ def estimate(values: Sequence[float], *, k: int = 1, level: float = LEVEL) -> Es
     """
     from scipy.special import stdtrit
 
-    n = len(values)
-    mean = math.fsum(values) / n if n else math.nan
+    n, unit = len(values), _unit(values)
+    mean = unit * (math.fsum(value / unit for value in values) / n) if n else math.nan
     if n < 2 or not math.isfinite(mean):
         return Estimate(mean=mean, sd=None, n=n, interval=None)
     if not vary(values):
         return Estimate(mean=mean, sd=0.0, n=n, interval=None)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    sd = unit * math.sqrt(math.fsum((value / unit - mean / unit) ** 2 for value in values) / (n - 1))
     quantile = float(stdtrit(n - 1, 1 - (1 - level) / (2 * k)))  # of Student's t
     half = quantile * sd / math.sqrt(n)
     return Estimate(mean=mean, sd=sd, n=n, interval=(mean - half, mean + half))
+
+
+def _unit(values: Iterable[float]) -> float:
+    """A power of two near the largest value: in this unit squares neither overflow nor vanish, and no digit changes."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return math.ldexp(1.0, max(math.frexp(largest)[1] - 1, sys.float_info.min_exp)) if largest else 1.0
 
 
 def vary(values: Sequence[float]) -> bool:
@@ -67,13 +74,9 @@ def pooled_sd(samples: Iterable[Sequence[float]]) -> float | None:
 
     Each sample counts with its degrees of freedom, n - 1.
     """
-    squares, freedom = 0.0, 0
-    for values in samples:
-        found = estimate(values)
-        if found.sd is not None:
-            squares += (found.n - 1) * found.sd**2
-            freedom += found.n - 1
-    return math.sqrt(squares / freedom) if freedom else None
+    known = [(found.sd, found.n - 1) for found in map(estimate, samples) if found.sd is not None]
+    unit, freedom = _unit(sd for sd, _ in known), sum(own for _, own in known)
+    return unit * math.sqrt(sum(own * (sd / unit) ** 2 for sd, own in known) / freedom) if freedom else None
 
 
 def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:

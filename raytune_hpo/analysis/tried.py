@@ -5,6 +5,7 @@ X  (n, d)  coordinates of n trials in the unit cube; NaN where a parameter is no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.arrays import Array
-from raytune_hpo.display.text import number, short
+from raytune_hpo.display.text import cut, number, short
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics.axes import Axis
 from raytune_hpo.space import Column, Domain, Space
@@ -23,6 +24,7 @@ from raytune_hpo.space.conditions import AllOf, Condition, Test
 from raytune_hpo.trial import Trial
 
 _WIDTH = 24  # characters of a label
+_WHOLE = 10_000  # characters by which options are told apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +58,12 @@ class TriedParameter:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The labels of the options of a choice; empty for numbers."""
-        return tuple(short(option, _WIDTH) or repr(option) for option in self.domain.options)
+        options = self.domain.options
+        times = Counter(short(option, _WHOLE) for option in options)  # 1 and "1" are different options
+        return tuple(
+            cut(repr(option), _WIDTH) if times[short(option, _WHOLE)] > 1 else short(option, _WIDTH) or repr(option)
+            for option in options
+        )
 
     @cached_property
     def is_log(self) -> bool:

@@ -60,7 +60,7 @@ def confirm(
         objective = results.plan.objective
     if objective is None:
         raise SpecError(
-            f"confirming runs the objective again, and study {results.name!r} was loaded without one; "
+            f"confirming runs the objective again, and these results of study {results.name!r} are without one; "
             f"give it: results.confirm(objective=...)"
         )
     candidates = chosen(results, top, also)

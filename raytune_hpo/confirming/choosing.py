@@ -54,6 +54,8 @@ def chosen(results: Results, top: int, also: Sequence[int] = ()) -> list[Chosen]
         losses = tuple(math.fsum(column) / len(trials) for column in columns)
         group = Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)
         groups.update((trial.number, group) for trial in trials)
+    if not isinstance(also, Iterable):
+        raise SpecError(f"also is a list of numbers of trials, got {also!r}; write also=[{also}]")
     if strange := [number for number in also if number not in groups]:
         raise SpecError(f"also must name completed, feasible trials, and {strange[0]} is not one")
     others = [groups[number] for number in also]

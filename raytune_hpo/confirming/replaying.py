@@ -34,7 +34,7 @@ def replay(
         objective = results.plan.objective
     if objective is None:
         raise SpecError(
-            f"a replay runs the objective again, and study {results.name!r} was loaded without one; "
+            f"a replay runs the objective again, and these results of study {results.name!r} are without one; "
             f"give it: results.replay({number}, objective=...)"
         )
     space = results.spec.space

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -38,6 +40,8 @@ def load_all(folders: Iterable[str | PathLike[str]]) -> list[Experiment]:
 class Comparison:
     """Experiments in one table, one row each.
 
+    Experiments of the same name are called by their folders too, as in ``monday/digits`` and ``tuesday/digits``.
+
     Args:
         horizons_s: the times at which success rates are computed; empty: fractions of the shortest time limit.
 
@@ -46,7 +50,7 @@ class Comparison:
     """
 
     def __init__(self, experiments: Sequence[Experiment], horizons_s: Sequence[float] = ()) -> None:
-        self.experiments = tuple(experiments)
+        self.experiments = _with_different_names(experiments)
         for experiment in experiments:
             experiment.checked(horizons_s)
         self._given = tuple(horizons_s)
@@ -104,3 +108,20 @@ class Comparison:
         from raytune_hpo.experiments.comparison_page import write_page
 
         write_page(self, path)
+
+
+def _with_different_names(experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """The experiments, renamed where several have the same name: with the folder around theirs, or else with a number."""
+
+    def with_folder(_: int, experiment: Experiment) -> str:
+        folder = experiment.folder
+        return experiment.name if folder is None else f"{folder.absolute().parent.name}/{experiment.name}"
+
+    def with_number(number: int, experiment: Experiment) -> str:
+        return f"{experiment.name} ({number})"
+
+    found = list(experiments)
+    for longer in (with_folder, with_number):
+        again = {name for name, times in Counter(each.name for each in found).items() if times > 1}
+        found = [replace(each, name=longer(i, each)) if each.name in again else each for i, each in enumerate(found, 1)]
+    return tuple(found)

@@ -32,7 +32,8 @@ class Experiment:
         plan: how each repeat was run.
         outcomes: the tables of each repeat, by its number.
         folder: where the experiment is kept; None: it is not kept.
-        is_whole: False if it was interrupted before all repeats had ended.
+        is_whole: False if it was interrupted before all repeats had ended; None if it was loaded, since a folder does not
+            tell how many repeats were wanted.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Experiment:
     plan: Plan
     outcomes: Mapping[int, SearchOutcome] = field(repr=False)
     folder: Path | None = None
-    is_whole: bool = True
+    is_whole: bool | None = True
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> Experiment:
@@ -62,6 +63,7 @@ class Experiment:
             plan=plan,
             outcomes={repeat: archive.read(repeat) for repeat in archive.repeats()},
             folder=archive.folder,
+            is_whole=None,
         )
 
     def __len__(self) -> int:

@@ -70,7 +70,9 @@ class Parameters:
                     f"a file of hyperparameters is a text file, {str(given)!r} cannot be read: {error}"
                 ) from error
             return parse(text, str(given))
-        if isinstance(given, Sequence) and given and all(isinstance(point, Mapping) for point in given):
+        if isinstance(given, Sequence) and all(isinstance(point, Mapping) for point in given):
+            if not given:
+                raise SpecError("a list of configurations has at least one, got an empty list")
             return _listed([dict(point) for point in given])
         space = Space.of(given)
         return Parameters(space=space, is_grid=all(isinstance(c.domain, (Choice, Ordinal)) for c in space.columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from raytune_hpo.api.callbacks import Callback
 from raytune_hpo.api.run import INTERRUPTED
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.errors import HpoError, SpecError, nearest
 from raytune_hpo.facts import Fact, Started
 from raytune_hpo.options import whole
 from raytune_hpo.optml.algorithm import METRIC, Algorithm, error_of
@@ -112,7 +113,7 @@ def tune(
         plan.tuner(way, data=None)
     if "parallel" in WAYS[how]:
         cluster.connect()
-    data = algorithm.generate_data()
+    data = _generated(algorithm)
     legs: dict[str, Leg] = {}
     for way in WAYS[how]:
         record = _FactList()
@@ -154,6 +155,21 @@ def _trial_settings(parameters: Parameters, num_trials: int | None, sampler: Any
     if parameters.is_grid and num_trials is None and sampler is None:
         return {"sampler": "grid"}
     return {"sampler": sampler or _RANGE_SAMPLER, "num_trials": num_trials or NUM_FROM_RANGES}
+
+
+def _generated(algorithm: Algorithm) -> Any:
+    """The algorithm's data.
+
+    Raises:
+        HpoError: its function failed.
+    """
+    try:
+        return algorithm.generate_data()
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise HpoError(
+            f"generate_data of {algorithm.name!r} failed: {type(error).__name__}: {error} ({at.filename}, line {at.lineno})"
+        ) from error
 
 
 def _already_generated() -> None:

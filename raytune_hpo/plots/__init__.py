@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.options import positive
+
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
@@ -151,4 +153,4 @@ class Plots:
         """
         from raytune_hpo.plots.page import write_page
 
-        write_page(self._results, path, refresh_s=refresh_s)
+        write_page(self._results, path, refresh_s=None if refresh_s is None else positive("refresh_s", refresh_s))

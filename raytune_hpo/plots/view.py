@@ -14,6 +14,7 @@ from raytune_hpo.analysis.fronts import FRONT, front_ranks
 from raytune_hpo.analysis.importance import ped_anova
 from raytune_hpo.analysis.series import Floats, MetricSeries, Positions, goal_named
 from raytune_hpo.analysis.tried import Tried, TriedParameter
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_spaced
@@ -67,9 +68,11 @@ class View(MetricSeries):
         """All pairs of the named parameters, or the ``most`` most important pairs that were tried together.
 
         Raises:
-            SpecError: one of the names is not that of a parameter that varies.
+            SpecError: one of the names is not that of a parameter that varies, or there are fewer than two.
         """
         if names is not None:
+            if len(names) < 2:
+                raise SpecError(f"a figure of pairs has two parameters or more, got parameters={list(names)}")
             return list(combinations(self.parameters(names, most), 2))
 
         def vary(pair: tuple[TriedParameter, TriedParameter]) -> bool:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -35,6 +36,7 @@ from raytune_hpo.display.foreign_words import RESULTS, no_attribute
 from raytune_hpo.display.text import counts_line, unfinished_text
 from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
+from raytune_hpo.files import write_whole
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import summary
 from raytune_hpo.results.recommending import recommended
@@ -466,17 +468,24 @@ class Results(Sequence[Trial]):
 
         Text that a spreadsheet would evaluate (it begins with ``=``, ``+``, ``-`` or ``@``, and is not a number) gets an
         apostrophe before it; characters that cannot be written as UTF-8 become backslash escapes.
+
+        Raises:
+            HpoError: the file cannot be written.
         """
-        columns = self.columns()
-        with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(map(csv_cell, columns))
-            writer.writerows(map(csv_cell, row) for row in zip(*columns.values(), strict=True))
+        columns, text = self.columns(), StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(map(csv_cell, columns))
+        writer.writerows(map(csv_cell, row) for row in zip(*columns.values(), strict=True))
+        write_whole(Path(path), text.getvalue())
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write the summary and all trials as JSON, without flattening; numbers that are not finite become null."""
+        """Write the summary and all trials as JSON, without flattening; numbers that are not finite become null.
+
+        Raises:
+            HpoError: the file cannot be written.
+        """
         data = {**summary_record(self), "trials": [trial_record(trial) for trial in self._trials]}
-        Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
+        write_whole(Path(path), json.dumps(data, indent=1))
 
     def summary(self) -> dict[str, Any]:
         """The summary of the study, in plain JSON types: goals, counts, and the best trial if there is one."""

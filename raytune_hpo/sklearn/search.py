@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state, indexable
 from raytune_hpo import registry
 from raytune_hpo.api.study import Study
 from raytune_hpo.errors import NoCompletedTrial, SpecError, StudyExists, nearest
+from raytune_hpo.facts import Status
 from raytune_hpo.options import positive, whole
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
@@ -272,13 +273,19 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
 
         Raises:
             NoCompletedTrial: no candidate has seen all folds.
+            SpecError: ``refit`` is a function and chose a candidate that was stopped early.
         """
         is_judged = self.scheduler is not None
         table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
-        if not any(len(c.outcomes) == self.n_splits_ and c.status not in CUT_SHORT for c in candidates):
+        whole = {i for i, c in enumerate(candidates) if len(c.outcomes) == self.n_splits_ and c.status not in CUT_SHORT}
+        if not whole:
+            why = "give the search more time, or a scheduler that stops fewer"
+            if any(c.status is Status.FAILED for c in candidates):
+                why = (
+                    "a score that is not finite ends a candidate where a scheduler judges: see scoring and error_score"
+                )
             raise NoCompletedTrial(
-                f"the best candidate must have seen all {self.n_splits_} folds, and none of {len(candidates)} has; "
-                f"give the search more time, or a scheduler that stops fewer"
+                f"the best candidate must have seen all {self.n_splits_} folds, and none of {len(candidates)} has; {why}"
             )
         self.cv_results_ = table
         scores = next(iter(candidates[0].outcomes.values()))["test_scores"]
@@ -288,6 +295,11 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         if self.refit or not self.multimetric_:
             metric = self.refit if self.multimetric_ else "score"
             self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)
+            if self.best_index_ not in whole and is_judged:
+                raise SpecError(
+                    f"refit chooses a candidate that has seen all {self.n_splits_} folds, it chose {self.best_index_}, "
+                    f"which has not; its mean score is NaN, which np.argmax takes for the largest and np.nanargmax does not"
+                )
             self.best_params_ = self.cv_results_["params"][self.best_index_]
             if not callable(self.refit):
                 self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]

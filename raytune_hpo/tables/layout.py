@@ -39,9 +39,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".parquet", ".csv")
 CONFIG, METRICS = "config/", "metrics/"
 _STEP = "/step_"
+_STEP_0 = f"{_STEP}0"
 _KEY = "raytune_hpo"  # in the metadata of a parquet file
 _TEXT_COLUMNS = ("status", "error")
 _VERSION = 1
+GIVE_MODE = 'set mode="max" or "min" (on the command line: --maximise or --minimise)'
+
+_ROUNDING = 1e-9  # of a value that was written, read and converted
 
 Cell = str | float | int
 
@@ -69,7 +73,8 @@ class TableRows:
     """Rows of a table that can be looked up: the completed trials, each configuration once.
 
     Attributes:
-        points: the metric (n,) after each reported step, and the result after the last; NaN where it is missing.
+        points: the metric (n,) after each reported step, and the result after the last; NaN where it is missing. Steps
+            count from 1: if any report was of step 0, all count one more.
         seconds: (n,) the durations of whole trials.
         times: seconds (n,) from a trial's beginning to each step; empty if the reports did not give them.
     """
@@ -276,19 +281,22 @@ def rows_of(
         SpecError: no trial completed, the metric is not in the table, or its mode is unknown.
     """
     metric = next(iter(metadata.metrics)) if metric is None else metric
+    completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
+    if not completed.any():
+        why = next((f": {short(error)}" for error in frame["error"] if error), "")
+        raise SpecError(f"a lookup table needs a completed trial, none of {len(frame)} has completed{why}")
     if METRICS + metric not in frame:
         known = [str(c).removeprefix(METRICS) for c in frame if str(c).startswith(METRICS) and _STEP not in str(c)]
         raise SpecError(f"no trial of the table reported a metric {metric!r}; {nearest(metric, known)}")
     if (mode := mode or metadata.metrics.get(metric)) is None:
         raise SpecError(
             f"the table knows which way is better only for the metrics it was made for ({', '.join(metadata.metrics)}), "
-            f'not for {metric!r}; set mode="max" or "min" (on the command line: --maximise or --minimise)'
+            f"not for {metric!r}; {GIVE_MODE}"
         )
     final, seconds = _floats(frame, METRICS + metric), _floats(frame, "duration_s")
     if METRICS + COST in frame:  # a trial's own times take precedence over measured ones
         said = _floats(frame, METRICS + COST)
         seconds = np.where(np.isfinite(said), said, seconds)
-    completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
     whole = np.flatnonzero(completed & np.isfinite(final) & np.isfinite(seconds))
     if not len(whole):
         raise SpecError(f"a lookup table needs a completed trial with a finite {metric!r}, there is none")
@@ -302,7 +310,7 @@ def rows_of(
         space=space.restricted(space.decode(X[first])),
         metric=metric,
         mode=mode,
-        points={**points, max(points, default=1): final[kept]},
+        points={**points, max([1, *points]): final[kept]},
         seconds=seconds[kept],
         times=_points(frame, COST, kept),
     )
@@ -313,10 +321,11 @@ def _floats(frame: pd.DataFrame, column: str) -> Array:
 
 
 def _points(frame: pd.DataFrame, metric: str, rows: Array) -> dict[int, Array]:
-    """A metric (n,) after each of its steps; NaN where it is not finite."""
+    """A metric (n,) after each of its steps, counted from 1; NaN where it is not finite."""
+    shift = int(any(str(column).startswith(METRICS) and str(column).endswith(_STEP_0) for column in frame))
     head = f"{METRICS}{metric}{_STEP}"
-    named = {int(str(column).removeprefix(head)): str(column) for column in frame if str(column).startswith(head)}
-    found = {step: _floats(frame, column)[rows] for step, column in named.items()}
+    named = {str(column): str(column).removeprefix(head) for column in frame if str(column).startswith(head)}
+    found = {int(step) + shift: _floats(frame, column)[rows] for column, step in named.items() if step.isdecimal()}
     return {step: np.where(np.isfinite(values), values, np.nan) for step, values in found.items()}
 
 
@@ -332,6 +341,11 @@ def _coordinates(space: Space, frame: pd.DataFrame, metadata: TableMetadata) -> 
         else:
             codes = cells[active].to_numpy(np.float64)
         X[active, j] = column.domain.units(codes)
+        moved = ~np.isclose(column.domain.codes(X[active, j]), codes, rtol=_ROUNDING, atol=0.0)
+        if moved.any():
+            raise SpecError(
+                f"the rows of a table lie in its space, {column.name!r} has {codes[moved][0]:g}; correct or remove that row"
+            )
     return X
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.display.text import short
+from raytune_hpo.errors import SpaceError, SpecError, nearest
 from raytune_hpo.files import reading
 from raytune_hpo.results import Results
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal, Space
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 DURATION = "duration_s"
 FINAL = "best_acc"
-_STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(0*[1-9]\d*)$")
+_BY_DEFAULT = "accuracy"
+_STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(\d+)$")
+_INDEX = ("index", "Unnamed: 0")  # the second is pandas' name for an index that was written without one
+_ROUNDING = 1e-9  # of a bound: a number that is farther outside is none that was rounded
 _SHIPPED = Path(__file__).resolve().parent / "shipped"
 _ORDERED_UP_TO = 12  # a column with at most so many different numbers becomes an Ordinal
 
@@ -62,19 +66,26 @@ class LookupTable:
 
         A table made by ``tabulate`` has its space and metrics in its metadata; ``metric`` may be any of these.
 
-        For other files the metric is "accuracy", maximised, unless you say otherwise. Columns ``epoch_1``, ``acc_epoch5``,
-        ``step_20`` ... are points of the curves, interpolated in between; a table without such columns has its final
-        value in ``best_acc`` or in a column named after the metric. ``duration_s`` is the time of a whole trial; ``index``
-        is ignored; all other columns are parameters, whose domains come from ``conf``, an ``hp_conf`` file, or else from
-        their values. Rows without a final value, and those that repeat a configuration, are left out.
+        For other files the metric is "accuracy", maximised; any other metric needs a mode. Columns ``epoch_1``,
+        ``acc_epoch5``, ``step_20`` ... are points of the curves, interpolated in between; a table without such columns has
+        its final value in ``best_acc`` or in a column named after the metric. ``duration_s`` is the time of a whole trial;
+        ``index`` is ignored; all other columns are parameters, whose domains come from ``conf``, an ``hp_conf`` file, or
+        else from their values. Rows without a final value, and those that repeat a configuration, are left out.
+
+        If the first step is 0, all steps count one more, since a lookup table begins with the end of step 1.
 
         Raises:
-            SpecError: the file has no curves, no durations or no such metric, or no row is left.
+            SpecError: the file has no curves, no durations or no such metric, no row is left, a row lies outside the space
+                of ``conf``, or the mode is missing.
         """
+        if mode not in (None, "min", "max"):
+            raise SpecError(f'the mode of a metric is "min" or "max", got {mode!r}')
         with reading("a lookup table is a CSV or parquet file", path, "bring it back, or make it again"):
             frame, metadata = layout.read_table(Path(path))
             if metadata is None:
-                return cls._without_metadata(Path(path), frame, conf, metric or "accuracy", mode or "max")
+                if mode is None and metric not in (None, _BY_DEFAULT, FINAL):
+                    raise SpecError(f"{path} does not say whether {metric!r} is minimised; {layout.GIVE_MODE}")
+                return cls._without_metadata(Path(path), frame, conf, metric or _BY_DEFAULT, mode or "max")
             if conf is not None:
                 raise SpecError(f"{path} knows its space, got {conf} as well; leave that out")
             return cls._of_rows(Path(path).stem, layout.rows_of(frame, metadata, metric, mode))
@@ -120,6 +131,9 @@ class LookupTable:
         """The table of a file without metadata, whose columns are told apart by their names."""
         steps = {column: int(found[1]) for column in frame if (found := _STEP.match(str(column)))}
         last = (hp_conf.last_step(conf) if conf else None) or max(steps.values(), default=1)
+        if 0 in steps.values():
+            steps = {column: step + 1 for column, step in steps.items()}
+            last = max(last, *steps.values())
         final = next((column for column in (metric, FINAL) if column in frame), None)
         if DURATION not in frame or (not steps and final is None):
             raise SpecError(
@@ -129,7 +143,7 @@ class LookupTable:
         if conf:
             domains = hp_conf.domains_of(conf)
         else:
-            others = {*map(str, steps), DURATION, FINAL, metric, "index"}
+            others = {*map(str, steps), DURATION, FINAL, metric, *_INDEX}
             domains = {str(name): _guessed_domain(frame[name]) for name in frame.columns if name not in others}
         _require_parameters(frame, domains, path)
         points = {step: _numbers(frame, column) for column, step in steps.items()}
@@ -140,15 +154,29 @@ class LookupTable:
         kept = np.flatnonzero(whole & ~frame.duplicated(list(domains)).to_numpy())
         if not len(kept):
             raise SpecError(f"a lookup table has rows with a final value and a duration, {path} has none")
-        rows = frame.iloc[kept][list(domains)].to_dict("records")
+        configs = [_config(row, domains) for row in frame.iloc[kept][list(domains)].to_dict("records")]
+        try:
+            space = Space(domains, candidates=configs)
+        except SpaceError as error:
+            raise SpecError(f"the rows of a lookup table lie in its space, in {path} one does not: {error}") from error
         return cls(
             name=path.stem,
-            space=Space(domains, candidates=[_config(row, domains) for row in rows]),
+            space=space,
             metric=metric,
             mode=mode,
             curves=interpolated({step: values[kept] for step, values in points.items()}, last),
             seconds=seconds[kept],
         )
+
+    def __post_init__(self) -> None:
+        whole = self.seconds if self.times is None else np.column_stack([self.times, self.seconds])
+        backward = np.diff(whole.reshape(len(whole), -1), axis=1, prepend=0.0) < 0
+        if backward.any():
+            row = int(np.flatnonzero(backward.any(axis=1))[0])
+            raise SpecError(
+                f"the seconds of a trial begin at 0 and never decrease, table {self.name!r} has "
+                f"{short(whole[row].tolist())} for {self.space.at(row)}; correct or remove this row"
+            )
 
     def __repr__(self) -> str:
         return f"<LookupTable {self.name!r} of {len(self.seconds)} rows>"
@@ -239,10 +267,20 @@ def _require_parameters(frame: pd.DataFrame, domains: Mapping[str, Domain], path
 
 
 def _guessed_domain(column: pd.Series) -> Domain:
-    """A domain guessed from the values of a parameter: options, a few ordered numbers, or a range."""
-    values = [value.item() if hasattr(value, "item") else value for value in column.unique()]
+    """A domain guessed from the values of a parameter: options, a few ordered numbers, or a range.
+
+    Raises:
+        SpecError: a row of a column of numbers has none, or an infinite one.
+    """
     if column.dtype.kind not in "iuf":
-        return Choice(sorted(values, key=str))
+        return Choice(sorted({_option(value) for value in column}, key=str))
+    if not np.isfinite(column).all():
+        row = int(np.flatnonzero(~np.isfinite(column))[0])
+        raise SpecError(
+            f"a hyperparameter of a lookup table is a finite number in each row, {column.name!r} is {column.iloc[row]} in "
+            f"row {row}; correct it, or remove the row or the column"
+        )
+    values = column.unique().tolist()
     if len(values) <= _ORDERED_UP_TO:
         return Ordinal(sorted(values))
     low, high = min(values), max(values)
@@ -251,10 +289,18 @@ def _guessed_domain(column: pd.Series) -> Domain:
     return Float(low, high, log=low > 0 and high / low >= 100)
 
 
+def _option(value: Any) -> Any:
+    """A cell of a column that holds more than numbers; an empty one means None."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if value != value else value
+
+
 def _config(row: Mapping[Any, Any], domains: Mapping[str, Domain]) -> dict[str, Any]:
     """The configuration of a row; numbers that rounding put outside their range are moved to its bound."""
-    config = {}
+    config = {name: _option(row[name]) for name in domains}
     for name, domain in domains.items():
-        value = row[name].item() if hasattr(row[name], "item") else row[name]
-        config[name] = min(max(value, domain.lo), domain.hi) if isinstance(domain, Float) else value
+        if isinstance(domain, Float) and isinstance(config[name], (int, float)):
+            inside = min(max(config[name], domain.lo), domain.hi)
+            if abs(inside - config[name]) <= _ROUNDING * abs(inside):
+                config[name] = inside
     return config

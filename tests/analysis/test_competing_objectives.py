@@ -49,6 +49,8 @@ def test_a_hypervolume_is_in_the_metrics_own_units():
         results.hypervolume([0.3])
     with pytest.raises(SpecError, match="'mb'"):
         results.hypervolume({"mb": 3})
+    with pytest.raises(SpecError, match="finite numbers, got nan for 'acc'"):
+        results.hypervolume([float("nan"), 1])
 
 
 def test_thresholds_are_the_reference_and_forbid_nothing():

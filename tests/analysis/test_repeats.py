@@ -31,6 +31,14 @@ def test_intervals_that_hold_together_are_wider():
     assert estimate(values, k=5).interval == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("unit", [1e308 / 4.5, 1e-300])
+def test_values_of_any_size_have_an_estimate(unit):
+    values = [1.0, 2.0, 4.0, 4.5]
+    found, expected = estimate([unit * value for value in values]), estimate(values)
+    assert (found.mean, found.sd) == pytest.approx((unit * expected.mean, unit * expected.sd), rel=1e-12)
+    assert pooled_sd([[unit, 3 * unit], [unit, 2 * unit]]) == pytest.approx(unit * pooled_sd([[1, 3], [1, 2]]))
+
+
 @pytest.mark.parametrize(("values", "sd"), [([], None), ([0.5], None), ([0.5, 0.5], 0.0), ([1.0, math.inf], None)])
 def test_there_is_no_interval_where_nothing_can_be_told(values, sd):
     found = estimate(values)

@@ -100,8 +100,21 @@ def test_ctrl_c_leaves_what_is_there_and_the_same_again_goes_on(table, tmp_path,
     found = run(table, 5, folder=tmp_path)
     assert len(found) == 2 and not found.is_whole
     monkeypatch.setattr(runner, "outcome_of", whole)
+    assert Experiment.load(found.folder).is_whole is None
     found = run(table, 5, folder=tmp_path)
     assert len(found) == 5 and found.is_whole
+
+
+def test_experiments_of_one_name_are_told_apart(table, tmp_path):
+    folders = [tmp_path / day / "digits" for day in ("monday", "tuesday")]
+    found = [run(table, 1, folder=folder.parent, name="digits") for folder in folders]
+    assert [each.name for each in Comparison(found).experiments] == ["monday/digits", "tuesday/digits"]
+    kept_nowhere = [replace(each, folder=None) for each in found]
+    assert [each.name for each in Comparison([*kept_nowhere, found[0]]).experiments] == [
+        "digits (1)",
+        "digits (2)",
+        "monday/digits",
+    ]
 
 
 def test_ctrl_c_in_the_middle_of_a_search_leaves_that_search_out(tmp_path):

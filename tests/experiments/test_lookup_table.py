@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from experiment_tables import frame, written
 
@@ -69,7 +70,13 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, without):
             "lr,epoch_1,duration_s\n0.1,abc,3\n0.2,1,3\n",
             "column 'epoch_1' of a lookup table has numbers: .*'abc'",
         ),
-        ("t.csv", "lr,epoch_0,duration_s\n0.1,1,3\n0.2,1,3\n", "its curves in columns like 'epoch_1'"),
+        ("t.csv", "lr,best,duration_s\n0.1,1,3\n0.2,1,3\n", "its curves in columns like 'epoch_1'"),
+        ("t.csv", "lr,epoch_1,duration_s\n,1,3\n0.2,1,3\n", "a finite number in each row, 'lr' is nan in row 0"),
+        (
+            "t.csv",
+            "lr,epoch_1,duration_s\n0.1,1,3\n0.2,1,-3\n",
+            "never decrease, table 't' has -3 for ..lr.: 0.2",
+        ),
         ("t.csv", "", r"t\.csv is not: No columns"),
         ("t.parquet", "none", r"t\.parquet is not: .*Parquet"),
     ],
@@ -78,6 +85,25 @@ def test_a_file_that_is_no_table_is_named_with_what_is_wrong(tmp_path, name, tex
     (tmp_path / name).write_text(text)
     with pytest.raises(SpecError, match=said):
         LookupTable.read(tmp_path / name)
+
+
+def test_a_metric_that_is_not_the_usual_one_needs_its_mode(tmp_path):
+    (tmp_path / "t.csv").write_text("lr,loss,duration_s\n0.1,9,3\n0.2,1,3\n")
+    with pytest.raises(SpecError, match="does not say whether 'loss' is minimised; set mode="):
+        LookupTable.read(tmp_path / "t.csv", metric="loss")
+    with pytest.raises(SpecError, match='"min" or "max", got \'maximum\''):
+        LookupTable.read(tmp_path / "t.csv", metric="loss", mode="maximum")
+    assert LookupTable.read(tmp_path / "t.csv", metric="loss", mode="min").mode == "min"
+
+
+def test_steps_from_0_all_count_one_more_and_an_index_is_no_hyperparameter(tmp_path):
+    rows = pd.DataFrame(
+        {"lr": [0.1, 0.2], "opt": ["sgd", None], "epoch_0": [1, 2], "epoch_2": [3, 4], "duration_s": 6.0}
+    )
+    rows.to_csv(tmp_path / "t.csv")  # with the index, as pandas does unless told otherwise
+    table = LookupTable.read(tmp_path / "t.csv")
+    assert list(table.space.candidates.configs) == [{"lr": 0.1, "opt": "sgd"}, {"lr": 0.2, "opt": None}]
+    assert table.curves.tolist() == [[1, 2, 3], [2, 3, 4]]
 
 
 def test_trials_of_a_table_take_what_it_says_and_report_its_curve(tmp_path):
@@ -168,6 +194,18 @@ def test_a_table_with_a_space_file_has_its_domains_and_its_last_step(tmp_path):
 def test_space_files_that_make_no_sense_are_refused(tmp_path, data, said):
     with pytest.raises(SpaceError, match=said):
         hp_conf.domains_of(conf_file(tmp_path, data))
+
+
+def test_numbers_outside_the_space_are_refused_and_rounded_ones_are_not(tmp_path):
+    conf = conf_file(
+        tmp_path, {"hyperparams": {"lr": {"type": "float", "value_type": "continuous", "range": [0.0, 0.5]}}}
+    )
+    text = "lr,best_acc,duration_s\n0.1,1,3\n{},2,3\n"
+    (tmp_path / "t.csv").write_text(text.format("0.50000000000001"))
+    assert LookupTable.read(tmp_path / "t.csv", conf).value({"lr": 0.5}) == 2
+    (tmp_path / "t.csv").write_text(text.format("0.9"))
+    with pytest.raises(SpecError, match="in .*t.csv one does not: parameter 'lr' must lie in .*, got 0.9"):
+        LookupTable.read(tmp_path / "t.csv", conf)
 
 
 def test_a_space_file_that_cannot_be_read_or_does_not_fit_its_table_is_refused(tmp_path):

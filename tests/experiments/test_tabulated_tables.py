@@ -131,6 +131,40 @@ def test_a_trial_that_reports_now_and_then_has_the_times_between():
     assert table.seconds.tolist() == [10, 10]
 
 
+def test_a_loop_that_counts_from_0_loses_no_step():
+    def objective(config):
+        for epoch in range(3):
+            hpo.report(loss=4.0 - epoch, step=epoch, cost_s=10.0 * (epoch + 1))
+
+    table = tabulate(objective, {"x": hpo.uniform(0, 1)}, rows=2, **LOCAL)
+    assert table.curves[0].tolist() == [4, 3, 2] and table.seconds_by_step(0).tolist() == [10, 20, 30]
+
+
+def test_a_trial_that_reports_step_0_alone_has_its_result_as_its_only_step():
+    def objective(config):
+        hpo.report(loss=2.0, step=0)
+        return {"loss": config["x"]}
+
+    table = tabulate(objective, {"x": hpo.uniform(0, 1)}, rows=2, **LOCAL)
+    config = table.space.at(0)
+    assert table.num_steps == 1 and table.value(config) == config["x"]
+
+
+def test_cells_outside_the_space_and_seconds_that_go_back_are_refused(tmp_path):
+    def objective(config):
+        for step, seconds in ((1, 5.0), (2, 7.0)):
+            hpo.report(loss=1.0, step=step, cost_s=seconds)
+
+    tabulate(objective, {"x": hpo.uniform(0, 1)}, rows=2, path=tmp_path / "t.csv", **LOCAL)
+    rows = pd.read_csv(tmp_path / "t.csv")
+    rows.assign(**{"config/x": [0.5, 5.4]}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(SpecError, match="the rows of a table lie in its space, 'x' has 5.4"):
+        LookupTable.read(tmp_path / "t.csv")
+    rows.assign(**{"metrics/cost_s/step_1": 8.0}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(SpecError, match="begin at 0 and never decrease, table 't' has .8.0, 7.0"):
+        LookupTable.read(tmp_path / "t.csv")
+
+
 def test_a_metric_without_a_curve_takes_the_whole_time_and_configurations_are_found_by_equal_numbers(tmp_path):
     def objective(config):
         hpo.report(loss=1.0, cost_s=1.0)
@@ -223,7 +257,7 @@ def test_nothing_completed_is_no_table_and_a_table_needs_what_it_is_about(tmp_pa
     def broken(config):
         raise RuntimeError("never")
 
-    with pytest.raises(SpecError, match="no trial of the table reported a metric 'loss'|needs a completed trial"):
+    with pytest.raises(SpecError, match="needs a completed trial, none of 2 has completed: RuntimeError: never"):
         tabulate(broken, {"x": hpo.uniform(0, 1)}, rows=2, **LOCAL)
     path = write_table(results, tmp_path / "made.csv")
     with pytest.raises(SpecError, match="knows its space, got conf.json as well"):

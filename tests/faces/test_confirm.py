@@ -103,6 +103,8 @@ def test_a_baseline_is_confirmed_as_well_and_compared_within_each_repeat():
     assert np.mean(list(baseline.by_repeat.values())) == pytest.approx(baseline.mean)
     with pytest.raises(SpecError, match="99 is not one"):
         confirmed(results, top=2, repeats=2, also=[99])
+    with pytest.raises(SpecError, match=r"also is a list of numbers of trials, got 0; write also=\[0\]"):
+        confirmed(results, top=2, repeats=2, also=0)
 
 
 def test_an_objective_that_takes_no_seed_is_repeated_and_said_to_be_deterministic():

@@ -132,6 +132,18 @@ def test_data_are_made_once_and_after_the_settings_were_checked():
     assert made == [1]
 
 
+def test_data_that_cannot_be_made_are_one_sentence_with_the_place():
+    with pytest.raises(
+        hpo.errors.HpoError, match=r"generate_data of 'toy' failed: ZeroDivisionError: .*functions.py, line"
+    ):
+        serially(make(generate_data=lambda: 1 / 0))
+
+
+def test_an_empty_list_of_configurations_is_refused():
+    with pytest.raises(hpo.errors.SpecError, match="has at least one, got an empty list"):
+        serially(make(), [])
+
+
 def test_a_model_that_is_trained_in_place_is_the_one_that_is_judged():
     def train(model, data, hyperparameters):
         model.append(hyperparameters["rate"])

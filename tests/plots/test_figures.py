@@ -211,6 +211,15 @@ def test_a_front_shows_thresholds_and_what_breaks_a_constraint():
     assert "1 failed trial" in str(figure.to_dict()["layout"])
 
 
+def test_options_that_read_the_same_are_told_apart():
+    options = [1, "1", True, "True", "a"]
+    study = hpo.Study({"x": hpo.choice(options)}, sampler="random", seed=0, storage="memory")
+    for i in range(20):
+        study.tell(study.ask(), float(i))
+    (parameter,) = study.results().tried.parameters
+    assert parameter.labels == ("1", "'1'", "True", "'True'", "a")
+
+
 def test_a_threshold_outside_the_axes_is_mentioned():
     study = hpo.Study({"x": hpo.uniform(0, 1)}, metric=["a", "b"], storage="memory", thresholds={"a": -50, "b": 2})
     for i in range(4):

@@ -248,3 +248,21 @@ def test_a_length_that_is_none_is_refused():
         search(forest, {"max_depth": [1]}, n_iter=1, steps="n_estimators", scheduler="asha", error_score="raise").fit(
             X, Y
         )
+
+
+# ---------------------------------------------------------------------------------------------- scores and choices
+
+
+def test_a_choice_of_ones_own_is_among_the_candidates_that_saw_all_folds():
+    asha = {"scheduler": {"name": "asha", "eta": 2}, "n_iter": 6, "cv": 3}
+    with pytest.raises(hpo.errors.SpecError, match="seen all 3 folds, it chose 1, which has not.*np.nanargmax"):
+        search(Known(), VALUES, refit=lambda table: int(np.argmax(table["mean_test_score"])), **asha).fit(X, Y)
+    ours = search(Known(), VALUES, refit=lambda table: int(np.nanargmax(table["mean_test_score"])), **asha).fit(X, Y)
+    assert ours.best_params_ == {"value": 0.95}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scores_that_are_not_finite_are_named_as_the_reason():
+    ours = search(Known(), VALUES, scheduler="asha", n_iter=4, scoring=lambda *_: float("nan"))
+    with pytest.raises(hpo.errors.NoCompletedTrial, match="none of 4 has; a score that is not finite ends a candidate"):
+        ours.fit(X, Y)
