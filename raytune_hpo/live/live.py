@@ -229,7 +229,7 @@ class Live:
         Takes microseconds: nothing is computed, written or sent. ``c.feedback(latency=...)`` records the outcome.
 
         Raises:
-            HpoError: the system has an applier of its own.
+            HpoError: the system has an applier of its own, or the context is not made of finite numbers.
         """
         if self._requests is None:
             raise HpoError("requests ask for configurations where there is no applier; leave applier out")
