@@ -398,8 +398,8 @@ class LiveMachine:
                     f"{VOID}: {self.fold.goal.metric}={metrics[self.fold.goal.metric]:.6g} is over ten times the usual"
                 )
         for number in numbers:
-            metrics = self._windows[number].metrics
-            self._end(number, Status.PRUNED if void else Status.COMPLETED, at, metrics=metrics, reason=void or None)
+            status, metrics = Status.PRUNED if void else Status.COMPLETED, self._windows[number].metrics or {}
+            self._end(number, status, at, metrics=metrics, reason=void or None)
 
     def _end_windows(self, what: str, at: float) -> None:
         """Cut short all running windows, and drop a waiting candidate."""
