@@ -185,6 +185,14 @@ class StudySpec:
                 )
 
 
+def not_begun() -> JournalCorrupt:
+    """The error for a journal without facts: its process ended after it took the name, and before it wrote the first."""
+    return JournalCorrupt(
+        "the study was interrupted before it began, its journal is empty; run it again by this name, or delete it by "
+        "`raytune-hpo delete`"
+    )
+
+
 def stored_spec(first: Fact) -> StudySpec:
     """The spec in a study's first fact.
 

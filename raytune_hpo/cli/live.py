@@ -93,10 +93,11 @@ def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     from raytune_hpo.live.plan import LivePlan
     from raytune_hpo.live.seat import Seat, fall_back
     from raytune_hpo.live.spec_file import read_spec
+    from raytune_hpo.options import positive
 
     said = read_spec(spec)
     place = Seat(Path(seat or said.get("seat") or default_seat(str(said["name"]))))
-    term_s = float(said.get("term_s", LivePlan().term_s))
+    term_s = positive("term_s", said.get("term_s", LivePlan().term_s))
     mine, number = place.folder / "watch.pid", f"{os.getpid()}\n"
     write_whole(mine, number)
     helped: deque[str] = deque(maxlen=100)  # a watch may last for years

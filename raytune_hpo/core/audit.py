@@ -27,13 +27,13 @@ from raytune_hpo.core.ledger import damaged_at
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.core.versions import installed_versions
-from raytune_hpo.errors import InvalidTransition, JournalCorrupt, SpaceError, SpecMismatch
+from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
 from raytune_hpo.facts import Drawn, Fact, Reported, SessionOpened, Started, Status
 from raytune_hpo.journal import Integrity
 from raytune_hpo.protocols import Continue, Sampler, Scheduler, Suggestion
 from raytune_hpo.space import Space
 from raytune_hpo.space.growing import domain_of
-from raytune_hpo.spec import Part, StudySpec, stored_spec
+from raytune_hpo.spec import Part, StudySpec, not_begun, stored_spec
 from raytune_hpo.trial import Trial
 
 
@@ -299,7 +299,7 @@ def _chosen(outcome: Any) -> Any:
 
 def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
     if not journal:
-        raise JournalCorrupt("a study begins with StudyCreated, got no facts; restore it from a copy")
+        raise not_begun()
     stored = registry.current_spec(stored_spec(journal[0]))
     if space is None:  # derived values are not compared, so their functions are not needed
         return replace(stored, space=stored.space.without_functions())

@@ -37,7 +37,7 @@ from raytune_hpo.facts import (
     changed,
 )
 from raytune_hpo.space.growing import domain_of, grown
-from raytune_hpo.spec import Limits, StudySpec, stored_spec
+from raytune_hpo.spec import Limits, StudySpec, not_begun, stored_spec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
 _TRIAL_FACTS = frozenset(get_args(TrialFact))
@@ -179,7 +179,7 @@ class Ledger:
         """The ledger of a whole journal; ``spec`` is the live one, if there is one, which has the space's functions.
 
         Raises:
-            JournalCorrupt: the first fact is not StudyCreated, or a later one cannot follow.
+            JournalCorrupt: there is no fact, the first is not StudyCreated, or a later one cannot follow.
         """
         ledger: Ledger | None = None
         with rarely_collected():
@@ -191,7 +191,7 @@ class Ledger:
                 except InvalidTransition as error:
                     raise damaged_at(position, fact, error) from error
         if ledger is None:
-            raise JournalCorrupt("a study begins with StudyCreated, its journal is empty; restore it from a copy")
+            raise not_begun()
         return ledger
 
     def apply(self, fact: Fact) -> Trial | None:

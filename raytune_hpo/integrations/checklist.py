@@ -43,7 +43,7 @@ def digest(study: str) -> str:
 
 def folder_of(root: Path, name: str, created_at: float) -> tuple[Path, Checklist]:
     """The study's folder below ``root``, and its checklist; a second study of the same name gets a folder of its own."""
-    study, plain = identity(name, created_at), re.sub(r"[^\w.-]+", "_", name)
+    study, plain = identity(name, created_at), re.sub(r"^\.{1,2}$|[^\w.-]+", "_", name)
     for folder in (root / plain, root / f"{plain}-{digest(study)}"):
         path = folder / _FILE
         if not folder.exists() or (path.exists() and path.read_text(encoding="utf-8").split("\n")[0] == study):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +13,30 @@ from raytune_hpo.errors import HpoError
 
 Measurement = tuple[Mapping[str, float], Mapping[str, float]]  # metrics, context
 Bounds = Mapping[str, tuple[float, float]]  # by metric, the lowest and the highest value that few requests leave open
+
+
+def numbers(what: str, said: Any, *, finite: bool = True) -> dict[str, float]:
+    """What somebody says to have measured, as floats by name. None and NaN are left out: they say that there was nothing.
+
+    Args:
+        what: who says it, for the message.
+        finite: whether infinity is refused, too.
+
+    Raises:
+        HpoError: something is not a number, or not a mapping of names and numbers.
+    """
+    if not isinstance(said, Mapping):
+        raise HpoError(f"{what} gives numbers by name, got {said!r}")
+    found = {}
+    for name, value in said.items():
+        if value is None:
+            continue
+        is_number = isinstance(value, (Real, Decimal)) or getattr(value, "ndim", None) == 0  # arrays without axes, too
+        if not is_number or (finite and math.isinf(value)):
+            raise HpoError(f"{what} gives {'finite ' if finite else ''}numbers, got {name}={value!r}")
+        if not math.isnan(value):
+            found[name] = float(value)
+    return found
 
 
 class StaleChange(HpoError):
@@ -38,9 +65,10 @@ class Applier(Protocol):
         ...
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """The metrics of a group and the context, from ``start`` to ``end`` in epoch seconds.
+        """The metrics of a group and the context, from ``start`` to ``end`` in epoch seconds; all are numbers.
 
-        They must account for failures: requests without an answer have no latency, so a mean latency hides them.
+        They must account for failures: requests without an answer have no latency, so a mean latency hides them. What could
+        not be measured is left out, or None.
         """
         ...
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from raytune_hpo.live.appliers import Bounds, Measurement
+from raytune_hpo.live.appliers import Bounds, Measurement, numbers
 from raytune_hpo.live.fold import CANARY, CONTROL
 from raytune_hpo.numerics.few import mean_bounds, quantile_bounds, share_bounds
 
@@ -44,9 +44,13 @@ class Choice:
         self._requests, self._context = requests, context
         self._metrics: dict[str, float] = {}
 
-    def feedback(self, **metrics: float) -> None:
-        """Record metrics of this request."""
-        self._metrics.update(metrics)
+    def feedback(self, **metrics: float | None) -> None:
+        """Record metrics of this request. What it has none of is left out, or None: if it failed, its latency.
+
+        Raises:
+            HpoError: a metric is not a finite number.
+        """
+        self._metrics.update(numbers("feedback", metrics))
 
     def __enter__(self) -> Choice:
         return self
@@ -77,7 +81,12 @@ class RequestApplier:
         self._outcomes: deque[_Outcome] = deque(maxlen=_MOST_KEPT)
 
     def choose(self, fallback: Mapping[str, Any], context: Mapping[str, float]) -> Choice:
-        """A choice for one request; ``fallback`` while nothing has been applied yet, or the controller is silent."""
+        """A choice for one request; ``fallback`` while nothing has been applied yet, or the controller is silent.
+
+        Raises:
+            HpoError: the context has something else than finite numbers.
+        """
+        context = numbers("the context of a request", context)
         if self._now() - self._word_at > self._patience_s:
             return Choice(self, fallback, _NO_GROUP, context)
         with self._lock:

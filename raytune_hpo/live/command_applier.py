@@ -11,6 +11,7 @@ from typing import Any
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.live.appliers import Measurement
+from raytune_hpo.options import positive
 
 _SHOWN = 300
 
@@ -27,17 +28,22 @@ class CommandApplier:
         timeout_s: the time after which a program is killed, and counts as failed.
 
     Raises:
-        SpecError: a program is not a list of words.
+        SpecError: a program is not a list of words, or the time not above 0.
     """
 
     def __init__(
         self, apply: Sequence[str], read: Sequence[str], measure: Sequence[str], *, timeout_s: float = 60.0
     ) -> None:
         for what, argv in (("apply", apply), ("read", read), ("measure", measure)):
-            if isinstance(argv, str) or not argv or not all(isinstance(word, str) for word in argv):
+            if (
+                isinstance(argv, str)
+                or not isinstance(argv, Sequence)
+                or not argv
+                or not all(isinstance(word, str) for word in argv)
+            ):
                 raise SpecError(f'{what} is a program with its arguments like ["./{what}.sh"], got {argv!r}')
         self._apply, self._read, self._measure = list(apply), list(read), list(measure)
-        self._timeout_s = timeout_s
+        self._timeout_s = positive("timeout_s", timeout_s)
         self._share = 0.0
 
     def split(self, share: float, seq: int) -> None:

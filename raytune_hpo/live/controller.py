@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raytune_hpo.core.ledger import damaged_at
-from raytune_hpo.errors import InvalidTransition
-from raytune_hpo.live.appliers import Applier, Bounding, Bounds, Splitter
+from raytune_hpo.errors import HpoError, InvalidTransition
+from raytune_hpo.live.appliers import Applier, Bounding, Bounds, Splitter, numbers
 from raytune_hpo.live.fold import CANARY, LiveFold
 from raytune_hpo.live.machine import LiveMachine
 from raytune_hpo.live.messages import (
@@ -133,7 +133,7 @@ class Controller:
             if change.group == CANARY and isinstance(self._applier, Splitter):
                 self._applier.split(change.share, change.seq)
             self._applier.apply(change.config, change.group, change.seq)
-            read = self._applier.read(change.group)
+            read = self._read_back(change.group)
         except Exception as error:  # whatever an applier raises, the state of the system is unknown
             return NoteNotApplied(group=change.group, error=_said(error), at=self._after(at))
         return NoteApplied(group=change.group, read=read, at=self._after(at))
@@ -165,7 +165,8 @@ class Controller:
     def _measured(self, group: str, start: float, end: float) -> tuple[Mapping[str, float] | None, Mapping[str, float]]:
         """The metrics of a group, None if it could not be measured, and the context."""
         try:
-            return self._applier.measure(group, start, end)
+            metrics, context = self._applier.measure(group, start, end)
+            return numbers("measure", metrics, finite=False), numbers("the context of measure", context)
         except Exception as error:
             self.tell(f"{group} could not be measured: {_said(error)}")
             return None, {}
@@ -178,7 +179,8 @@ class Controller:
             return {}
         num_checks = math.ceil(self._plan.window_s / self._plan.check_s)
         try:
-            return self._applier.bounds(group, start, end, self._plan.alpha / num_checks)
+            found = self._applier.bounds(group, start, end, self._plan.alpha / num_checks)
+            return {name: (float(low), float(high)) for name, (low, high) in found.items()}
         except Exception as error:
             self.tell(f"{group} could not be measured: {_said(error)}")
             return {}
@@ -188,10 +190,16 @@ class Controller:
         found = {}
         for group in self._machine.applied:
             try:
-                found[group] = self._applier.read(group)
+                found[group] = self._read_back(group)
             except Exception as error:
                 self.tell(f"{group} could not be read: {_said(error)}")
         return found
+
+    def _read_back(self, group: str) -> Mapping[str, Any]:
+        read = self._applier.read(group)
+        if not isinstance(read, Mapping):
+            raise HpoError(f"read gives a configuration, got {read!r}")
+        return read
 
     def _after(self, at: float) -> float:
         return at if self._now is None else max(at, self._now())

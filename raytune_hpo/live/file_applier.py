@@ -38,6 +38,9 @@ class FileApplier:
     """
 
     def __init__(self, path: str, meter: Meter, *, pid_file: str | None = None, signal_name: str = "SIGHUP") -> None:
+        for what, said in (("path", path), ("pid_file", pid_file)):
+            if not isinstance(said, (str, type(None))):
+                raise SpecError(f"{what} is text, got {said!r}")
         if "{group}" not in path:
             raise SpecError(f"each group has a file of its own, so the path needs {{group}} in it, got {path!r}")
         if signal_name not in signal.Signals.__members__:

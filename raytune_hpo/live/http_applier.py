@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.live.appliers import Measurement, StaleChange
 from raytune_hpo.live.file_applier import Meter
+from raytune_hpo.options import positive
 
 _CONFLICT = 409
 
@@ -27,13 +28,13 @@ class HttpApplier:
         token: sent as a bearer token.
 
     Raises:
-        SpecError: the URL is not http or https.
+        SpecError: the URL is not http or https, or the time-out not above 0.
     """
 
     def __init__(
         self, url: str, *, meter: Meter | None = None, token: str | None = None, timeout_s: float = 10.0
     ) -> None:
-        self._url, self._meter, self._timeout_s = _checked_url(url), meter, timeout_s
+        self._url, self._meter, self._timeout_s = _checked_url(url), meter, positive("timeout_s", timeout_s)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._share = 0.0
 
@@ -74,7 +75,7 @@ class PrometheusMeter:
         context: queries by column of the context.
 
     Raises:
-        SpecError: the URL is not http or https, or there is no query.
+        SpecError: the URL is not http or https, there is no query, one is not text, or the time-out is not above 0.
     """
 
     def __init__(
@@ -87,8 +88,13 @@ class PrometheusMeter:
     ) -> None:
         if not queries:
             raise SpecError("a meter asks Prometheus at least one query, got none; name one for each metric")
+        if not isinstance(queries, Mapping) or not isinstance(context or {}, Mapping):
+            raise SpecError(f"queries are by metric, those of the context by column, got {queries!r} and {context!r}")
+        for name, query in [*queries.items(), *(context or {}).items()]:
+            if not isinstance(query, str):
+                raise SpecError(f"a query of Prometheus is text, got {name} = {query!r}")
         self._url, self._queries, self._context = _checked_url(url), dict(queries), dict(context or {})
-        self._timeout_s = timeout_s
+        self._timeout_s = positive("timeout_s", timeout_s)
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
         """The results of all queries; those without a result, or with several, are left out."""
@@ -107,8 +113,8 @@ class PrometheusMeter:
         return asked(self._queries), asked(self._context)
 
 
-def _checked_url(url: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+def _checked_url(url: Any) -> str:
+    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
         raise SpecError(f'an address is like "http://localhost:9090", got {url!r}')
     return url.rstrip("/")
 

@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import quote
 
 from raytune_hpo import registry
 from raytune_hpo.core.optimizer import WallClock
@@ -27,6 +28,8 @@ from raytune_hpo.live.replaying import LiveReplay
 from raytune_hpo.live.requests import leave, taken
 from raytune_hpo.live.seat import TERMS, Seat, SeatedApplier
 from raytune_hpo.live.stored import SEAT, LiveStatus, StoredLive
+from raytune_hpo.options import whole
+from raytune_hpo.protocols import bound_sampler
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec, stored_spec
@@ -36,8 +39,11 @@ _OF_THE_SAMPLER = ("tunable", "step", "safe", "beta", "history")
 
 
 def default_seat(name: str) -> Path:
-    """The default folder in which the applier of a live study keeps its state."""
-    return Path("~/.raytune_hpo/live").expanduser() / name
+    """The default folder in which the applier of a live study keeps its state; no name leads out of the folder for all."""
+    path = PurePath(name)
+    leads_out = path.is_absolute() or ".." in path.parts or not path.parts
+    place = quote(name, safe="").replace(".", "%2E") if leads_out else name
+    return Path("~/.raytune_hpo/live").expanduser() / place
 
 
 class Live:
@@ -106,7 +112,7 @@ class Live:
             space=known,
             goals=(goal_of(goal),),
             sampler=registry.describe("sampler", made),
-            seed=fresh_seed() if seed is None else seed,
+            seed=fresh_seed() if seed is None else whole("seed", seed, least=0),
             settings={"live": self.plan.to_json(), SEAT: str(self._seat.folder.absolute()), "runtime": "live"},
         )
         seated = SeatedApplier(requests if requests is not None else applier, self._seat)  # type: ignore[arg-type]
@@ -114,6 +120,7 @@ class Live:
 
     def _open(self, spec: StudySpec, sampler: Any, applier: Applier, tell: Any, *, has_seed: bool) -> None:
         """Create the study or take it up, and record the baseline."""
+        bound_sampler(sampler, spec.space, spec.goals, spec.seed)  # refuses what does not fit, before the name is taken
         self._seat.hold(self.name, self._storage.url)
         try:
             self._journal = self._storage.journal(self.name, create=True, owner="hpo.Live")
@@ -229,7 +236,7 @@ class Live:
         Takes microseconds: nothing is computed, written or sent. ``c.feedback(latency=...)`` records the outcome.
 
         Raises:
-            HpoError: the system has an applier of its own.
+            HpoError: the system has an applier of its own, or the context is not made of finite numbers.
         """
         if self._requests is None:
             raise HpoError("requests ask for configurations where there is no applier; leave applier out")

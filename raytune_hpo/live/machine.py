@@ -62,7 +62,7 @@ _UNUSUAL = 10.0  # from this multiple of the usual loss on, it is taken for a me
 
 @dataclass
 class _Running:
-    """A window that is being measured."""
+    """A window that is being measured. ``metrics``: as measured last, also if some are missing; None for not at all."""
 
     group: str
     start: float
@@ -311,19 +311,16 @@ class LiveMachine:
             return
         if window.is_over:
             return
-        metrics = None if command.metrics is None else with_context(command.metrics, command.context)
-        is_usable = metrics is not None and all(
-            math.isfinite(metrics.get(name, math.nan)) for name in (self.fold.goal.metric, *self._guarded)
-        )
-        if is_usable:
-            window.metrics = metrics
+        if command.metrics is not None:
+            window.metrics = with_context(command.metrics, command.context)
             window.bounds = {} if command.is_final else command.bounds
             window.elapsed_share = min(1.0, (command.at - window.start) / (window.end - window.start))
         elif command.is_final:
             window.metrics = None
         window.is_over = command.is_final
         partner = self._windows.get(window.partner) if window.partner is not None else None
-        if is_usable and (broken := self._broken(command.number, window, partner)):
+        broken = None if command.metrics is None else self._broken(command.number, window, partner)
+        if broken is not None:
             self._trip(command.number, window, broken, command.at)
         elif window.is_over and (partner is None or partner.is_over):
             numbers = [command.number] if window.partner is None else sorted((command.number, window.partner))
@@ -335,8 +332,7 @@ class LiveMachine:
             return
         for guard in self._rules(command.number, window):
             value = command.metrics.get(guard.metric, math.nan)
-            is_judged = not guard.is_relative and math.isfinite(value)
-            if is_judged and guard.overrun(_at_best(guard, value, command.bounds)) > 0:
+            if not guard.is_relative and guard.overrun(_at_best(guard, value, command.bounds)) > 0:
                 window.metrics = with_context(command.metrics, command.context)
                 self._trip(command.number, window, _told(guard, value, None), command.at)
                 return
@@ -350,9 +346,10 @@ class LiveMachine:
         attempt = trials[command.number].attempt
         self._record(Printed(number=command.number, attempt=attempt, text=told, at=command.at))
 
-    @property
-    def _guarded(self) -> tuple[str, ...]:
-        return tuple(guard.metric for guard in self.plan.guards)
+    def _missing(self, metrics: Mapping[str, float]) -> list[str]:
+        """What a window has no finite value of, and needs for a result: the goal, and everything that is guarded."""
+        names = dict.fromkeys((self.fold.goal.metric, *(guard.metric for guard in self.plan.guards)))
+        return [name for name in names if not math.isfinite(metrics.get(name, math.nan))]
 
     def _rules(self, number: int, window: _Running) -> tuple[Guard, ...]:
         """The guards that a window is held to. The baseline is judged only after observing."""
@@ -362,11 +359,15 @@ class LiveMachine:
         return self.fold.absolute_guards if self.fold.promoted.get(str(trial.meta.get("place", ""))) else ()
 
     def _broken(self, number: int, window: _Running, partner: _Running | None) -> str | None:
-        """The guard that a window breaks, in words; None if all hold."""
+        """The guard that a window breaks, in words; None if all hold.
+
+        Each is judged by its own metric, whatever else is missing: requests that all fail have no latency. One that was not
+        measured is NaN, which exceeds nothing; infinity exceeds every bound.
+        """
         assert window.metrics is not None
         control = partner.metrics if partner is not None and window.group == CANARY else None
         for guard in self._rules(number, window):
-            value = window.metrics[guard.metric]
+            value = window.metrics.get(guard.metric, math.nan)
             other = control.get(guard.metric) if control is not None else None
             at_best = value if guard.is_relative else _at_best(guard, value, window.bounds)
             if guard.overrun(at_best, other) > self._tolerance(guard, window.elapsed_share):
@@ -389,16 +390,16 @@ class LiveMachine:
         usual = self.fold.usual_loss()
         void = ""
         for number in numbers:
-            metrics = self._windows[number].metrics
-            if metrics is None:
-                void = f"{VOID} of trial {number}"
+            metrics = self._windows[number].metrics or {}
+            if missing := self._missing(metrics):
+                void = f"{VOID} of trial {number}, without {', '.join(missing)}"
             elif usual is not None and abs(self.fold.goal.loss(metrics[self.fold.goal.metric])) > _UNUSUAL * abs(usual):
                 void = (
                     f"{VOID}: {self.fold.goal.metric}={metrics[self.fold.goal.metric]:.6g} is over ten times the usual"
                 )
         for number in numbers:
-            metrics = self._windows[number].metrics
-            self._end(number, Status.PRUNED if void else Status.COMPLETED, at, metrics=metrics, reason=void or None)
+            status, metrics = Status.PRUNED if void else Status.COMPLETED, self._windows[number].metrics or {}
+            self._end(number, status, at, metrics=metrics, reason=void or None)
 
     def _end_windows(self, what: str, at: float) -> None:
         """Cut short all running windows, and drop a waiting candidate."""
@@ -417,7 +418,7 @@ class LiveMachine:
                 attempt=trial.attempt,
                 status=status,
                 at=at,
-                metrics=metrics or {},
+                metrics={name: value for name, value in (metrics or {}).items() if math.isfinite(value)},
                 reason=reason,
                 error=reason if status is Status.FAILED else None,
                 started_at=begin,

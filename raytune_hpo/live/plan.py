@@ -81,6 +81,10 @@ class LivePlan:
             raise SpecError(
                 f"warm_up_s is a part of a window of {self.window_s:g} s that is not measured, got {self.warm_up_s!r}"
             )
+        if not isinstance(self.approve, bool):
+            raise SpecError(f"approve is True or False, got {self.approve!r}; leave it out for the default")
+        if self.drift is not None and not is_real(self.drift):
+            raise SpecError(f"drift is a number, or None for the calibrated one, got {self.drift!r}")
         if self.rules not in range(1, RULES + 1) or isinstance(self.rules, bool):
             raise SpecError(
                 f"rules are a version from 1 to {RULES}, got {self.rules!r}; a newer one needs a newer release"
@@ -134,7 +138,8 @@ class LivePlan:
     @classmethod
     def stored(cls, settings: Mapping[str, Any]) -> LivePlan:
         """The plan from its stored form; those of the first release do not name their rules."""
-        return cls.of({"rules": 1, **settings})
+        approve = bool(settings.get("approve"))  # was once stored unchecked, and taken for true or false
+        return cls.of({"rules": 1, **settings, "approve": approve})
 
 
 def _listed(name: str, value: Any) -> list[Any]:

@@ -19,8 +19,9 @@ from raytune_hpo.facts import Drifted, Fact, Frozen, Started
 from raytune_hpo.live.deciding import Window, due_facts, windows_due
 from raytune_hpo.live.fold import LiveFold
 from raytune_hpo.live.plan import LivePlan
+from raytune_hpo.options import whole
 from raytune_hpo.protocols import Sampler
-from raytune_hpo.spec import StudySpec, stored_spec
+from raytune_hpo.spec import StudySpec, not_begun, stored_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +58,13 @@ def stored_plan(facts: Sequence[Fact]) -> tuple[StudySpec, LivePlan]:
 
     Raises:
         SpecError: it is no live study.
+        JournalCorrupt: there are no facts.
     """
-    spec = registry.current_spec(stored_spec(facts[0])) if facts else None
-    if spec is None or "live" not in spec.settings:
-        raise SpecError(f"{'an empty journal' if spec is None else repr(spec.name)} is no live study; name one that is")
+    if not facts:
+        raise not_begun()
+    spec = registry.current_spec(stored_spec(facts[0]))
+    if "live" not in spec.settings:
+        raise SpecError(f"{spec.name!r} is no live study; name one that is")
     return replace(spec, space=spec.space.without_functions()), LivePlan.stored(spec.settings["live"])
 
 
@@ -88,8 +92,11 @@ def replayed(
     """Compute all decisions again, up to fact number ``until``.
 
     Raises:
+        SpecError: ``until`` is no number of facts.
         JournalCorrupt: a fact cannot follow those before it.
     """
+    if until is not None:
+        whole("until", until, least=0)
     replay = _Replay(LiveFold(plan, StudyFold(spec, sampler)))
     considered = facts[:until]
     for position, fact in enumerate(considered):

@@ -30,13 +30,21 @@ def read_spec(path: Path) -> dict[str, Any]:
     """The keyword arguments of ``Live`` that a file gives.
 
     Raises:
-        SpecError: it cannot be read, or has an unknown entry.
+        SpecError: it cannot be read, lacks an entry, or has one of another type; ``Live`` checks names and values.
     """
     with reading(_RULE, path):
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     for table in ("parameters", "baseline", "applier"):
         if not isinstance(data.get(table), Mapping):
             raise SpecError(f"{_RULE} with a table [{table}], {path} has none; see docs/live.md")
+    if "goal" not in data:
+        raise SpecError(f'{_RULE} with a goal like "min cost", {path} has none; see docs/live.md')
+    for name in ("space", "tell"):
+        if name in data:
+            raise SpecError(f"{_RULE} without {name}, {path} has {name} = {data[name]!r}; see docs/live.md")
+    for name in ("name", "seat", "storage"):
+        if not isinstance(data.get(name, ""), str):
+            raise SpecError(f"{_RULE} whose {name} is text, {path} has {name} = {data[name]!r}")
     parameters, told = data.pop("parameters"), data.pop("applier")
     data.setdefault("name", path.stem)
     space = {name: _domain(name, said) for name, said in parameters.items()}
@@ -51,7 +59,11 @@ def _domain(name: str, said: Any) -> Any:
     if len(kinds) != 1:
         raise SpecError(f"parameter {name!r} is one of {[*_KINDS, *_LISTED]}, like {{int = [1, 64]}}; got {dict(said)}")
     (kind,) = kinds
+    if not isinstance(said[kind], list):
+        raise SpecError(f"parameter {name!r} has a list after {kind}, like {{int = [1, 64]}}; got {dict(said)}")
     more = {key: value for key, value in said.items() if key != kind}
+    if not isinstance(more.get("log", False), bool):
+        raise SpecError(f"parameter {name!r} has log = true or false, got {dict(said)}")
     try:
         return _LISTED[kind](said[kind], **more) if kind in _LISTED else _KINDS[kind](*said[kind], **more)
     except TypeError as error:
@@ -63,6 +75,8 @@ def _applier(said: Mapping[str, Any]) -> Any:
     kind, prometheus = options.pop("kind", None), options.pop("prometheus", None)
     if kind not in _APPLIERS:
         raise SpecError(f"[applier] has a kind, got {kind!r}; {nearest(str(kind), _APPLIERS)}")
+    if not isinstance(prometheus, (Mapping, type(None))):
+        raise SpecError(f"[applier.prometheus] is a table with url and queries, got {prometheus!r}")
     meter = None if prometheus is None else _made(PrometheusMeter, prometheus)
     if kind == "command":
         return _made(CommandApplier, options)

@@ -19,6 +19,7 @@ from raytune_hpo.live.replaying import LiveReplay, live_parts, replayed, stored_
 from raytune_hpo.live.requests import Request, leave
 from raytune_hpo.live.seat import Seat
 from raytune_hpo.live.timeline import Timeline
+from raytune_hpo.spec import not_begun
 from raytune_hpo.trial import Trial
 
 SEAT = "seat"  # key of the applier's folder in the spec's settings
@@ -188,6 +189,8 @@ class StoredLive:
         if self._seat is not None:
             return Seat(self._seat)
         first = next(iter(self._storage.read(self.name)), None)
+        if first is None:
+            raise not_begun()
         settings = getattr(first, "spec", {}).get("settings", {})
         if SEAT not in settings:
             raise SpecError(f"{self.name!r} is no live study; name one that is")

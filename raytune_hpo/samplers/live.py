@@ -108,6 +108,8 @@ class Live:
         by_class: bool = False,
     ) -> None:
         self.context, self.guards = tuple(context), tuple(guards)
+        if isinstance(tunable, str) or not isinstance(tunable, (Sequence, type(None))):
+            raise SpecError(f'live needs a list of names as tunable, like ["threads"], got {tunable!r}')
         self.tunable = None if tunable is None else tuple(tunable)
         self.step = number_option("live", "step", step, above=0, most=1)
         self.safe = share_option("live", "safe", safe)

@@ -275,4 +275,7 @@ class ReadModel:
 
 
 def _empty(name: str) -> StudyNotFound:
-    return StudyNotFound(f"study {name!r} has no facts yet; it is being created")
+    return StudyNotFound(
+        f"study {name!r} has no facts yet: it is being created, or was interrupted before it began; then run it again by "
+        f"this name, or delete it"
+    )

@@ -9,6 +9,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
+from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.tensorboard import Logger
 from tests.integrations.neighbours import fit, tell
 
@@ -112,6 +113,11 @@ def test_another_study_of_the_same_name_has_a_folder_of_its_own(tmp_path):
         fit(storage="memory", num_trials=1, name="a study: no. 1/2", callbacks=Logger(tmp_path))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == 3 and names[0] == "a_study_no._1_2" and names[1].startswith("a_study_no._1_2-")
+
+
+@pytest.mark.parametrize(("name", "folder"), [("..", "_"), (".", "_"), ("../v1.2", ".._v1.2")])
+def test_no_name_of_a_study_leads_out_of_the_folder_of_all(tmp_path, name, folder):
+    assert folder_of(tmp_path / "runs", name, 0.0)[0] == tmp_path / "runs" / folder
 
 
 def test_tensorboard_itself_reads_them(story, tmp_path):

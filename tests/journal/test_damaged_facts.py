@@ -109,7 +109,7 @@ def test_no_byte_of_a_fact_has_words_of_python_come_up(stored: Path) -> None:
 
 
 def test_facts_of_no_study_are_a_damaged_journal() -> None:
-    with pytest.raises(JournalCorrupt, match="begins with StudyCreated"):
+    with pytest.raises(JournalCorrupt, match="interrupted before it began"):
         Ledger.fold([])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Finished, Status
 from raytune_hpo.live.choosing import RequestApplier
 from raytune_hpo.numerics.few import share_bounds
@@ -60,6 +61,21 @@ def test_a_whole_window_is_judged_as_it_was_measured():
     story.run(windows=0.7)
     assert [f.metrics["errors"] for f in failures(story)] == [0.02]
     assert story.system.runs["canary"] == BASELINE
+
+
+def test_a_request_has_numbers_and_nothing_where_there_is_none():
+    requests = RequestApplier(lambda: 100.0)
+    for latency in [1.0, 2.0, None, float("nan")]:
+        with requests.choose(BASELINE, {"rps": 8.0 if latency == 1.0 else latency}) as choice:
+            choice.feedback(latency=latency)
+    metrics, context = requests.measure("control", 0.0, 200.0)
+    assert metrics == {"requests": 4.0, "errors": 0.0, "latency": 1.5, "latency_p50": 1.0, "latency_p99": 2.0}
+    assert context == {"rps": 5.0}
+    for bad in ("1 s", float("inf"), [1.0]):
+        with pytest.raises(HpoError, match="feedback gives finite numbers, got latency="):
+            choice.feedback(latency=bad)
+        with pytest.raises(HpoError, match="context of a request gives finite numbers, got rps="):
+            requests.choose(BASELINE, {"rps": bad})
 
 
 def test_requests_have_bounds_as_wide_as_they_are_few():

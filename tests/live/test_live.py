@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,9 @@ from click.testing import CliRunner
 import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.errors import SpaceError, SpecError, SpecMismatch
+from raytune_hpo.journal import open_storage
 from raytune_hpo.live.appliers import StaleChange
+from raytune_hpo.live.live import default_seat
 from raytune_hpo.live.seat import Seat, SeatedApplier, fall_back
 from tests.live.running_system import BASELINE, FAST, SPACE, Scripted, System
 
@@ -62,6 +65,7 @@ def test_the_sampler_of_the_house_runs_a_study_that_replays(tmp_path):
     assert cli(tmp_path, "show", "--at", "2020-01-01").output == "nothing had run by then\n"
     assert "trial 0 -> trial 2" in cli(tmp_path, "diff", "0", "2").output
     assert cli(tmp_path, "replay", "--until", "9").exit_code == 0
+    assert "until is a whole number of at least 0, got -3" in cli(tmp_path, "replay", "--until", "-3").output
     assert cli(tmp_path, "replay", "--without-context", "rps").exit_code in (0, 1)
     assert "no column 'rpm'" in cli(tmp_path, "replay", "--without-context", "rpm").output
 
@@ -157,6 +161,39 @@ def test_bad_settings_are_refused_before_anything_is_touched(tmp_path, given, er
     with pytest.raises(error, match=says):
         make(tmp_path, **{"applier": system, **given})
     assert not system.log
+
+
+def test_a_mistake_in_an_option_of_the_sampler_does_not_take_the_name(tmp_path):
+    with pytest.raises(SpecError, match="tunable='thread'"):
+        make(tmp_path, applier=System(), tunable=["thread"])
+    with make(tmp_path, applier=System(), tunable=["threads"]) as live:
+        assert live.plan.window_s == SHORT["window_s"]
+
+
+@pytest.mark.parametrize("name", ["shop", "mein shop", "kühl", "team/shop", "v1.2"])
+def test_the_seat_of_an_ordinary_name_is_where_it_always_was(name):
+    assert default_seat(name) == Path("~/.raytune_hpo/live").expanduser() / name
+
+
+@pytest.mark.parametrize("name", ["../esc", "a/../../esc", "..", ".", "./", "/etc", "//etc"])
+def test_no_name_leads_out_of_the_folder_of_all_seats(name):
+    everywhere = Path("~/.raytune_hpo/live").expanduser()
+    seat = default_seat(name)
+    assert seat.parent == everywhere and seat.resolve().parent == everywhere.resolve()
+
+
+def test_a_study_that_was_interrupted_before_it_began_says_so_and_the_way_out(tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    for name in ("shop", "stall"):
+        open_storage(storage).journal(name, create=True, owner="me").close()
+        for words in (["show"], ["live", "status"], ["live", "replay"], ["live", "thaw"]):
+            found = CliRunner().invoke(main, [*words, name, "--storage", storage])
+            assert found.exit_code and "interrupted before it began" in found.output, found.output
+    with make(tmp_path, applier=System()) as live:
+        live.run(0.1)
+    assert cli(tmp_path, "status").exit_code == 0
+    assert CliRunner().invoke(main, ["delete", "stall", "--yes", "--storage", storage]).exit_code == 0
+    hpo.Study({"x": hpo.uniform(0, 1)}, metric="loss", num_trials=1, name="stall", storage=storage).close()
 
 
 def test_an_old_change_is_refused_at_the_applier(tmp_path):

@@ -59,6 +59,44 @@ def test_a_broken_guard_rolls_back_within_a_check_and_the_pause_doubles():
     assert story.fold.cool_down_until == second.at + 1200.0
 
 
+class Failing(System):
+    """A system whose canary group cannot do what is asked of it, and shows that in one metric alone."""
+
+    def __init__(self, shown):
+        super().__init__()
+        self.shown = shown
+
+    def measure(self, group, start, end):
+        metrics, context = super().measure(group, start, end)
+        return ({**metrics, "errors": 0.0}, context) if self.runs[group] == BASELINE else (self.shown, {})
+
+
+@pytest.mark.parametrize("window_s", [60.0, 300.0])  # in the longer one, the newest minute is judged first
+@pytest.mark.parametrize(
+    "shown", [{"p99": 400.0}, {"p99": float("inf")}, {"cost": float("inf"), "p99": 400.0}], ids=str
+)
+def test_a_guard_is_judged_by_its_own_metric_whatever_else_cannot_be_measured(shown, window_s):
+    story = Story(FAST, system=Failing(shown), window_s=window_s, guards=["p99 <= 150", "errors <= 0.01", "p99 <= 3x"])
+    story.run(until="canary")
+    story.run(windows=0.5)
+    (failed,) = [f for f in story.facts if isinstance(f, Finished) and f.status is Status.FAILED]
+    assert failed.at - story.fold.study.ledger.trials[failed.number].started_at <= 2 * story.plan.check_s
+    assert "guard p99 <= 150 is broken" in failed.reason and story.system.runs["canary"] == BASELINE
+    assert story.fold.regret(story.at)[0] == 0.0, "nobody knows what it cost"
+    story.kill()
+    story.start()
+    story.run(windows=3)
+    assert story.state == "holding"
+    assert not replayed(story.facts, story.spec, story.plan, Scripted(configs=(FAST,))).differences
+
+
+def test_a_guard_relative_to_the_control_group_needs_only_its_metric_of_both():
+    story = Story(FAST, system=Failing({"p99": 400.0}), guards=["p99 <= 1.5x"])
+    story.run(until="canary")
+    story.run(windows=0.5)
+    assert "p99 <= 1.5x" in next(f.reason for f in story.facts if isinstance(f, Finished) and f.status is Status.FAILED)
+
+
 def test_several_roll_backs_in_a_day_freeze():
     bad = [{"threads": n, "timeout": 0.5} for n in (8, 9, 10)]
     story = Story(*bad, cool_down_s=60.0)
@@ -120,6 +158,54 @@ def test_no_metrics_for_three_windows_freeze():
     assert story.state == "frozen"
     void = [f for f in story.facts if isinstance(f, Finished) and f.status is Status.PRUNED]
     assert len(void) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (({"cost": None, "p99": 100.0}, {"rps": 100.0}), None),
+        (({"cost": "a", "p99": 100.0}, {"rps": 100.0}), "measure gives numbers, got cost='a'"),
+        (([1], {}), "measure gives numbers by name, got [1]"),
+        (
+            ({"cost": 9.0, "p99": 100.0}, {"rps": float("inf")}),
+            "the context of measure gives finite numbers, got rps=inf",
+        ),
+        ({"cost": 9.0}, "ValueError"),
+        (None, "TypeError"),
+    ],
+    ids=str,
+)
+def test_a_measurement_that_is_no_numbers_makes_a_void_window_and_says_why(said, told):
+    story = Story()
+    story.run(until="holding")
+    story.system.measure = lambda *window: said
+    story.run(windows=1)
+    assert story.fold.voids == 1 and any(told in alarm for alarm in story.alarms) if told else not story.alarms
+    (void,) = [f for f in story.facts if isinstance(f, Finished) and f.status is Status.PRUNED]
+    assert void.reason.startswith(f"no usable measurement of trial {void.number}, without cost")
+    del story.system.measure
+    story.run(windows=2)
+    assert story.state == "holding" and story.fold.voids == 0
+
+
+def test_a_column_of_the_context_that_is_not_there_leaves_the_class_as_it_is():
+    story = Story()
+    story.run(until="holding")
+    measure = story.system.measure
+    for missing in (None, float("nan")):
+        story.system.measure = lambda *window, missing=missing: (measure(*window)[0], {"rps": missing})
+        story.run(windows=2)
+        assert story.fold.place == "rps=7" and story.state == "holding" and not story.alarms
+
+
+def test_what_is_read_back_is_a_configuration_or_the_study_freezes():
+    story = Story()
+    story.run(until="holding")
+    story.system.read = lambda group: None
+    story.run(windows=1)
+    assert any("read gives a configuration, got None" in alarm for alarm in story.alarms) and story.state == "holding"
+    story.obey(SetBaseline(config=FAST, by="ops", at=story.at))
+    assert story.state == "frozen"
 
 
 @pytest.mark.parametrize("broken", ["apply", "read"])
