@@ -258,9 +258,9 @@ def test_a_command_can_be_sent_elsewhere():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"cap": 0.5}, {"cap": 3, "metrics": "peak_mb"}, {"memory_mb": -1}, {"memory_mb": float("inf")}, {"cpus": 0}, {"files": 2}, {"timeout_s": 0},
-        {"parallel": 0}, {"warmup": -1}, {"mode": "up"}, {"constraints": ["time"]}, {"constraints": ["nothing <= 3"]},
-        {"metrics": "none"}, {"shell": "bash", "check": 'cat "{x}"'},
+        {"cap": 0.5}, {"cap": 3, "metrics": "peak_mb"}, {"memory_mb": -1}, {"memory_mb": float("inf")}, {"cpus": 0},
+        {"files": 2}, {"timeout_s": 0}, {"parallel": 0}, {"warmup": -1}, {"mode": "up"}, {"constraints": ["time"]},
+        {"constraints": ["nothing <= 3"]}, {"metrics": "none"}, {"shell": "bash", "check": 'cat "{x}"'},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(settings):
