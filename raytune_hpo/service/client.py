@@ -335,10 +335,9 @@ class RemoteStudy:
         if self._lease is not None and self._held:
             try:
                 self._client.request("DELETE", f"{self._path}/leases/{self._lease}", tries=tries)
-            except _NoAnswer:
-                pass
             except ServiceError as error:
-                if error.status != 410:
+                is_over = error.status == 410 or isinstance(error, _NoAnswer)  # or will be, once the lease has ended
+                if not is_over:
                     raise
         self._held.clear()
 
