@@ -8,9 +8,10 @@
 set -eu
 api="$1/v1/studies/$2"
 worker="sh-$$"
+patience="--retry 1000 --retry-delay 2 --retry-connrefused" # while the service is away, no trial is taken from its worker
 
 call() { # METHOD PATH BODY
-    curl --silent --show-error --fail-with-body --retry 5 --request "$1" "$api/$2" --data "$3" --config - <<END
+    curl --silent --show-error --fail-with-body $patience --request "$1" "$api/$2" --data "$3" --config - <<END
 header = "Authorization: Bearer $RAYTUNE_HPO_TOKEN"
 END
 }

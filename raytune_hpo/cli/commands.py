@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -48,7 +49,7 @@ def _megabytes(ctx: click.Context, param: click.Parameter, value: str | None) ->
     """Parse a size such as ``500``, ``2GB`` or ``2GiB``, in megabytes."""
     if value is None:
         return None
-    found = re.fullmatch(r"([\d.]+)\s*([A-Za-z]*)", value)
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([A-Za-z]*)", value)
     if found is None or found[2] not in _UNITS:
         raise click.BadParameter(f"memory is in MB, or like 2GB or 2GiB, got {value!r}")
     return float(found[1]) * _UNITS[found[2]]
@@ -83,11 +84,26 @@ def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
 
             raise SpecError(f"{path} has {name!r}, which is not an option; {nearest(name, known)}")
         target = known[name]
-        if isinstance(value, Mapping):
-            value = [f"{key}={domain}" for key, domain in value.items()]
-        is_list = getattr(target, "multiple", False) or target.nargs == -1
-        defaults[str(target.name)] = [value] if is_list and not isinstance(value, list) else value
+        bare = getattr(target, "flag_value", None)
+        if isinstance(value, bool) and isinstance(bare, str):  # an option that may be given without its value: --shell
+            value = bare if value else None
+        is_repeated = getattr(target, "multiple", False) or target.nargs == -1
+        defaults[str(target.name)] = _as_typed(value, is_repeated=is_repeated)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _as_typed(value: Any, *, is_repeated: bool) -> Any:
+    """A value of a spec file as it would be typed: a list as ``0,1``, a table as JSON.
+
+    Args:
+        is_repeated: whether the option may be given several times: then texts are listed, and tables are ``NAME=VALUE``.
+    """
+    if is_repeated:
+        texts = [f"{key}={text}" for key, text in value.items()] if isinstance(value, Mapping) else value
+        return texts if isinstance(texts, list) else [texts]
+    if isinstance(value, Mapping):
+        return json.dumps(value, default=str)
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 @click.command()

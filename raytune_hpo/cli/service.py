@@ -141,7 +141,12 @@ def revoke_token(key: str, tokens: Path | None, as_json: bool) -> None:
 @click.argument("url")
 @click.argument("study")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--name", "worker", metavar="NAME", help="This worker's name. [default: a new one]")
+@click.option(
+    "--name",
+    "worker",
+    metavar="NAME",
+    help="This worker's name, which no other has: workers of one name get the same trials. [default: a new one]",
+)
 @says_json
 def worker(url: str, study: str, command: tuple[str, ...], worker: str | None, as_json: bool) -> None:
     """Run a command for each trial of a study, as a worker over HTTP.

@@ -7,24 +7,26 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.repeats import LEVEL, estimate
 from raytune_hpo.commands.command import Command
-from raytune_hpo.commands.command_values import values_of
+from raytune_hpo.commands.command_values import names_of, values_of
 from raytune_hpo.commands.inputs import Input
 from raytune_hpo.commands.scaling import Scaling, fitted_scaling
 from raytune_hpo.commands.surroundings import missing
 from raytune_hpo.confirming import Confirmation, ConfirmedCandidate
 from raytune_hpo.display.text import config_line
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import Results
+from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
-_PREFERENCE = re.compile(r"\s*(?P<name>[^=]+?)\s*=\s*(?P<end>small|large)\s*(?:,\s*(?P<share>[\d.]+)\s*%)?\s*")
+_PREFERENCE = re.compile(r"\s*(?P<name>[^=]+?)\s*=\s*(?P<end>small|large)\s*(?:,\s*(?P<share>\d+\.?\d*|\.\d+)\s*%)?\s*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +54,26 @@ class Preference:
             raise SpecError(f"a preference is like jobs=small,3%, got {text!r}")
         return cls(name=found["name"], is_large=found["end"] == "large", share=float(found["share"] or 0) / 100)
 
-    def first(self, configs: Sequence[Mapping[str, Any]]) -> int:
-        """The position of the preferred configuration.
+    def check(self, space: Space) -> None:
+        """Check it against a space, before anything runs.
 
         Raises:
-            SpecError: one has no such parameter, or it is not a number.
+            SpecError: there is no such parameter, or it is not a number.
         """
-        values: list[float] = []
-        for config in configs:
-            value = values_of(config).get(self.name)
-            if not isinstance(value, (int, float)):
-                raise SpecError(f"a preference is for a parameter that is a number, {self.name!r} is {value!r}")
-            values.append(-value if self.is_large else value)
-        return values.index(min(values))
+        parameters = names_of(space)
+        if self.name not in frozenset().union(*parameters.values()):
+            known = {path.rpartition("/")[2] for path in parameters}
+            raise SpecError(f"a preference names a parameter, there is no {self.name!r}; {nearest(self.name, known)}")
+        last = self.name.rpartition("/")[2]
+        domains = [column.domain for column in space.columns if column.name.rpartition("/")[2] == last]
+        if not any(all(isinstance(value, Real) for value in domain.quantiles(2)) for domain in domains):
+            raise SpecError(f"a preference is for a parameter whose values are numbers, {self.name!r} has others")
+
+    def first(self, configs: Sequence[Mapping[str, Any]]) -> int:
+        """The position of the preferred configuration. Those in which the parameter is not active come last."""
+        values = [values_of(config).get(self.name) for config in configs]
+        ranks = [math.inf if value is None else -value if self.is_large else value for value in values]
+        return ranks.index(min(ranks))
 
 
 @dataclass(frozen=True, kw_only=True)

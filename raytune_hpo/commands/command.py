@@ -7,6 +7,7 @@ import shlex
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from raytune_hpo.commands import command_values, surroundings
 from raytune_hpo.commands.launching import Ran, StaticLimits
 from raytune_hpo.commands.measuring_slots import holding, measuring
-from raytune_hpo.commands.metric_specs import MetricSpec, Outcome, parsed_metrics
+from raytune_hpo.commands.metric_specs import FileState, MetricSpec, Outcome, file_state, parsed_metrics
 from raytune_hpo.commands.program import HOOKS, Program, ProgramFailed, report_in
 from raytune_hpo.commands.repeating import Contest, RepeatRule, unstable
 from raytune_hpo.commands.surroundings import BusyClock, WhenBusy
@@ -29,6 +30,7 @@ from raytune_hpo.spec import StudySpec
 
 _SEEDS = 2**31
 _SHOWN = 4_000  # characters of each stream that are kept with a trial
+_TICK_S = 0.02  # more than between two ticks of a file system's clock
 
 
 class Command:
@@ -64,6 +66,7 @@ class Command:
         when_busy: "measure" (flag disturbed runs, and run them once more), "wait:60s", or "fail".
         parallel: how many measurements one machine takes at a time, of all studies together.
         uses: exclusive resources, like "port:8080" or "file:{out}": two measurements that use the same never run at once.
+            Files from which metrics are read are among them by themselves.
         cwd, env: its working directory, and additions to its environment.
         reads_environment: whether it reads parameters from its environment, so that they need not be in the template.
 
@@ -242,21 +245,29 @@ class _Measurement:
             "attempt": 1 if assignment is None else assignment.attempt,
             **command_values.values_of(config),
         }
+        self._folder = Path(self._program.cwd or ".")
+        self._files = [path for metric in command.metrics if (path := metric.reads) is not None]
         self._samples: dict[str, list[float]] = {metric.name: [] for metric in command.metrics}
         self._peak_by, self._num_disturbed, self._others = "", 0, list[float]()
         self._num_left = 0
         self._num_first: dict[str, int] = {}  # the number of samples of the first run
 
     def resources(self) -> list[str]:
-        """The exclusive resources of this configuration."""
-        return [] if self._program.uses is None else self._program.uses.filled(self._of_repeat(0)[0])
+        """The exclusive resources of this configuration: those that were named, and the files from which metrics are read,
+        which all configurations write in the same place.
+        """
+        named = [] if self._program.uses is None else self._program.uses.filled(self._of_repeat(0)[0])
+        return [*named, *(f"file:{os.path.abspath(self._folder / path)}" for path in self._files)]
 
     def result(self) -> dict[str, Any]:
         """The metrics of the configuration."""
         contest, first = self._command.contest(self._instance), self._command.metrics[0]
         around = surroundings.context()
         values, env = self._of_repeat(0)
+        before = self._file_states()
         self._program.hook("setup", values, env)
+        states = self._file_states()
+        self._files = [path for path in self._files if states[path] == before[path]]  # setup has made the others
         for _ in range(self._command._warmup):
             self._program.run(values, env, self._scratch)
         num_runs, may_run_again = 0, contest.rule.high > 1 and self._command._when_busy.how == "measure"
@@ -269,6 +280,14 @@ class _Measurement:
                 num_runs += 1
         contest.settle(self._samples[first.name])
         return self._metrics(around, num_runs)
+
+    def _file_states(self) -> dict[str, FileState | None]:
+        """The states of the files that each run is to write, from which those after another write differ."""
+        states = {path: file_state(self._folder / path) for path in self._files}
+        newest = max((state.changed_ns for state in states.values() if state is not None), default=0)
+        # Two writes between two ticks of the file system's clock would have the same time.
+        time.sleep(min(max(0.0, newest / 1e9 + _TICK_S - time.time()), _TICK_S))
+        return states
 
     def _forget_first(self) -> None:
         """Discard the first run, which was disturbed by other load, while the second was not."""
@@ -295,7 +314,7 @@ class _Measurement:
         limit = None
         if command._cap is not None and contest.best is not None:
             limit = min(command._cap * contest.best, self._program.timeout_s or float("inf"))
-        clock = BusyClock()
+        before, clock = self._file_states(), BusyClock()
         try:
             ran = self._program.run(
                 values,
@@ -311,10 +330,10 @@ class _Measurement:
         self._keep_output(values, ran)
         if ran.cause:
             self._stop_at(limit or 0.0)
-        return self._take(ran, clock.others(ran.user_s + ran.system_s))
+        return self._take(Outcome(ran=ran, folder=self._folder, before=before), clock.others(ran.user_s + ran.system_s))
 
-    def _take(self, ran: Ran, others: float | None) -> bool:
-        outcome = Outcome(ran=ran, folder=Path(self._program.cwd or "."))
+    def _take(self, outcome: Outcome, others: float | None) -> bool:
+        ran = outcome.ran
         found: dict[str, float] = {}
         for metric in self._command.metrics:
             samples = metric.of_run(outcome, found)
@@ -379,8 +398,8 @@ def _checked_uses(uses: Sequence[str]) -> list[str]:
 
 
 def _checked_limits(memory_mb: float | None, cpus: int | None, nice: int, files: int | None) -> StaticLimits:
-    if memory_mb is not None and not (is_real(memory_mb) and memory_mb > 0):
-        raise SpecError(f"memory_mb is a number above 0, got {memory_mb!r}")
+    if memory_mb is not None and not (is_real(memory_mb) and 0 < memory_mb < float("inf")):
+        raise SpecError(f"memory_mb is a finite number above 0, got {memory_mb!r}")
     return StaticLimits(
         memory_mb=memory_mb,
         cpus=None if cpus is None else whole("cpus", cpus, least=1),

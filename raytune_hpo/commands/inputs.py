@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.options import is_real
+
+_KEYS = ("name", "path", "size", "weight")
 
 
 class Input(str):
@@ -77,11 +80,15 @@ def _entry(line: str, where: str, cwd: str | os.PathLike[str]) -> Input:
         entry = json.loads(line)
     except ValueError as error:
         raise SpecError(f"{where} is no JSON object: {error}") from None
+    if unknown := [key for key in entry if key not in _KEYS]:
+        raise SpecError(f"{where} has {unknown[0]!r}, which an instance does not have; {nearest(unknown[0], _KEYS)}")
     path = entry.get("path", entry.get("name"))
     size, weight = entry.get("size"), entry.get("weight", 1.0)
-    if not isinstance(path, str) or not (size is None or is_real(size)) or not (is_real(weight) and weight > 0):
+    is_sized = size is None or (is_real(size) and 0 <= size < math.inf)
+    if not (isinstance(path, str) and is_sized and is_real(weight) and 0 < weight < math.inf):
         raise SpecError(
-            f"{where} has a name, a path, or both, a size that is a number and a weight above 0 if any, got {line[:120]!r}"
+            f"{where} has a name, a path, or both, and if any, a size of at least 0 and a weight above 0, both finite, "
+            f"got {line[:120]!r}"
         )
     return Input(str(entry.get("name", path)), path, _size(path, cwd) if size is None else float(size), float(weight))
 

@@ -307,15 +307,25 @@ class _Launch:
                 kept.add(data)
         if self._report_fd is not None:
             self._read_reports()
+            if self._has_ended_by_itself():  # a program that was killed may have been in the middle of a line
+                self._send_report(self._report_tail)
+
+    def _has_ended_by_itself(self) -> bool:
+        return not self._cause and self._status is not None and os.WIFEXITED(self._status)
 
     def _read_reports(self) -> None:
         assert self._report_fd is not None
         while data := read_now(self._report_fd):
             *lines, self._report_tail = (self._report_tail + data).split(b"\n")
             for line in lines:
-                if line.strip() and len(line) <= MAX_LINE:
-                    send("report", line)
-            self._report_tail = self._report_tail[:MAX_LINE]
+                self._send_report(line)
+            self._report_tail = self._report_tail[: MAX_LINE + 1]  # enough to see that it is too long
+
+    def _send_report(self, line: bytes) -> None:
+        if len(line) > MAX_LINE:
+            send("long report", line[:80])
+        elif line.strip():
+            send("report", line)
 
     # -------------------------------------------------------------------------------------------- measuring
 

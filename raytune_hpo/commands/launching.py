@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib.util
 import marshal
@@ -132,12 +133,12 @@ def run_program(
     Any exception meanwhile, also one of ``on_report``, ends the program and everything that it has started.
 
     Args:
-        on_report: called with each line of the program's reports.
+        on_report: called with each line of the program's reports, the last one with or without its end.
         is_unwanted: called every ``LOOK_S`` seconds; the run is ended once it returns True.
 
     Raises:
         SpecError: the program cannot be found or started.
-        ObjectiveError: the launcher was killed.
+        ObjectiveError: the launcher was killed, or a line of the reports is too long.
     """
     launch = _Launch(job)
     try:
@@ -165,6 +166,7 @@ class _Launch:
     def __init__(self, job: Job) -> None:
         self._mark = uuid.uuid4().hex
         path = found_program(job.argv[0], job.env, job.cwd)
+        self._path, self._cwd = path, job.cwd
         self._cgroup = control_groups.made(self._mark, job.limits.memory_mb, job.limits.cpus)
         message = marshal.dumps((_code(), self._message(job, path)))
         self._process = subprocess.Popen(
@@ -224,8 +226,14 @@ class _Launch:
             kind, content = frame
             if kind == "report" and on_report is not None:
                 on_report(content.decode("utf-8", "replace"))
+            elif kind == "long report" and on_report is not None:
+                raise ObjectiveError(
+                    f"a report is a line of at most {launcher.MAX_LINE:,} bytes, got a longer one, which begins with "
+                    f"{content.decode('utf-8', 'replace')!r}; write what is large to a file"
+                )
             elif kind == "refused":
-                raise SpecError(f"the program could not be started: {content[1]}")
+                why = _why_refused(self._path, self._cwd, *content)
+                raise SpecError(f"the program {self._path!r} could not be started: {why}")
             elif kind == "ended":
                 return _ran(content)
 
@@ -285,6 +293,23 @@ def _code() -> Any:
     """The launcher as compiled code: if the package was sent to this machine, there may be no file to run."""
     loader = importlib.util.find_spec(launcher.__name__).loader  # type: ignore[union-attr]
     return loader.get_code(launcher.__name__)  # type: ignore[union-attr]
+
+
+def _why_refused(path: str, cwd: str | None, number: int, text: str) -> str:
+    """Why the kernel has refused to start a program. For a missing interpreter it says that there is no such file."""
+    if number == errno.ENOEXEC:
+        return f"{text}; a script begins with a line such as #!/bin/sh, others are made for this kind of machine"
+    if cwd is not None and not os.path.isdir(cwd):
+        return f"its working directory {cwd!r} is not there"
+    try:
+        with open(path, "rb") as file:
+            first = os.fsdecode(file.readline(4096)).rstrip("\n")
+    except OSError:
+        return text  # it may be executed, but not read
+    interpreter = first.removeprefix("#!").strip(" \t").partition(" ")[0].partition("\t")[0]
+    if first.startswith("#!") and shutil.which(interpreter) is None:
+        return f"its first line {first!r} names the interpreter {interpreter!r}, which is not there or not executable"
+    return text
 
 
 def _ran(content: Mapping[str, Any]) -> Ran:

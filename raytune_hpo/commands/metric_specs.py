@@ -7,15 +7,16 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from raytune_hpo.commands.launching import Ran
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError, SpecError, nearest
+from raytune_hpo.options import is_real
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _NAME = r"[A-Za-z_][\w./-]*"
@@ -42,27 +43,67 @@ _KINDS = (
 )
 
 
+class FileState(NamedTuple):
+    """What changes whenever a file is written.
+
+    Attributes:
+        changed_ns: the time of its last change (ctime), since gzip and others copy that of modification from their input.
+    """
+
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def file_state(path: Path) -> FileState | None:
+    """The state of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return FileState(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The outcome of one run, from which metrics are read: the measurements, and the folder with its files."""
+    """The outcome of one run, from which metrics are read: the measurements, and the folder with its files.
+
+    Attributes:
+        before: the states of files before the run, by their paths as written; one that still is in this state holds what
+            another run has left there.
+    """
 
     ran: Ran
     folder: Path
+    before: Mapping[str, FileState | None] = field(default_factory=dict)
 
     def text(self, source: str) -> str:
         """The text of a source: "stdout", "stderr" or "file:PATH".
 
         Raises:
-            ObjectiveError: there is no such file.
+            ObjectiveError: there is no such file, or the run has not written it.
         """
-        if not source.startswith("file:"):
+        path = _file_in(source)
+        if path is None:
             return str(getattr(self.ran, source))
-        return self.file(source.removeprefix("file:")).read_text(encoding="utf-8", errors="replace")
+        return self.file(path).read_text(encoding="utf-8", errors="replace")
 
     def file(self, path: str) -> Path:
+        """A file that the run has written.
+
+        Raises:
+            ObjectiveError: it has not.
+        """
         found = self.folder / path
         if not found.is_file():
             raise ObjectiveError(f"the command makes the file {path!r}, by which it is measured; there is none")
+        if path in self.before and file_state(found) == self.before[path]:
+            raise ObjectiveError(
+                f"the command makes the file {path!r}, by which it is measured, in each run; it did not write it in this "
+                "run, so that it holds what another has left. A command that leaves an existing file alone needs a "
+                "--prepare that removes it"
+            )
         return found
 
 
@@ -76,6 +117,11 @@ class MetricSpec(ABC):
 
     name: str
     mode: ClassVar[str] = "min"
+
+    @property
+    def reads(self) -> str | None:
+        """The path of the file from which it is read; None if it is in the output, or measured."""
+        return None
 
     @abstractmethod
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
@@ -109,6 +155,10 @@ class _Pattern(MetricSpec):
     source: str
     pattern: str
 
+    @property
+    def reads(self) -> str | None:
+        return _file_in(self.source)
+
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
         text = outcome.text(self.source)
         matches = list(re.finditer(self.pattern, text, re.MULTILINE))
@@ -127,6 +177,10 @@ class _Json(MetricSpec):
     name: str
     source: str
     path: str
+
+    @property
+    def reads(self) -> str | None:
+        return _file_in(self.source)
 
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
         value = json_in(self.name, outcome.text(self.source))
@@ -166,6 +220,10 @@ class _Spread(MetricSpec):
     name: str
     file: str | None
 
+    @property
+    def reads(self) -> str | None:
+        return self.file
+
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
         if self.file is None:
             return [outcome.ran.wall_s]
@@ -189,6 +247,10 @@ class _Spread(MetricSpec):
 class _Size(MetricSpec):
     name: str
     path: str
+
+    @property
+    def reads(self) -> str | None:
+        return self.path
 
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
         return [outcome.file(self.path).stat().st_size / 1e6]
@@ -231,6 +293,11 @@ def json_in(name: str, text: str) -> Any:
     raise ObjectiveError(f"metric {name!r} is read from JSON, and the output has none; it ends with {_end_of(text)}")
 
 
+def _file_in(source: str) -> str | None:
+    """The path of a source that is a file."""
+    return source.removeprefix("file:") if source.startswith("file:") else None
+
+
 def _end_of(text: str) -> str:
     return repr(text.rstrip()[-200:]) if text.strip() else "nothing"
 
@@ -247,6 +314,8 @@ def parsed_metrics(specs: str | Sequence[str], work: float | None = None) -> tup
     Raises:
         SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
+    if work is not None and not (is_real(work) and 0 < work < float("inf")):
+        raise SpecError(f"work is how much a run does, a number above 0 like 1000, got {work!r}")
     listed = [specs] if isinstance(specs, str) else list(specs)
     if not listed or not all(isinstance(spec, str) for spec in listed):
         raise SpecError(f'metrics is a list of specs like ["time", "peak_mb"], got {specs!r}')
@@ -286,7 +355,10 @@ def _parsed(spec: str, work: float | None) -> MetricSpec:
             raise SpecError(f"{head} is of the repeats, or of samples in a file: {head}=samples:FILE, got {spec!r}")
         return _Spread(head, file or None)
     if found := re.fullmatch(rf"({_NAME})=([^/]+)/([^/]+)", spec):
-        return _Ratio(found[1], found[2].strip(), found[3].strip(), "max" if found[1] == "throughput" else "min")
+        above, below = found[2].strip(), found[3].strip()
+        if any(_NUMBER.fullmatch(operand) and float(operand) == 0 for operand in (above, below)):
+            raise SpecError(f"a number in a metric like {found[1]}=1000/time is other than 0, got {spec!r}")
+        return _Ratio(found[1], above, below, "max" if found[1] == "throughput" else "min")
     raise SpecError(f"there is no metric {spec!r}; {nearest(spec, _KINDS)}")
 
 

@@ -79,6 +79,8 @@ def search(
     points = () if baseline is None else (baseline,)
     instances = inputs if is_plain else None
     tuner = Tuner(objective, space, instances=instances, points_to_evaluate=points, progress=progress, **settings)
+    if preference is not None:
+        preference.check(tuner.plan.spec.space)
     try:
         results = tuner.fit(watched_by=AlikeFailures)
     finally:

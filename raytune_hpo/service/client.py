@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 RETRIES = 5  # of a message that got no answer, or was told to come again
+MAX_PAUSE_S, MAX_RETRY_AFTER_S = 5.0, 60.0  # between them: our own pause, and one that the answer asks for
+AGAIN = (429, 502, 503, 504)  # statuses of "come again"; 502 and 504 are a proxy's, while the service is away
 WAIT_S = 20.0
 PAGE = 10_000  # facts
 TOKEN_VARIABLE = "RAYTUNE_HPO_TOKEN"
@@ -45,6 +49,20 @@ class ServiceError(HpoError):
     def kind(self) -> str:
         """The last part of the problem's type: ``superseded``, say."""
         return str(self.problem.get("type", "")).rpartition("/")[2]
+
+
+class _NoAnswer(ServiceError):
+    """There is no answer yet: nothing came, or the word to come again.
+
+    Attributes:
+        retry_after_s: the pause that was asked for, in seconds.
+    """
+
+    def __init__(
+        self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None, *, retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(message, status, problem)
+        self.retry_after_s = retry_after_s
 
 
 class Client:
@@ -87,33 +105,67 @@ class Client:
         """An existing study."""
         return RemoteStudy(self, name)
 
-    def request(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON answer to a request below ``/v1``. Retried if no answer comes: every request of the API may be repeated.
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        tries: float = RETRIES,
+        on_silence: Callable[[str], object] = lambda why: None,
+    ) -> Any:
+        """The JSON answer to a request below ``/v1``. Repeated if no answer comes: every request of the API may be repeated.
+
+        Args:
+            tries: how often it is sent at most; with infinity, until it is answered.
+            on_silence: called once with the reason, if the first few have got no answer and it is sent further on.
 
         Raises:
             ServiceError: it was refused, or there is no answer.
         """
-        pause_s, error = 0.2, ServiceError("")
-        for _ in range(RETRIES):
+        pause_s, num_tries = 0.2, 0
+        while True:
             try:
-                status, headers, data = self._exchange(method, path, body)
-            except (OSError, HTTPException) as failure:
-                error = ServiceError(f"{self._parts.netloc} does not answer: {failure}; is the service running?")
-            else:
-                document = json.loads(data) if data else None
-                if status == 202 and method == "GET":
-                    error = ServiceError("the study is still being read", 202)
-                elif status < 400:
-                    return document
-                else:
-                    problem = document if isinstance(document, dict) else {}
-                    error = ServiceError(str(problem.get("detail", f"HTTP {status}")), status, problem)
-                    if status not in (429, 503) or error.kind == "worker-quarantined":
-                        raise error
-                pause_s = max(pause_s, float(headers.get("retry-after", 0)))
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, 5.0)
-        raise error
+                return self._answer(method, path, body)
+            except _NoAnswer as silence:
+                num_tries += 1
+                if num_tries >= tries:
+                    raise
+                if num_tries == RETRIES:
+                    on_silence(str(silence))
+                time.sleep(max(pause_s, silence.retry_after_s))
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    def _answer(self, method: str, path: str, body: Any) -> Any:
+        """The JSON answer to a request that is sent once.
+
+        Raises:
+            _NoAnswer: it may be sent again.
+            ServiceError: it was refused.
+        """
+        try:
+            status, headers, data = self._exchange(method, path, body)
+        except (OSError, HTTPException) as failure:
+            raise _NoAnswer(f"{self._parts.netloc} does not answer: {failure}; is the service running?") from None
+        retry_after_s = _retry_after_s(headers.get("retry-after", ""))
+        if status == 202 and method == "GET":
+            raise _NoAnswer("the study is still being read", 202, retry_after_s=retry_after_s)
+        try:
+            document, is_json = json.loads(data) if data else None, True
+        except ValueError:
+            document, is_json = None, False
+        if status < 300 and is_json:
+            return document
+        problem = document if isinstance(document, dict) else {}
+        stranger = (
+            f"HTTP {status} from {self._parts.netloc} is not the service's answer; "
+            "is the URL right, and does a proxy before it reach the service?"
+        )
+        detail = str(problem.get("detail", stranger))
+        refused = ServiceError(detail, status, problem)
+        if status in AGAIN and refused.kind != "worker-quarantined":
+            raise _NoAnswer(detail, status, problem, retry_after_s=retry_after_s)
+        raise refused
 
     def _exchange(self, method: str, path: str, body: Any) -> tuple[int, Mapping[str, str], bytes]:
         connect = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
@@ -150,14 +202,27 @@ class RemoteTrial:
 class RemoteStudy:
     """A study of the service, with this process as a worker; a thread sends heartbeats while it has trials.
 
+    While the service is down, no trial is taken from its worker. So once a worker has been answered, its messages wait
+    for a service that is away, however long that takes; else results would be lost.
+
     Args:
-        worker: this worker's name; generated by default.
+        worker: this worker's name, which no other worker of the study has at the same time: it is how the service knows
+            which trials to give again after a lost reply. Generated by default.
+        say: called once with a line whenever the service is found to be away; by default it is a warning.
     """
 
-    def __init__(self, client: Client, name: str, *, worker: str | None = None, ttl_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        *,
+        worker: str | None = None,
+        ttl_s: float = 60.0,
+        say: Callable[[str], object] = warnings.warn,
+    ) -> None:
         self.name = name
         self.worker = worker or f"py-{os.getpid()}-{secrets.token_hex(3)}"
-        self._client, self._ttl_s = client, ttl_s
+        self._client, self._ttl_s, self._say = client, ttl_s, say
         self._path = f"/studies/{quote(name, safe='')}"
         self._held: dict[int, RemoteTrial] = {}
         self._stopping: set[int] = set()
@@ -176,7 +241,7 @@ class RemoteStudy:
             StudyWaiting: there is none now, but there may be one later. StudyEnded: there will be none.
         """
         asking = {"worker": self.worker, "ttl_s": self._ttl_s, "wait_s": wait_s, "holding": sorted(self._held)}
-        answer = self._client.request("POST", f"{self._path}/leases", asking)
+        answer = self._send("POST", "/leases", asking)
         if answer["over"]:
             raise StudyEnded(f"study {self.name!r} has nothing to ask: {answer.get('reason') or 'it has ended'}")
         self._lease = answer["lease"]
@@ -206,7 +271,7 @@ class RemoteStudy:
             "reports": [{"step": sendable("step", step), "metrics": self._named(metrics)}],
             "checkpoint": checkpoint,
         }
-        answer = self._client.request("POST", f"{self._path}/trials/{trial.number}/reports", body)
+        answer = self._send("POST", f"/trials/{trial.number}/reports", body)
         if answer["attempt"] != held.attempt:  # it was taken for lost, and continues here as a new attempt
             self._held[trial.number] = RemoteTrial(**{**vars(held), "attempt": answer["attempt"]})
         if "error" in answer:
@@ -262,13 +327,17 @@ class RemoteStudy:
                 return Results.from_ledger(Ledger.fold(facts))
 
     def close(self) -> None:
-        """Give back the trials that were asked for and not told."""
+        """Give back the trials that were asked for and not told; a service that is away takes them when the lease ends."""
+        self._leave(RETRIES)
+
+    def _leave(self, tries: int) -> None:
         self._closing.set()
         if self._lease is not None and self._held:
             try:
-                self._client.request("DELETE", f"{self._path}/leases/{self._lease}")
+                self._client.request("DELETE", f"{self._path}/leases/{self._lease}", tries=tries)
             except ServiceError as error:
-                if error.status != 410:
+                is_over = error.status == 410 or isinstance(error, _NoAnswer)  # or will be, once the lease has ended
+                if not is_over:
                     raise
         self._held.clear()
 
@@ -276,27 +345,40 @@ class RemoteStudy:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
+        is_interrupted = error is not None and not isinstance(error, Exception)
+        self._leave(1 if is_interrupted else RETRIES)  # Ctrl-C waits for no service that is away
 
     def prune(self, trial: RemoteTrial, **outcome: Any) -> dict[str, Any]:
         """Tell that a trial was ended early, because of ``is_stopping`` or a verdict."""
         return self._end(trial, {"status": "pruned", **outcome})
 
     def _end(self, trial: RemoteTrial, outcome: dict[str, Any]) -> dict[str, Any]:
-        path = f"{self._path}/trials/{trial.number}"
+        path = f"/trials/{trial.number}"
         told: dict[str, Any]
         if trial.number in self._failed:
-            told = self._client.request("GET", path)
+            told = self._send("GET", path)
             return told
         body = {"attempt": self._held.get(trial.number, trial).attempt, **outcome}
         try:
-            told = self._client.request("PUT", f"{path}/result", body)
+            told = self._send("PUT", f"{path}/result", body)
         except ServiceError as error:
             if error.kind in LET_GO:
                 self._let_go(trial.number)
             raise
         self._let_go(trial.number)
         return told
+
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer to a message of this worker; waits for it once the worker has been answered."""
+        if self._lease is None:
+            return self._client.request(method, f"{self._path}{path}", body)
+        return self._client.request(
+            method,
+            f"{self._path}{path}",
+            body,
+            tries=math.inf,
+            on_silence=lambda why: self._say(f"the service does not answer; waiting ({why})"),
+        )
 
     def _let_go(self, number: int) -> None:
         """Send no more heartbeats for a trial. Before its result is accepted, others would get it, or this worker again."""
@@ -305,7 +387,7 @@ class RemoteStudy:
 
     def _named(self, metrics: Mapping[str, Any] | float) -> dict[str, Any]:
         if not isinstance(metrics, Mapping):
-            metrics = {self._client.request("GET", self._path)["metric"]: metrics}
+            metrics = {self._send("GET", "")["metric"]: metrics}
         return {str(name): sendable(str(name), value) for name, value in metrics.items()}
 
     def _beat(self) -> None:
@@ -323,3 +405,11 @@ class RemoteStudy:
 def _strict_json(body: Any) -> str:
     """A body as the service reads it: no NaN, and Python's numbers for those of numpy."""
     return json.dumps(floats.written(body), default=lambda value: floats.written(json_value(value)), allow_nan=False)
+
+
+def _retry_after_s(text: str) -> float:
+    """The seconds of the header ``Retry-After``; 0 where it is not there, or is a date, as proxies may send it."""
+    try:
+        return min(max(0.0, float(text)), MAX_RETRY_AFTER_S)
+    except ValueError:
+        return 0.0

@@ -25,6 +25,8 @@ _OWN = ("number", "attempt", "seed")
 def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], None], worker: str | None = None) -> int:
     """Run trials of a study until it has ended, and return how many were run.
 
+    Once it has been given a trial, it waits for a service that is away, and says so.
+
     Args:
         say: called with each line of progress.
 
@@ -32,7 +34,7 @@ def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], No
         SpecError: the command names what the trials do not have, or cannot be run.
     """
     template, num_run = Template(command), 0
-    with RemoteStudy(Client(url), name, worker=worker) as study:
+    with RemoteStudy(Client(url), name, worker=worker, say=say) as study:
         while True:
             try:
                 trial = study.ask()

@@ -91,7 +91,13 @@ def test_of_those_that_are_tied_the_preferred_one_is_recommended(call):
     more = ("--param", "n=[1, 2, 5, 8]", "--metric", "json:y=.", "--sampler", "grid", "--repeats", 1, "--json")
     assert json.loads(call(flat, *more, "--prefer", "n=large,3%").stdout)["answer"]["config"] == {"n": 8}
     assert json.loads(call(flat, *more, "--prefer", "n=large").stdout)["answer"]["config"] == {"n": 2}
-    assert call(flat, *more, "--prefer", "n=small,x").exit_code == 2
+
+
+def test_a_preferred_parameter_need_not_be_active(call):
+    found = call("echo y=1 {mode} {n}", "--param", "mode=choice(a, b)", "--param", "n=[1, 2]", "--when", "n: mode=a",
+                 "--metric", "regex:y=y=(.)", "--sampler", "grid", "--repeats", 1, "--confirm", 0, "--prefer", "n=large",
+                 "--json")  # fmt: skip
+    assert json.loads(found.stdout)["answer"]["config"] == {"mode": {"mode": "a", "n": 2}}, found.stderr
 
 
 WAITING = (
@@ -140,6 +146,18 @@ def test_options_may_stand_in_a_file(call, tmp_path):
         assert "did you mean 'metric'" in call("--file", "spec.toml").stderr
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with 3.11")
+def test_tables_and_lists_in_a_file_are_read_as_if_they_were_typed(call, tmp_path):
+    (tmp_path / "spec.toml").write_text(
+        f"template = '{RUN} \"import sys; print(sys.argv[1]); sys.exit(int(sys.argv[1]) % 2)\" {{x}}'\n"
+        "metric = ['json:y=.', 'time']\nmode = ['min', 'min']\nok-exit = [0, 1]\nbaseline = {x = 3}\n"
+        "sampler = {name = 'random'}\nshell = true\nnum-trials = 1\nconfirm = 0\njson = true\n[param]\nx = [1, 3]\n"
+    )
+    result = call("--file", "spec.toml")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["answer"]["config"] == {"x": 3}
+
+
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
@@ -155,6 +173,10 @@ def test_options_may_stand_in_a_file(call, tmp_path):
         (["true {x}", "--param", "x=[1]", "--constraint", "peak_mb < 3"], "outcome constraint"),
         (["true {x}", "--param", "x=[1]", "--instances", "none*"], "nothing matches 'none*'"),
         (["true {x}", "--param", "x=[1]", "--memory", "2 parsecs"], "like 2GB"),
+        (["true {x}", "--param", "x=[1]", "--memory", "1.2.3GB"], "like 2GB"),
+        (["true {x}", "--param", "x=[1]", "--prefer", "x=small,1.2.3%"], "like jobs=small,3%"),
+        (["true {x}", "--param", "x=[1]", "--prefer", "y=small", "--num-trials", "1"], "there is no 'y'; known: x"),
+        (["true {x}", "--param", "x=choice(a, b)", "--prefer", "x=small", "--num-trials", "1"], "values are numbers"),
         (["true {x}", "--param", "x=float(0, 1)"], "a study needs an end"),
     ],
 )

@@ -102,9 +102,23 @@ def test_inputs_are_files_lists_or_seeds(tmp_path):
     assert (sent, sent.path, sent.size) == ("n", "p", 3)
 
 
-@pytest.mark.parametrize("texts", [["none*"], ["@none"], ["@bad"], ["@odd"]])
+@pytest.mark.parametrize("texts", [["none*"], ["@none"], ["@bad"]])
 def test_inputs_that_are_not_there_are_refused(texts, tmp_path):
     (tmp_path / "bad").write_text("{not json}\n")
-    (tmp_path / "odd").write_text('{"size": 3}\n')
     with pytest.raises(SpecError):
         read_inputs(texts, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "rule"),
+    [
+        ('{"size": 3}', "has a name, a path, or both"),
+        ('{"name": "a", "size": NaN}', "a size of at least 0"),
+        ('{"name": "a", "weight": 1e999}', "both finite"),
+        ('{"path": "a", "nmae": "b"}', "has 'nmae', which an instance does not have; did you mean 'name'"),
+    ],
+)
+def test_an_entry_of_a_list_that_breaks_a_rule_is_refused(entry, rule, tmp_path):
+    (tmp_path / "list").write_text(f"a.txt\n{entry}\n")
+    with pytest.raises(SpecError, match=f"list:2 .*{rule}"):
+        read_inputs(["@list"], tmp_path)

@@ -60,6 +60,35 @@ def test_the_metric_may_be_in_the_output():
     assert (results.best_config, results.best_value) == ({"x": 3}, 0)
 
 
+WRITES_THE_FIRST = "import sys; x = sys.argv[1]; x == '1' and open('out', 'w').write(x)"
+
+
+@pytest.mark.parametrize("metric", ["json:n=file:out:.", "regex:n=file:out:([0-9])", "size_mb:out"])
+def test_a_file_of_an_earlier_run_is_no_result(metric, tmp_path):
+    command = hpo.Command(python(WRITES_THE_FIRST, "{x}"), metrics=metric, cwd=tmp_path, repeats=1)
+    results = tuned(command, {"x": hpo.ordinal([1, 2, 3])})
+    assert [trial.status for trial in results] == ["completed", "failed", "failed"]
+    assert "did not write it in this run" in results[1].reason
+
+
+def test_a_file_may_be_as_old_and_as_long_as_the_one_before_it(tmp_path):
+    """As gzip writes it: in the same place, with the time of its input."""
+    code = "import os; open('out', 'w').write('7'); os.utime('out', (1, 1))"
+    assert hpo.Command(python(code), metrics="json:n=file:out:.", cwd=tmp_path, repeats=3)({})["n"] == 7
+
+
+def test_a_file_that_the_setup_has_made_is_of_all_runs_of_its_trial(tmp_path):
+    command = hpo.Command("true", metrics="size_mb:tool", setup="truncate -s {size} tool", cwd=tmp_path, repeats=2)
+    assert [command({"size": size})["size_mb"] for size in (500_000, 1_000_000)] == [0.5, 1.0]
+
+
+def test_trials_that_write_the_same_file_take_turns(tmp_path):
+    code = "import sys, time; open('out', 'w').write(sys.argv[1]); time.sleep(0.2)"
+    command = hpo.Command(python(code, "{x}"), metrics="json:n=file:out:.", cwd=tmp_path, repeats=1, parallel=3)
+    results = tuned(command, {"x": hpo.ordinal([1, 2, 3])})
+    assert [trial.metrics["n"] for trial in results] == [1, 2, 3]
+
+
 def test_the_environment_tells_a_program_all_about_its_run():
     code = (
         "import json, os\n"
@@ -229,9 +258,9 @@ def test_a_command_can_be_sent_elsewhere():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"cap": 0.5}, {"cap": 3, "metrics": "peak_mb"}, {"memory_mb": -1}, {"cpus": 0}, {"files": 2}, {"timeout_s": 0},
-        {"parallel": 0}, {"warmup": -1}, {"mode": "up"}, {"constraints": ["time"]}, {"constraints": ["nothing <= 3"]},
-        {"metrics": "none"}, {"shell": "bash", "check": 'cat "{x}"'},
+        {"cap": 0.5}, {"cap": 3, "metrics": "peak_mb"}, {"memory_mb": -1}, {"memory_mb": float("inf")}, {"cpus": 0},
+        {"files": 2}, {"timeout_s": 0}, {"parallel": 0}, {"warmup": -1}, {"mode": "up"}, {"constraints": ["time"]},
+        {"constraints": ["nothing <= 3"]}, {"metrics": "none"}, {"shell": "bash", "check": 'cat "{x}"'},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(settings):

@@ -99,10 +99,27 @@ def test_a_program_that_cannot_be_found_says_where_it_was_looked_for(tmp_path):
     plain.write_text("#!/bin/sh\n")
     with pytest.raises(SpecError, match="not executable; chmod"):
         run_program(Job(argv=[str(plain)]))
-    plain.chmod(0o700)
-    plain.write_text("#!/no/such/interpreter\n")
-    with pytest.raises(SpecError, match="could not be started"):
-        run_program(Job(argv=[str(plain)]))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("#!/no/such/interpreter -x\n", "names the interpreter '/no/such/interpreter', which is not there"),
+        ("#! /bin/sh\r\necho\r\n", r"the interpreter '/bin/sh\\r', which is not there"),  # written on Windows
+        ("echo no first line\n", "Exec format error; a script begins with a line such as #!/bin/sh"),
+    ],
+)
+def test_a_program_that_cannot_be_started_says_what_is_wrong_with_it(tmp_path, text, why):
+    script = tmp_path / "script"
+    script.write_text(text, newline="")
+    script.chmod(0o700)
+    with pytest.raises(SpecError, match=f"{script}' could not be started: .*{why}"):
+        run_program(Job(argv=[str(script)]))
+
+
+def test_a_working_directory_that_is_not_there_is_named():
+    with pytest.raises(SpecError, match="its working directory '/no/such/folder' is not there"):
+        run_program(Job(argv=["true"], cwd="/no/such/folder"))
 
 
 def test_arguments_environment_folder_and_input_reach_the_program(tmp_path):
@@ -201,6 +218,36 @@ def test_reports_are_heard_while_it_runs_and_what_hears_them_may_end_it(mark, tm
     with pytest.raises(KeyboardInterrupt):
         run_program(Job(argv=python(code), reports=str(pipe)), on_report=hear)
     assert heard == ["0", "1", "2", "3"]
+
+
+@pytest.fixture
+def heard(tmp_path):
+    """What is heard of a program that writes reports: a function of its code, where ``put`` writes bytes."""
+    pipe = tmp_path / "reports"
+    os.mkfifo(pipe)
+    put = f"import os, signal; pipe = os.open({str(pipe)!r}, os.O_WRONLY); put = lambda data: os.write(pipe, data)\n"
+
+    def hear(code):
+        lines = []
+        run_program(Job(argv=python(put + code), reports=str(pipe)), on_report=lines.append)
+        return lines
+
+    return hear
+
+
+def test_the_last_report_needs_no_end_of_its_line(heard):
+    assert heard("put(b'1\\n2')") == ["1", "2"]
+    assert heard("put(b'1\\n2\\n \\n')") == ["1", "2"]
+    assert heard("put(b'1\\n{\"lo'); os.kill(os.getpid(), signal.SIGKILL)") == ["1"]
+
+
+@pytest.mark.parametrize("pieces", [["70_000", "0"], ["65_536", "1"], ["65_537", "0", "1"]])
+@pytest.mark.parametrize("end", ["\\n", ""])
+def test_a_report_that_is_too_long_is_no_report(heard, pieces, end):
+    code = "import time\n" + "".join(f"put(b'7' * {size}); time.sleep(0.1)\n" for size in pieces) + f"put(b'{end}')"
+    with pytest.raises(ObjectiveError, match="a line of at most 65,536 bytes, got a longer one, .* with '777"):
+        heard(code)
+    assert heard("for _ in range(2): put(b'7' * 32_768)\nput(b'\\n')") == ["7" * 65_536]
 
 
 def test_limits_hold():

@@ -74,6 +74,8 @@ def test_the_size_of_a_file_that_was_made(tmp_path):
         ("regex:x=(", "regular expression"),
         ("json:x=loss", r"is like \.latency"),
         ("throughput", "--work"),
+        ("throughput=0/time", "other than 0, got 'throughput=0/time'"),
+        ("x=time/0.0", "other than 0"),
         ("x=a/time", "divides metrics that come before it"),
         ("p99=lat.txt", "p99=samples:FILE"),
         (["time", "time"], "named once"),
@@ -83,6 +85,12 @@ def test_the_size_of_a_file_that_was_made(tmp_path):
 def test_what_is_no_metric_is_refused(specs, rule):
     with pytest.raises(SpecError, match=rule):
         parsed_metrics(specs)
+
+
+@pytest.mark.parametrize("work", [0, -1, float("nan"), float("inf"), True])
+def test_work_that_is_none_is_refused(work):
+    with pytest.raises(SpecError, match="a number above 0 like 1000"):
+        parsed_metrics("throughput", work)
 
 
 @pytest.mark.parametrize(

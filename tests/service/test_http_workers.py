@@ -479,7 +479,7 @@ def test_a_client_holds_a_trial_until_its_result_is_accepted(server, monkeypatch
             study.tell(one, 0.75)
         asked = []
         send = client.request
-        monkeypatch.setattr(client, "request", lambda *sent: asked.append(sent) or send(*sent))
+        monkeypatch.setattr(client, "request", lambda *sent, **how: asked.append(sent) or send(*sent, **how))
         study.ask()
         assert asked[0][2]["holding"] == [1]
 
