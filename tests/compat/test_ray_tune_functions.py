@@ -133,7 +133,7 @@ def test_grids_in_a_list_are_parameters_of_their_own():
 
 
 def test_constants_of_every_kind_and_both_styles_of_sample_from():
-    marker = object()
+    marker = {1, 2}
     space = {
         "x": tune.uniform(0, 1),
         "new": tune.sample_from(lambda config: 2 * config["x"]),
@@ -144,12 +144,68 @@ def test_constants_of_every_kind_and_both_styles_of_sample_from():
     }
 
     def objective(config):
-        return {"loss": 1, "same": config["object"] is marker, "length": config["function"]("four")}
+        return {"loss": 1, "same": config["object"] == marker, "length": config["function"]("four")}
 
     (result,) = run(objective, space, seed=3)
     config = result.config
     assert config["new"] == 2 * config["x"] and config["old"] == 3 * config["x"] and config["none"] == "free"
     assert result.metrics["same"] and result.metrics["length"] == 4
+
+
+class Epochs:
+    """A model that counts what it has seen."""
+
+    def __init__(self):
+        self.seen = []
+
+
+@pytest.mark.parametrize("way", ["constant", "nested", "parameter", "class"])
+def test_no_trial_changes_what_another_or_the_script_has(way):
+    model, data, lock = Epochs(), np.arange(3), threading.Lock()
+    made = {"model": model, "data": data, "lock": lock}
+
+    def fit(given):
+        given["model"].seen.append(1)
+        is_shared = np.shares_memory(given["data"], data) and given["lock"] is lock
+        return {"seen": len(given["model"].seen), "is_shared": is_shared and not given["data"].flags.writeable}
+
+    class Fitting(tune.Trainable):
+        def setup(self, config, **given):
+            self.given = given
+
+        def step(self):
+            return {**fit(self.given), "done": True}
+
+    space = {"x": tune.grid_search([1, 2, 3])}
+    trainable, more = {
+        "constant": (fit, made),
+        "nested": (lambda config: fit(config["made"]), {"made": made}),
+        "parameter": (tune.with_parameters(lambda config, **given: fit(given), **made), {}),
+        "class": (tune.with_parameters(Fitting, **made), {}),
+    }[way]
+    results = run(trainable, {**space, **more})
+    assert [(r.metrics["seen"], r.metrics["is_shared"]) for r in results] == [(1, True)] * 3
+    assert model.seen == [] and data.flags.writeable
+
+
+def test_a_configuration_may_be_used_up():
+    is_first = [True]
+
+    def objective(config):
+        x = config.pop("x") + config["list"].pop()
+        if is_first and is_first.pop():
+            raise OSError("once")
+        tune.report({"loss": x})
+
+    class Records(tune.Callback):
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            result["config"].clear()
+
+    space = {"x": tune.grid_search([1, 2]), "list": [5]}
+    failures = tune.FailureConfig(max_failures=1)
+    results = run(objective, space, failures=failures, callbacks=[Records()], metric="loss", mode="min")
+    assert [r.metrics["loss"] for r in results] == [6, 7]
+    assert results.get_best_result().config == {"x": 1, "list": [5]}
 
 
 def test_without_a_space_there_are_as_many_trials_as_samples():
