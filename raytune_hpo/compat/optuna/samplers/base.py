@@ -31,7 +31,7 @@ class BaseSampler(ABC):
 
     Attributes:
         is_ours: whether a sampler of this package makes the suggestions, so that the methods below are not called.
-        seed: of the study; None draws one.
+        seed: of the first study; None draws one.
         fixed_params: parameters with fixed values.
         begin_with: configurations that are tried first.
     """
@@ -40,6 +40,7 @@ class BaseSampler(ABC):
     fixed_params: Mapping[str, Any] = {}
     begin_with: Sequence[Mapping[str, Any]] = ()
     _constraints_func: Constraints | None = None
+    _num_studies = 0
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -88,6 +89,13 @@ class BaseSampler(ABC):
     def part(self, num_goals: int) -> dict[str, Any]:
         """The name and options of the sampler in the study's spec."""
         return {"name": "random"}
+
+    def next_seed(self) -> int | None:
+        """The seed of the next study: at first the sampler's own, then others, as Optuna's generator goes on; None: drawn."""
+        number, self._num_studies = self._num_studies, self._num_studies + 1
+        if self.seed is None or number == 0:
+            return self.seed
+        return int(derive(self.seed, "study", number).integers(2**31))
 
     def constraints_of(self, study: Study, trial: FrozenTrial) -> list[float]:
         """The constraints of a trial that is about to end; it is feasible if none is above 0."""

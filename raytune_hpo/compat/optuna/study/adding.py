@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from raytune_hpo.compat.optuna.distributions import to_stored
 from raytune_hpo.compat.optuna.study.frozen import SYSTEM, USER
 from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.facts import Status
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add(study: Study, trial: FrozenTrial) -> None:
     notes = {USER + key: value for key, value in trial.user_attrs.items()}
     notes |= {SYSTEM + key: value for key, value in trial.system_attrs.items()}
     if trial.state is TrialState.WAITING:
-        record.enqueue(trial.system_attrs.get("fixed_params", stored), notes)
+        record.enqueue(trial.system_attrs.get(FIXED_PARAMS, stored), notes)
         return
     with record.locked():
         record.enqueue(stored, notes, is_next=True)

@@ -150,7 +150,7 @@ def _made(name: str, directions: list[StudyDirection], sampler: BaseSampler, sto
         name,
         [mode_of(direction) for direction in directions],
         sampler.part(len(directions)),
-        sampler.seed,
+        sampler.next_seed(),
         storage,
         is_constrained=sampler.is_constrained,
         recorded={} if sampler.is_ours else {"own_sampler": type(sampler).__qualname__},

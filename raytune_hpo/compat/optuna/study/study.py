@@ -30,7 +30,7 @@ from raytune_hpo.compat.optuna.study.optimizing import (
 )
 from raytune_hpo.compat.optuna.study.workers import call_of
 from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FrozenTrial
+from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FIXED_PARAMS, FrozenTrial
 from raytune_hpo.compat.optuna.trial.live import Trial
 from raytune_hpo.facts import Status
 from raytune_hpo.metrics import json_value
@@ -121,12 +121,12 @@ class Study:
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """The user attributes, set by ``set_user_attr``."""
+        """A copy of the user attributes, set by ``set_user_attr``."""
         return self._notes()[0]
 
     @property
     def system_attrs(self) -> dict[str, Any]:
-        """The system attributes, set by ``set_system_attr``."""
+        """A copy of the system attributes, set by ``set_system_attr``."""
         return self._notes()[1]
 
     @property
@@ -390,13 +390,14 @@ class Study:
     def _enqueue(
         self, params: Mapping[str, Any], *, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any] | None = None
     ) -> None:
+        fixed = json_value(params)
         notes = {USER + key: value for key, value in user_attrs.items()}
-        notes |= {SYSTEM + key: value for key, value in (system_attrs or {}).items()}
-        self._record.enqueue(json_value(params), notes)
+        notes |= {SYSTEM + key: value for key, value in {FIXED_PARAMS: fixed, **(system_attrs or {})}.items()}
+        self._record.enqueue(fixed, notes)
 
     def _is_known(self, params: Mapping[str, Any]) -> bool:
         for trial in self.get_trials(deepcopy=False):
-            fixed = trial.system_attrs.get("fixed_params", trial.params)
+            fixed = trial.system_attrs.get(FIXED_PARAMS, trial.params)
             if fixed == params:
                 return True
         return False
@@ -444,7 +445,7 @@ class Study:
         if not self.sampler.is_ours:
             self.sampler.after_trial(self, self.frozen(number), STATES[status], values)
         self._record.end(number, status, values, constraints=constraints, **error)
-        return self.frozen(number)
+        return copy.deepcopy(self.frozen(number))
 
     def _log_complete(self, frozen: FrozenTrial) -> None:
         logger = library_logger()

@@ -19,6 +19,7 @@ from raytune_hpo.compat.optuna.distributions import (
 from raytune_hpo.compat.optuna.trial._state import TrialState
 
 CONSTRAINTS = "constraints"  # the note of constraints that a sampler computes; others add a colon and their name
+FIXED_PARAMS = "fixed_params"  # the system attribute of an enqueued trial: the parameters that it was enqueued with
 
 
 class BaseTrial(ABC):
