@@ -12,6 +12,7 @@ import optuna
 import pytest
 from hyperopt import hp
 
+from raytune_hpo.compat import optuna as compat_optuna
 from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune.result import SHOULD_CHECKPOINT
 from raytune_hpo.compat.ray_tune.schedulers import (
@@ -465,14 +466,15 @@ def test_a_space_that_a_function_defines():
     assert all(("mult" in r.config) == (r.config["kind"] == "relu") for r in results)
 
 
-def test_spaces_of_the_searchers_own_libraries():
-    distributions = {
-        "x": optuna.distributions.FloatDistribution(-5, 5),
-        "y": optuna.distributions.IntDistribution(0, 3),
-    }
+@pytest.mark.parametrize("module", [optuna.distributions, compat_optuna.distributions])
+def test_spaces_of_optunas_distributions(module):
+    distributions = {"x": module.FloatDistribution(-5, 5), "y": module.IntDistribution(0, 3)}
     results = run(bowl, {"constant": 7}, metric="loss", mode="min", num_samples=3,
                   search_alg=OptunaSearch(space=distributions, seed=0))  # fmt: skip
     assert all(r.config["constant"] == 7 and isinstance(r.config["y"], int) for r in results)
+
+
+def test_spaces_of_hyperopts_expressions():
     space = {
         "x": hp.uniform("x", -5, 5),
         "y": hp.choice("y", [0, 1]),

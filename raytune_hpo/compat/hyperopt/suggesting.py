@@ -124,10 +124,8 @@ class Learning:
 
 def _documents(trials: Any) -> list[Mapping[str, Any]]:
     """The documents of an experiment, with those of trials that raised, which ``trials.trials`` leaves out."""
-    if hasattr(trials, "_dynamic_trials"):
-        found = trials._dynamic_trials
-    else:  # MongoTrials, whose documents are in a database
-        found = [*trials.trials, *trials.handle.jobs_error()]
+    held = getattr(trials, "_dynamic_trials", None)  # None: of MongoTrials, whose documents are in a database
+    found = [*trials.trials, *trials.handle.jobs_error()] if held is None else held
     return [each for each in found if trials._exp_key is None or each["exp_key"] == trials._exp_key]
 
 

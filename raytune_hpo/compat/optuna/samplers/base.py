@@ -16,6 +16,7 @@ from raytune_hpo.compat.optuna.distributions import (
     domain_and_form,
     from_stored,
 )
+from raytune_hpo.compat.optuna.exceptions import not_ours
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 from raytune_hpo.rng import derive, fresh_seed
@@ -91,7 +92,7 @@ class BaseSampler(ABC):
         return {"name": "random"}
 
     def next_seed(self) -> int | None:
-        """The seed of the next study: at first the sampler's own, then others, as Optuna's generator goes on; None: drawn."""
+        """The seed of another study: first the sampler's own, then others, as Optuna's generator goes on; None draws one."""
         number, self._num_studies = self._num_studies, self._num_studies + 1
         if self.seed is None or number == 0:
             return self.seed
@@ -142,6 +143,18 @@ class OurSampler(BaseSampler):
     @functools.cached_property
     def _own_seed(self) -> int:
         return fresh_seed() if self.seed is None else self.seed
+
+
+def check_sampler(sampler: Any) -> None:
+    """Check that a sampler derives from this layer's.
+
+    Raises:
+        OptunaError: it does not.
+    """
+    if not isinstance(sampler, BaseSampler):
+        raise not_ours(
+            "a sampler is an object of raytune_hpo.compat.optuna.samplers, or derives from BaseSampler", sampler
+        )
 
 
 def not_carried(sampler: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

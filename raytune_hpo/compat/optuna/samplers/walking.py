@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.distributions import BaseDistribution
-from raytune_hpo.compat.optuna.samplers.base import BaseSampler, grid_values, shuffled
+from raytune_hpo.compat.optuna.samplers.base import BaseSampler, check_sampler, grid_values, shuffled
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.rng import derive, fresh_seed
@@ -158,6 +158,7 @@ class PartialFixedSampler(BaseSampler):
     """
 
     def __init__(self, fixed_params: Mapping[str, Any], base_sampler: BaseSampler) -> None:
+        check_sampler(base_sampler)
         self.fixed_params = dict(fixed_params)
         self._base = base_sampler
         self.seed = base_sampler.seed

@@ -15,6 +15,7 @@ from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.pruners import BasePruner, MedianPruner
 from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.compat.optuna.samplers import BaseSampler
+from raytune_hpo.compat.optuna.samplers.base import check_sampler
 from raytune_hpo.compat.optuna.storages import BaseStorage
 from raytune_hpo.compat.optuna.study.adding import add
 from raytune_hpo.compat.optuna.study.by_id import StudyById
@@ -29,7 +30,7 @@ from raytune_hpo.compat.optuna.study.optimizing import (
     checked_values,
 )
 from raytune_hpo.compat.optuna.study.workers import call_of
-from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial._state import TrialState, state_of
 from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FIXED_PARAMS, FrozenTrial
 from raytune_hpo.compat.optuna.trial.live import Trial
 from raytune_hpo.facts import Status
@@ -86,6 +87,7 @@ class Study:
 
     @sampler.setter
     def sampler(self, sampler: BaseSampler) -> None:
+        check_sampler(sampler)
         kept = self._record.spec.sampler.name
         if sampler.is_ours and sampler.part(len(self.directions))["name"] != kept:
             warnings.warn(
@@ -307,6 +309,7 @@ class Study:
             if skip_if_finished:
                 return copy.deepcopy(frozen)
             raise ValueError(f"trial {number} has ended already, as {frozen.state.name}")
+        state = None if state is None else state_of(state)
         if state is TrialState.PRUNED or state is TrialState.FAIL:
             if values is not None:
                 raise ValueError(f"a trial that is told as {state.name} has no values, got {values}")
