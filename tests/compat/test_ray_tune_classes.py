@@ -229,6 +229,20 @@ def test_asha_ends_trials_at_max_t_which_median_by_time_does_not():
     assert result.metrics["training_iteration"] == 27
 
 
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        ASHAScheduler(max_t=4, reduction_factor=2, stop_last_trials=False),
+        ASHAScheduler(max_t=4, reduction_factor=2, brackets=2, stop_last_trials=False),
+        HyperBandScheduler(max_t=4, reduction_factor=2, stop_last_trials=False),
+    ],
+)
+def test_trials_that_are_left_at_max_t_run_on(scheduler):
+    results = run(curve, FLOORS, metric="loss", mode="min", scheduler=scheduler, max_concurrent_trials=1)
+    lengths = {r.metrics["training_iteration"] for r in results}
+    assert 27 in lengths and lengths & {1, 2} and not lengths & set(range(3, 27))
+
+
 def test_a_scheduler_needs_its_metric_in_every_result_but_not_a_number():
     def other(config):
         tune.report({"other": 1})

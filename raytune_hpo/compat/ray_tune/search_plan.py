@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo import registry
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC, TRAINING_ITERATION
 from raytune_hpo.compat.ray_tune.schedulers import NAMES as SCHEDULERS
 from raytune_hpo.compat.ray_tune.schedulers import HyperBandForBOHB, create_scheduler
@@ -133,6 +134,7 @@ def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> Se
     if isinstance(innermost(searcher), TuneBOHB) and isinstance(scheduler, HyperBandForBOHB):
         sampler = {"name": "bohb", "max_steps": max(2, scheduler.last_step), "eta": scheduler.eta}
         rule, pauses = Rule(None, rule.steps, rule.stop), True
+        warn_of_idle("HyperBandForBOHB with TuneBOHB", stop_last_trials=(scheduler.stops_last, True))
     size = _grid_size(space)
     if sampler == "random" and size is not None:
         samples = config.num_samples if config.num_samples > 0 else max(1, ENDLESS // size)
