@@ -524,6 +524,10 @@ def test_what_cannot_be_carried_says_so_by_name():
         run(bowl, BOWL, metric="loss", mode="min", search_alg=Own())
     with pytest.raises(tune.NotCarried, match=r"Mine decides trial by trial.*own-scheduler"):
         run(bowl, BOWL, metric="loss", mode="min", scheduler=Mine())
+    with pytest.raises(tune.NotCarried, match=r"Tuner\.restore continues"):
+        OptunaSearch().save("search.pkl")
+    with pytest.raises(tune.NotCarried, match="finished='restart'"):
+        tune.ResumeConfig(finished="restart")
     with pytest.raises(tune.NotCarried, match="Repeater"):
         Repeater(OptunaSearch(), repeat=3)
     with pytest.raises(tune.NotCarried, match="PopulationBasedTrainingReplay"):

@@ -14,12 +14,14 @@ import pytest
 from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune import air, train
 from raytune_hpo.compat.ray_tune.air import session
+from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator
 from raytune_hpo.compat.ray_tune.stopper import (
     CombinedStopper,
     ExperimentPlateauStopper,
     MaximumIterationStopper,
     TrialPlateauStopper,
 )
+from raytune_hpo.errors import SpaceError
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +222,29 @@ def test_numpys_global_seed_repeats_a_search():
 
     assert configs() == configs()
     assert configs() != [r.config for r in run(descent, {"lr": tune.uniform(0, 1)}, num_samples=3)]
+
+
+@pytest.mark.parametrize(
+    ("points", "num_samples", "grid"),
+    [
+        ([{"x": 0.25, "y": 0}], 1, [0]),
+        ([{"x": 0.25, "y": 0}], 2, [0, 0, 1, 2]),
+        ([{"x": 0.25}], 1, [0, 1, 2]),
+        ([{"x": 0.25}], 2, [0, 1, 2, 0, 1, 2]),
+        ([{"x": 0.25, "y": 0}, {"x": 0.5}], 1, [0, 0, 1, 2]),
+    ],
+)
+def test_a_point_takes_the_place_of_a_sample_and_leaves_the_grid_what_it_leaves_out(points, num_samples, grid):
+    space = {"x": tune.uniform(0, 1), "y": tune.grid_search([0, 1, 2])}
+    search = BasicVariantGenerator(points_to_evaluate=points)
+    results = run(lambda config: {"loss": 1}, space, search_alg=search, num_samples=num_samples)
+    assert [r.config["y"] for r in results] == grid
+    assert results[0].config["x"] == 0.25
+
+
+def test_a_grid_with_a_value_twice_says_how_to_repeat_it():
+    with pytest.raises(SpaceError, match="in a script for Ray Tune, num_samples"):
+        tune.Tuner(descent, param_space={"lr": {"grid_search": [1, 1, 2]}}).fit()
 
 
 def test_points_come_first_and_what_they_leave_out_is_drawn():

@@ -34,7 +34,7 @@ def state_of(state: Any) -> TrialState:
     Raises:
         ValueError: it is no state.
     """
-    name = getattr(state, "name", None)
-    if name not in TrialState.__members__:
+    named = TrialState.__members__.get(getattr(state, "name", ""))
+    if named is None:
         raise ValueError(f"a state is one of {', '.join(map(str, TrialState))}, got {state!r}")
-    return TrialState[name]
+    return named
