@@ -8,12 +8,14 @@ import random
 import threading
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 
 from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune import air, train
 from raytune_hpo.compat.ray_tune.air import session
+from raytune_hpo.compat.ray_tune.listener import Nobody
 from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator
 from raytune_hpo.compat.ray_tune.stopper import (
     CombinedStopper,
@@ -21,6 +23,7 @@ from raytune_hpo.compat.ray_tune.stopper import (
     MaximumIterationStopper,
     TrialPlateauStopper,
 )
+from raytune_hpo.compat.ray_tune.trial_runner import TrialRunner
 from raytune_hpo.errors import SpaceError
 
 
@@ -498,6 +501,12 @@ def test_parameters_and_resources_nest_in_either_order():
         ),
     ):
         assert run(trainable)[0].metrics["sum"] == 10
+
+
+def test_parameters_are_not_sent_with_the_code():
+    trainable = tune.with_parameters(lambda config, data: 1, data=np.zeros(10**6))
+    runner = TrialRunner(None, trainable, Nobody(), in_thread=False)
+    assert len(cloudpickle.dumps(runner)) < 10**5
 
 
 def test_resources_of_the_users_own_stand_in_a_dict_of_theirs():

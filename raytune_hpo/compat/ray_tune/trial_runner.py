@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,9 @@ class TrialRunner:
 
     def __init__(self, experiment: Experiment, trainable: Prepared, listener: Listener, *, in_thread: bool) -> None:
         self.__name__ = trainable.__name__
-        self._experiment, self._trainable, self._listener = experiment, trainable, listener
-        self._in_thread = in_thread
+        self._experiment, self._listener, self._in_thread = experiment, listener, in_thread
+        # Parameters come with each call: on Ray the object store has them, and they are not sent with this object as well.
+        self._trainable = replace(trainable, parameters=dict.fromkeys(trainable.parameters))
         self._idle: list[Trainable] = []  # to be reused by other trials
 
     def __call__(self, config: dict[str, Any], **parameters: Any) -> dict[str, Any]:
