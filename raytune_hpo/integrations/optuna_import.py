@@ -36,6 +36,7 @@ from raytune_hpo.spec import StudySpec
 _WHOLE = ("COMPLETE", "PRUNED")  # states of trials that have all of their parameters
 _STATUSES = {"COMPLETE": Status.COMPLETED, "PRUNED": Status.PRUNED, "FAIL": Status.FAILED}
 _WORKER = "optuna"
+_OFF_GRID = 1e-8  # how far a number may be off its grid, as a share of a step
 
 
 def from_optuna(
@@ -137,7 +138,17 @@ def _merged(distributions: Sequence[Any]) -> Any:
             f"no single domain holds {', '.join(map(str, distributions[:3]))} ...; give space= and config="
         )
     lo, hi = min(d.low for d in distributions), max(d.high for d in distributions)
-    return type(first)(lo, hi, log=first.log)
+    grid = {"step": first.step} if _is_one_grid(distributions) else {}
+    return type(first)(lo, hi, log=all(d.log for d in distributions), **grid)
+
+
+def _is_one_grid(distributions: Sequence[Any]) -> bool:
+    """Whether the values of all distributions are a common step apart."""
+    lo, step = min(d.low for d in distributions), distributions[0].step
+    if step is None or any(d.step != step for d in distributions):
+        return False
+    places = [(d.low - lo) / step for d in distributions]
+    return all(math.isclose(place, round(place), abs_tol=_OFF_GRID) for place in places)
 
 
 def _dotted(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,10 @@ class Choice(_Listed):
         shares = None if weights is None else _shares(weights, len(listed))
         if twice := _repeated(listed):
             if is_grid_axis:
-                raise SpaceError(f"grid_search names each value once, got {show(twice[0])} twice; use num_trials")
+                raise SpaceError(
+                    f"grid_search names each value once, got {show(twice[0])} twice; to repeat the whole grid, use "
+                    f"hpo.samplers.Grid(samples=...) or, in a script for Ray Tune, num_samples"
+                )
             listed, shares = _merged(listed, shares or (1.0,) * len(listed))
         if shares is not None and len(set(shares)) == 1:
             shares = None

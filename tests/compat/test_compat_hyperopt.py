@@ -106,6 +106,22 @@ def test_exceptions_leave():
     assert len(trials) == 0
 
 
+@pytest.mark.parametrize("trials", [Trials, functools.partial(SparkTrials, parallelism=2)])
+def test_a_trial_that_raises_is_not_tried_again(trials):
+    tried = []
+
+    def loss(x):
+        tried.append(x)
+        if x > 0.5:
+            raise ValueError("too far")
+        return x
+
+    minimised(
+        loss, hp.uniform("x", 0, 1), trials=trials(), max_evals=10, catch_eval_exceptions=True, verbose=False, seed=1
+    )
+    assert len(tried) == len(set(tried)) == 10
+
+
 def test_a_search_goes_on_with_its_trials():
     trials = Trials()
     minimised(trials=trials, max_evals=12)

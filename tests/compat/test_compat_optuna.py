@@ -323,6 +323,7 @@ def test_enqueued_trials_come_first_and_in_order():
         study.optimize(lambda t: objective(t) + t.suggest_int("n", 0, 3), n_trials=3)
     assert [t.params["x"] for t in study.trials[:2]] == [1.0, 20.0]
     assert study.trials[0].user_attrs == {"from": "me"}
+    assert study.trials[0].system_attrs == {"fixed_params": {"x": 1.0}} and study.trials[2].system_attrs == {}
     study.optimize(lambda t: objective(t) + t.suggest_int("n", 0, 3), n_trials=12)
 
 
@@ -386,6 +387,15 @@ def test_trials_are_copies_and_filtered():
     study.optimize(objective, n_trials=3)
     study.trials[0].params["x"] = 99
     assert study.trials[0].params["x"] != 99
+    study.optimize(objective, n_trials=1, callbacks=[lambda study, trial: trial.params.clear()])
+    trial = study.ask()
+    for owner in (study, trial):
+        owner.set_user_attr("curve", [1])
+        owner.user_attrs["curve"].append(2)
+        assert owner.user_attrs["curve"] == [1]
+    study.tell(trial, 1.0).user_attrs["curve"].append(2)
+    trial.user_attrs["curve"].append(2)
+    assert study.trials[3].params.keys() == {"x"} and study.trials[4].user_attrs == {"curve": [1]}
     assert study.get_trials(deepcopy=False, states=(TrialState.FAIL,)) == []
     assert "FrozenTrial(number=0" in repr(study.trials[0])
 

@@ -10,9 +10,10 @@ import sys
 import numpy as np
 import pytest
 
+import raytune_hpo as hpo
 import raytune_hpo.compat.optuna as optuna
 from raytune_hpo.compat.optuna import visualization as V
-from raytune_hpo.compat.optuna.exceptions import NotCarried
+from raytune_hpo.compat.optuna.exceptions import NotCarried, OptunaError
 from raytune_hpo.compat.optuna.terminator import Terminator, TerminatorCallback, report_cross_validation_scores
 
 MODULES = """
@@ -203,6 +204,54 @@ def test_what_is_not_there_says_so():
         _ = optuna.integration.NoSuchCallback
     with pytest.raises(AttributeError):
         _ = optuna.no_such_thing
+
+
+def test_what_is_optunas_own_says_which_import_to_change():
+    theirs = pytest.importorskip("optuna")
+    distributions = {"x": theirs.distributions.FloatDistribution(0, 1)}
+    sampler = theirs.samplers.RandomSampler()
+    study = optuna.create_study(direction=theirs.study.StudyDirection.MAXIMIZE)
+    assert study.direction is optuna.study.StudyDirection.MAXIMIZE
+    told = [study.tell(study.ask(), state=theirs.trial.TrialState[name]).state.name for name in ("PRUNED", "FAIL")]
+    assert told == ["PRUNED", "FAIL"]
+    with pytest.raises(ValueError, match="a state is one of"):
+        study.tell(study.ask(), state="PRUNED")
+    for call in (
+        lambda: optuna.create_study(sampler=sampler),
+        lambda: setattr(study, "sampler", sampler),
+        lambda: optuna.samplers.PartialFixedSampler({"x": 0}, sampler),
+    ):
+        with pytest.raises(OptunaError, match="from raytune_hpo.compat.optuna.samplers import RandomSampler"):
+            call()
+    for call in (
+        lambda: study.ask(distributions),
+        lambda: study.add_trial(theirs.create_trial(params={"x": 0.5}, distributions=distributions, value=1.0)),
+    ):
+        with pytest.raises(OptunaError, match="from raytune_hpo.compat.optuna.distributions import FloatDistribution"):
+            call()
+
+
+@pytest.mark.filterwarnings("ignore:choices are")
+def test_distributions_are_domains_in_the_whole_package():
+    D = optuna.distributions
+    space = {
+        "x": D.FloatDistribution(0, 1),
+        "n": D.IntDistribution(1, 64, log=True),
+        "c": D.CategoricalDistribution([int, str]),
+    }
+
+    def check(config):
+        assert 0 <= config["x"] <= 1 and config["n"] in range(1, 65) and config["c"] in (int, str)
+        return {"loss": config["x"]}
+
+    results = hpo.tune(check, space, metric="loss", num_trials=3, runtime="local", storage="memory", progress=False)
+    assert [trial.status for trial in results] == ["completed"] * 3
+    assert check(hpo.Study(space, storage="memory").ask().config)
+
+
+def test_studies_are_imported_like_those_of_optuna(study):
+    results = hpo.integrations.optuna.from_optuna(study)
+    assert results.best_value == study.best_value and len(results) == len(study.trials)
 
 
 def test_modules_of_optuna_integration_have_these_names_too(tmp_path):

@@ -68,6 +68,34 @@ def test_a_grid_is_walked_once_and_stops_the_study():
     ]
 
 
+def test_a_grid_goes_on_with_a_sampler_of_another_seed(tmp_path):
+    grid = {"x": [-1.0, 0.0, 1.0], "y": [-1, 0, 1]}
+    for seed, n_trials in ((1, 4), (2, None)):
+        study = optuna.create_study(
+            storage=f"sqlite:///{tmp_path}/grid.db",
+            study_name="grid",
+            sampler=S.GridSampler(grid, seed=seed),
+            load_if_exists=True,
+        )
+        if seed == 1:
+            study.enqueue_trial({"x": 0.5, "y": 0})  # is no point of the grid, and takes none
+        study.optimize(objective, n_trials=n_trials)
+    points = [(t.params["x"], t.params["y"]) for t in study.trials]
+    assert points[0] == (0.5, 0) and len(points) == 10 == len(set(points))
+
+
+@pytest.mark.parametrize("sampler", [S.RandomSampler, S.TPESampler])
+def test_a_sampler_goes_on_from_study_to_study(sampler):
+    def found(sampler):
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(objective, n_trials=2)
+        return study.best_params
+
+    one, other = sampler(seed=1), sampler(seed=1)
+    assert [found(one) for _ in range(3)] == [found(other) for _ in range(3)]
+    assert found(one) != found(sampler(seed=1))
+
+
 def test_brute_force_walks_through_what_the_objective_makes():
     def tree(trial):
         if trial.suggest_categorical("kind", ["a", "b"]) == "a":

@@ -12,6 +12,7 @@ import optuna
 import pytest
 from hyperopt import hp
 
+from raytune_hpo.compat import optuna as compat_optuna
 from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune.result import SHOULD_CHECKPOINT
 from raytune_hpo.compat.ray_tune.schedulers import (
@@ -226,6 +227,20 @@ def test_asha_ends_trials_at_max_t_which_median_by_time_does_not():
     assert result.metrics["training_iteration"] == 27
     (result,) = run(curve, {"floor": 1}, scheduler=FIFOScheduler())
     assert result.metrics["training_iteration"] == 27
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        ASHAScheduler(max_t=4, reduction_factor=2, stop_last_trials=False),
+        ASHAScheduler(max_t=4, reduction_factor=2, brackets=2, stop_last_trials=False),
+        HyperBandScheduler(max_t=4, reduction_factor=2, stop_last_trials=False),
+    ],
+)
+def test_trials_that_are_left_at_max_t_run_on(scheduler):
+    results = run(curve, FLOORS, metric="loss", mode="min", scheduler=scheduler, max_concurrent_trials=1)
+    lengths = {r.metrics["training_iteration"] for r in results}
+    assert 27 in lengths and lengths & {1, 2} and not lengths & set(range(3, 27))
 
 
 def test_a_scheduler_needs_its_metric_in_every_result_but_not_a_number():
@@ -465,14 +480,15 @@ def test_a_space_that_a_function_defines():
     assert all(("mult" in r.config) == (r.config["kind"] == "relu") for r in results)
 
 
-def test_spaces_of_the_searchers_own_libraries():
-    distributions = {
-        "x": optuna.distributions.FloatDistribution(-5, 5),
-        "y": optuna.distributions.IntDistribution(0, 3),
-    }
+@pytest.mark.parametrize("module", [optuna.distributions, compat_optuna.distributions])
+def test_spaces_of_optunas_distributions(module):
+    distributions = {"x": module.FloatDistribution(-5, 5), "y": module.IntDistribution(0, 3)}
     results = run(bowl, {"constant": 7}, metric="loss", mode="min", num_samples=3,
                   search_alg=OptunaSearch(space=distributions, seed=0))  # fmt: skip
     assert all(r.config["constant"] == 7 and isinstance(r.config["y"], int) for r in results)
+
+
+def test_spaces_of_hyperopts_expressions():
     space = {
         "x": hp.uniform("x", -5, 5),
         "y": hp.choice("y", [0, 1]),
@@ -508,6 +524,10 @@ def test_what_cannot_be_carried_says_so_by_name():
         run(bowl, BOWL, metric="loss", mode="min", search_alg=Own())
     with pytest.raises(tune.NotCarried, match=r"Mine decides trial by trial.*own-scheduler"):
         run(bowl, BOWL, metric="loss", mode="min", scheduler=Mine())
+    with pytest.raises(tune.NotCarried, match=r"Tuner\.restore continues"):
+        OptunaSearch().save("search.pkl")
+    with pytest.raises(tune.NotCarried, match="finished='restart'"):
+        tune.ResumeConfig(finished="restart")
     with pytest.raises(tune.NotCarried, match="Repeater"):
         Repeater(OptunaSearch(), repeat=3)
     with pytest.raises(tune.NotCarried, match="PopulationBasedTrainingReplay"):

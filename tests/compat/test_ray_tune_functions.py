@@ -8,18 +8,23 @@ import random
 import threading
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 
 from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune import air, train
 from raytune_hpo.compat.ray_tune.air import session
+from raytune_hpo.compat.ray_tune.listener import Nobody
+from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator
 from raytune_hpo.compat.ray_tune.stopper import (
     CombinedStopper,
     ExperimentPlateauStopper,
     MaximumIterationStopper,
     TrialPlateauStopper,
 )
+from raytune_hpo.compat.ray_tune.trial_runner import TrialRunner
+from raytune_hpo.errors import SpaceError
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +138,7 @@ def test_grids_in_a_list_are_parameters_of_their_own():
 
 
 def test_constants_of_every_kind_and_both_styles_of_sample_from():
-    marker = object()
+    marker = {1, 2}
     space = {
         "x": tune.uniform(0, 1),
         "new": tune.sample_from(lambda config: 2 * config["x"]),
@@ -144,12 +149,68 @@ def test_constants_of_every_kind_and_both_styles_of_sample_from():
     }
 
     def objective(config):
-        return {"loss": 1, "same": config["object"] is marker, "length": config["function"]("four")}
+        return {"loss": 1, "same": config["object"] == marker, "length": config["function"]("four")}
 
     (result,) = run(objective, space, seed=3)
     config = result.config
     assert config["new"] == 2 * config["x"] and config["old"] == 3 * config["x"] and config["none"] == "free"
     assert result.metrics["same"] and result.metrics["length"] == 4
+
+
+class Epochs:
+    """A model that counts what it has seen."""
+
+    def __init__(self):
+        self.seen = []
+
+
+@pytest.mark.parametrize("way", ["constant", "nested", "parameter", "class"])
+def test_no_trial_changes_what_another_or_the_script_has(way):
+    model, data, lock = Epochs(), np.arange(3), threading.Lock()
+    made = {"model": model, "data": data, "lock": lock}
+
+    def fit(given):
+        given["model"].seen.append(1)
+        is_shared = np.shares_memory(given["data"], data) and given["lock"] is lock
+        return {"seen": len(given["model"].seen), "is_shared": is_shared and not given["data"].flags.writeable}
+
+    class Fitting(tune.Trainable):
+        def setup(self, config, **given):
+            self.given = given
+
+        def step(self):
+            return {**fit(self.given), "done": True}
+
+    space = {"x": tune.grid_search([1, 2, 3])}
+    trainable, more = {
+        "constant": (fit, made),
+        "nested": (lambda config: fit(config["made"]), {"made": made}),
+        "parameter": (tune.with_parameters(lambda config, **given: fit(given), **made), {}),
+        "class": (tune.with_parameters(Fitting, **made), {}),
+    }[way]
+    results = run(trainable, {**space, **more})
+    assert [(r.metrics["seen"], r.metrics["is_shared"]) for r in results] == [(1, True)] * 3
+    assert model.seen == [] and data.flags.writeable
+
+
+def test_a_configuration_may_be_used_up():
+    is_first = [True]
+
+    def objective(config):
+        x = config.pop("x") + config["list"].pop()
+        if is_first and is_first.pop():
+            raise OSError("once")
+        tune.report({"loss": x})
+
+    class Records(tune.Callback):
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            result["config"].clear()
+
+    space = {"x": tune.grid_search([1, 2]), "list": [5]}
+    failures = tune.FailureConfig(max_failures=1)
+    results = run(objective, space, failures=failures, callbacks=[Records()], metric="loss", mode="min")
+    assert [r.metrics["loss"] for r in results] == [6, 7]
+    assert results.get_best_result().config == {"x": 1, "list": [5]}
 
 
 def test_without_a_space_there_are_as_many_trials_as_samples():
@@ -164,6 +225,29 @@ def test_numpys_global_seed_repeats_a_search():
 
     assert configs() == configs()
     assert configs() != [r.config for r in run(descent, {"lr": tune.uniform(0, 1)}, num_samples=3)]
+
+
+@pytest.mark.parametrize(
+    ("points", "num_samples", "grid"),
+    [
+        ([{"x": 0.25, "y": 0}], 1, [0]),
+        ([{"x": 0.25, "y": 0}], 2, [0, 0, 1, 2]),
+        ([{"x": 0.25}], 1, [0, 1, 2]),
+        ([{"x": 0.25}], 2, [0, 1, 2, 0, 1, 2]),
+        ([{"x": 0.25, "y": 0}, {"x": 0.5}], 1, [0, 0, 1, 2]),
+    ],
+)
+def test_a_point_takes_the_place_of_a_sample_and_leaves_the_grid_what_it_leaves_out(points, num_samples, grid):
+    space = {"x": tune.uniform(0, 1), "y": tune.grid_search([0, 1, 2])}
+    search = BasicVariantGenerator(points_to_evaluate=points)
+    results = run(lambda config: {"loss": 1}, space, search_alg=search, num_samples=num_samples)
+    assert [r.config["y"] for r in results] == grid
+    assert results[0].config["x"] == 0.25
+
+
+def test_a_grid_with_a_value_twice_says_how_to_repeat_it():
+    with pytest.raises(SpaceError, match="in a script for Ray Tune, num_samples"):
+        tune.Tuner(descent, param_space={"lr": {"grid_search": [1, 1, 2]}}).fit()
 
 
 def test_points_come_first_and_what_they_leave_out_is_drawn():
@@ -417,6 +501,12 @@ def test_parameters_and_resources_nest_in_either_order():
         ),
     ):
         assert run(trainable)[0].metrics["sum"] == 10
+
+
+def test_parameters_are_not_sent_with_the_code():
+    trainable = tune.with_parameters(lambda config, data: 1, data=np.zeros(10**6))
+    runner = TrialRunner(None, trainable, Nobody(), in_thread=False)
+    assert len(cloudpickle.dumps(runner)) < 10**5
 
 
 def test_resources_of_the_users_own_stand_in_a_dict_of_theirs():

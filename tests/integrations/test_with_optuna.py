@@ -293,6 +293,27 @@ def test_ranges_that_changed_are_widened():
     assert [(c.name, c.domain.lo, c.domain.hi) for c in space.columns] == [("a.x", 0.0, 5.0), ("n", 0, 5)]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "merged"),
+    [
+        (FloatDistribution(1, 9, log=True), FloatDistribution(0, 8), hpo.Float(0.0, 9.0)),
+        (FloatDistribution(0.1, 1, log=True), FloatDistribution(1, 8, log=True), hpo.Float(0.1, 8.0, log=True)),
+        (FloatDistribution(0.0, 0.6, step=0.3), FloatDistribution(0.3, 0.9, step=0.3), hpo.Float(0.0, 0.9, step=0.3)),
+        (FloatDistribution(0, 1, step=0.5), FloatDistribution(0, 1), hpo.Float(0.0, 1.0)),
+        (IntDistribution(1, 9, step=4), IntDistribution(5, 13, step=4), hpo.Int(1, 13, step=4)),
+        (IntDistribution(1, 9, step=4), IntDistribution(2, 10, step=4), hpo.Int(1, 10, step=1)),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_scales_and_steps_that_changed_are_those_that_hold_all_values(one, other, merged, is_reversed):
+    study = optuna.create_study()
+    for distribution in (other, one) if is_reversed else (one, other):
+        study.add_trial(
+            optuna.create_trial(params={"x": distribution.low}, distributions={"x": distribution}, value=1.0)
+        )
+    assert from_optuna(study).spec.space.columns[0].domain == merged
+
+
 def test_distributions_that_no_domain_holds_are_refused():
     study = optuna.create_study()
     for distribution in (CategoricalDistribution([1, 2]), CategoricalDistribution([2, 3])):

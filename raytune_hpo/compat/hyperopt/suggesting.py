@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, STATUS_OK, miscs_update_idxs_vals
+from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE, JOB_STATE_ERROR, STATUS_OK, miscs_update_idxs_vals
 
 from raytune_hpo import registry
 from raytune_hpo.core.asking import ask
@@ -44,7 +44,7 @@ def suggested(
         learning[key] = Learning(part, domain, int(seed))
     documents: list[dict[str, Any]] = []
     for tid in new_ids:
-        values = learning[key].next(tid, [*trials.trials, *documents], int(seed))
+        values = learning[key].next(tid, [*_documents(trials), *documents], int(seed))
         misc = {"tid": tid, "cmd": domain.cmd, "workdir": domain.workdir}
         idxs = {label: [tid] if label in values else [] for label in domain.params}
         vals = {label: [values[label]] if label in values else [] for label in domain.params}
@@ -88,7 +88,7 @@ class Learning:
         pending = []
         for document in documents:
             number = document["tid"]
-            if number in self._told:
+            if number in self._told or document["state"] == JOB_STATE_CANCEL:  # the latter never ran: nothing to learn
                 continue
             trial = self._trial(document)
             if trial.status is Status.RUNNING:
@@ -120,6 +120,13 @@ class Learning:
     def _plain(self, label: str, value: Any) -> Any:
         plain = value.item() if hasattr(value, "item") else value
         return int(plain) if isinstance(self._domains[label], Choice) else plain
+
+
+def _documents(trials: Any) -> list[Mapping[str, Any]]:
+    """The documents of an experiment, with those of trials that raised, which ``trials.trials`` leaves out."""
+    held = getattr(trials, "_dynamic_trials", None)  # None: of MongoTrials, whose documents are in a database
+    found = [*trials.trials, *trials.handle.jobs_error()] if held is None else held
+    return [each for each in found if trials._exp_key is None or each["exp_key"] == trials._exp_key]
 
 
 def _loss(document: Mapping[str, Any]) -> float | None:

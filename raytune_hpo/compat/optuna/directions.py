@@ -18,15 +18,14 @@ _MODES = {StudyDirection.MINIMIZE: "min", StudyDirection.MAXIMIZE: "max"}
 
 
 def direction_of(direction: Any) -> StudyDirection:
-    """The direction that a script names.
+    """The direction that a script names, by a word, by this enum or by Optuna's own.
 
     Raises:
         ValueError: it is neither "minimize" nor "maximize".
     """
-    if isinstance(direction, StudyDirection) and direction in _MODES:
-        return direction
-    if isinstance(direction, str) and direction.upper() in ("MINIMIZE", "MAXIMIZE"):
-        return StudyDirection[direction.upper()]
+    name = direction.upper() if isinstance(direction, str) else getattr(direction, "name", None)
+    if name in ("MINIMIZE", "MAXIMIZE"):
+        return StudyDirection[name]
     raise ValueError(f'a direction is "minimize" or "maximize", got {direction!r}; several are given as directions=')
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from raytune_hpo.errors import HpoError
+from raytune_hpo.compat.optuna.exceptions import not_ours
 from raytune_hpo.space.choices import Choice
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.growing import domain_form
@@ -55,6 +55,14 @@ class BaseDistribution(ABC):
 
     @abstractmethod
     def _contains(self, internal: float) -> bool: ...
+
+    def as_domain(self) -> Domain:
+        """The domain with the same values, with which spaces of this package are made.
+
+        Raises:
+            OptunaError: the distribution is of a kind that the script has defined.
+        """
+        return domain_and_form(self)[0]
 
     def _asdict(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -158,6 +166,9 @@ class CategoricalDistribution(BaseDistribution):
 
     def single(self) -> bool:
         return len(self.choices) == 1
+
+    def as_domain(self) -> Domain:
+        return Choice(self.choices)
 
     def to_internal_repr(self, value: Any) -> float:
         for index, choice in enumerate(self.choices):
@@ -325,14 +336,18 @@ def json_to_distribution(text: str) -> BaseDistribution:
 
 
 def domain_and_form(distribution: BaseDistribution) -> tuple[Domain, dict[str, Any]]:
-    """The domain of a distribution, and its JSON form. Choices without a JSON form are named by their positions."""
+    """The domain of a distribution, and its JSON form. Choices without a JSON form are named by their positions.
+
+    Raises:
+        OptunaError: the distribution is of another kind, Optuna's own among them.
+    """
     if isinstance(distribution, FloatDistribution):
         return _float_domain(distribution.low, distribution.high, distribution.log, distribution.step)
     if isinstance(distribution, IntDistribution):
         return _int_domain(distribution.low, distribution.high, distribution.log, distribution.step)
     if isinstance(distribution, CategoricalDistribution):
         return _choice_domain(tuple([(type(choice), choice) for choice in labels_of(distribution)]))
-    raise HpoError(f"a distribution is a float's, an int's or a categorical one, got {distribution!r}")
+    raise not_ours("a distribution is a float's, an int's or a categorical one", distribution)
 
 
 def labels_of(distribution: CategoricalDistribution) -> list[Any]:

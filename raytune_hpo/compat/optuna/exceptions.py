@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from raytune_hpo.errors import HpoError, TrialPruned
 
 __all__ = [
@@ -47,3 +49,19 @@ class ForOneGoal(OptunaError, NotImplementedError):
 
 class NotCarried(OptunaError, NotImplementedError):
     """A feature of Optuna that this layer does not have; the message names what to use instead."""
+
+
+def not_ours(wanted: str, given: Any) -> OptunaError:
+    """The error for an object of a class that is not this layer's; if it is Optuna's own, the error names its import.
+
+    Args:
+        wanted: what is wanted, as the beginning of a sentence.
+    """
+    theirs = next((kind for kind in type(given).__mro__ if kind.__module__.startswith("optuna.")), None)
+    text = f"{wanted}, got {given!r}"
+    if theirs is None:
+        return OptunaError(text)
+    module = ".".join(theirs.__module__.split(".")[:2])
+    return OptunaError(
+        f"{text}; this {theirs.__name__} is Optuna's own: from raytune_hpo.compat.{module} import {theirs.__name__}"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo import registry
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC, TRAINING_ITERATION
 from raytune_hpo.compat.ray_tune.schedulers import NAMES as SCHEDULERS
 from raytune_hpo.compat.ray_tune.schedulers import HyperBandForBOHB, create_scheduler
@@ -22,6 +23,7 @@ from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
 from raytune_hpo.compat.ray_tune.search.define_by_run import Defined
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher, innermost
 from raytune_hpo.compat.ray_tune.seeding import seed_from_numpy
+from raytune_hpo.compat.ray_tune.trial_folder import flattened
 from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
 from raytune_hpo.rng import derive
@@ -133,18 +135,21 @@ def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> Se
     if isinstance(innermost(searcher), TuneBOHB) and isinstance(scheduler, HyperBandForBOHB):
         sampler = {"name": "bohb", "max_steps": max(2, scheduler.last_step), "eta": scheduler.eta}
         rule, pauses = Rule(None, rule.steps, rule.stop), True
-    size = _grid_size(space)
-    if sampler == "random" and size is not None:
-        samples = config.num_samples if config.num_samples > 0 else max(1, ENDLESS // size)
-        sampler = Grid(samples=samples)
-    else:
-        size = 1
+        warn_of_idle("HyperBandForBOHB with TuneBOHB", stop_last_trials=(scheduler.stops_last, True))
+    size = 1
+    if sampler == "random" and _grid_axes(space):
+        size = _grid_size(space)
+        sampler = Grid(samples=config.num_samples if config.num_samples > 0 else max(1, ENDLESS // size))
     name = registry.describe("sampler", registry.make("sampler", sampler)).name
     learns = rule.scheduler is not None or name not in _LEARNS_NOTHING or bool(searcher.outcome_constraints)
     if learns or (metric is not None and mode is not None):
         common |= _named(metric, mode)
     points, known = _points(space, searcher, seed, common.get("metric", TRAINING_ITERATION))
-    num_samples = config.num_samples * size if config.num_samples > 0 else -1
+    num_samples = config.num_samples
+    if num_samples > 0 and isinstance(searcher, BasicVariantGenerator):
+        num_samples = len(points) + max(0, num_samples - len(searcher.points_to_evaluate)) * size
+    elif num_samples > 0:
+        num_samples *= size
     ends_otherwise = isinstance(sampler, Grid) and not points
     ends_otherwise |= num_samples < 0 and config.time_budget_s is not None
     return SearchPlan(
@@ -257,34 +262,43 @@ def _grid_axes(space: Space) -> list[int]:
     return [j for j, column in enumerate(space.columns) if getattr(column.domain, "is_grid_axis", False)]
 
 
-def _grid_size(space: Space) -> int | None:
-    """The number of points in the grid of ``grid_search``; None if there is none."""
-    axes = _grid_axes(space)
-    return math.prod(space.columns[j].domain.size or 1 for j in axes) if axes else None
+def _grid_size(space: Space) -> int:
+    """The number of points in the grid of ``grid_search``."""
+    return math.prod(space.columns[j].domain.size or 1 for j in _grid_axes(space))
 
 
-def _variants(space: Space, samples: int, seed: int) -> list[dict[str, Any]]:
-    """The configurations of a whole experiment: its grid, ``samples`` times, with all other parameters drawn each time."""
-    axes = _grid_axes(space)
+def _variants(
+    space: Space, samples: int, rng: np.random.Generator, given: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The grid of ``grid_search``, ``samples`` times, with all other parameters drawn each time.
+
+    Args:
+        given: values in place of those drawn; the grid is that of the axes that they leave out.
+    """
+    given = given or {}
+    names = tuple(f"{name}/" for name in flattened(given))
+    axes = [j for j in _grid_axes(space) if not f"{space.columns[j].name}/".startswith(names)]
     sizes = [space.columns[j].domain.size or 1 for j in axes]
     num = samples * math.prod(sizes)
-    rng = derive(seed, "variants")
     rows = rng.random((num, space.num_columns))
     if axes:
         cells = np.array(np.unravel_index(np.arange(num) % math.prod(sizes), sizes)).T
         rows[:, axes] = (cells + 0.5) / sizes
-    return [dict(space.drawn(config, rng)) for config in space.decode(rows)]
+    return [_overlaid(space.drawn(config, rng), given) for config in space.decode(rows)]
 
 
 def _points(
     space: Space, searcher: Searcher, seed: int, metric: Any
 ) -> tuple[list[dict[str, Any]], tuple[Mapping[str, float], ...]]:
-    """The points to try first, completed by draws, and the results of those that are known."""
+    """The points to try first, completed by draws and the grid, and the results of those that are known."""
     rewards = searcher.evaluated_rewards
     if rewards and not isinstance(metric, str):
         raise ValueError(f"evaluated_rewards are values of one metric, the experiment has {metric}")
-    base = space.sample(len(searcher.points_to_evaluate), derive(seed, "points")) if searcher.points_to_evaluate else []
-    points = [_overlaid(drawn, point) for drawn, point in zip(base, searcher.points_to_evaluate, strict=True)]
+    given, rng = searcher.points_to_evaluate, derive(seed, "points")
+    if isinstance(searcher, BasicVariantGenerator):
+        points = [variant for point in given for variant in _variants(space, 1, rng, point)]
+    else:
+        points = [_overlaid(drawn, point) for drawn, point in zip(space.sample(len(given), rng), given, strict=True)]
     return points, tuple({metric: float(reward)} for reward in rewards)
 
 
@@ -312,7 +326,7 @@ def _population(
     if config.num_samples < 1:
         raise ValueError(f"a population has as many members as num_samples says, got {config.num_samples}")
     begin = Space(param_space or {PLACEHOLDER: 0})
-    founders = _variants(begin, config.num_samples, seed)
+    founders = _variants(begin, config.num_samples, derive(seed, "variants"))
     if len(founders) < 2:
         return None
     domains = scheduler.space(param_space)

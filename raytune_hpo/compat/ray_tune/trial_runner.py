@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
 from raytune_hpo.compat.ray_tune.listener import Listener
+from raytune_hpo.compat.ray_tune.own_copy import own_copy
 from raytune_hpo.compat.ray_tune.prepared import Prepared
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC
 from raytune_hpo.compat.ray_tune.session import entered, report
@@ -42,8 +44,9 @@ class TrialRunner:
 
     def __init__(self, experiment: Experiment, trainable: Prepared, listener: Listener, *, in_thread: bool) -> None:
         self.__name__ = trainable.__name__
-        self._experiment, self._trainable, self._listener = experiment, trainable, listener
-        self._in_thread = in_thread
+        self._experiment, self._listener, self._in_thread = experiment, listener, in_thread
+        # Parameters come with each call: on Ray the object store has them, and they are not sent with this object as well.
+        self._trainable = replace(trainable, parameters=dict.fromkeys(trainable.parameters))
         self._idle: list[Trainable] = []  # to be reused by other trials
 
     def __call__(self, config: dict[str, Any], **parameters: Any) -> dict[str, Any]:
@@ -91,13 +94,16 @@ class TrialRunner:
         return trial.checkpoint if is_again else None
 
     def _run(self, session: TrialSession, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Train until the trial ends, and again if it has failed and has attempts left."""
+        """Train until the trial ends, and again if it has failed and has attempts left.
+
+        Each attempt gets copies: the configuration itself is the trial's record, and the parameters are those of all trials.
+        """
         experiment, trial, num_failed = self._experiment, session.trial, 0
         session.record.forgive()
         while True:
             self._listener.started(trial)
             try:
-                self._train(session, parameters)
+                self._train(session, own_copy(trial.config), own_copy(parameters))
             except TrialDone:
                 pass  # at the report that fulfilled its stop rule: this is its end
             except TrialStopped:
@@ -119,26 +125,26 @@ class TrialRunner:
 
     # -------------------------------------------------------------------------------------------- functions and classes
 
-    def _train(self, session: TrialSession, parameters: dict[str, Any]) -> None:
+    def _train(self, session: TrialSession, config: dict[str, Any], parameters: dict[str, Any]) -> None:
         if self._trainable.is_class:
-            self._train_class(session, parameters)
+            self._train_class(session, config, parameters)
         else:
-            self._call(session, parameters)
+            self._call(session, config, parameters)
 
-    def _call(self, session: TrialSession, parameters: dict[str, Any]) -> None:
+    def _call(self, session: TrialSession, config: dict[str, Any], parameters: dict[str, Any]) -> None:
         """Call a function; values that it yields, and the one that it returns, are reports."""
         begun_with = session.begun_with
         former = {"reporter": report, "checkpoint_dir": None if begun_with is None else begun_with.path}
         filled_in = {name: former[name] for name in self._trainable.former_arguments}
-        returned = self._trainable.trainable(session.trial.config, **filled_in, **parameters)
+        returned = self._trainable.trainable(config, **filled_in, **parameters)
         if inspect.isgenerator(returned):
             returned = _drained(returned, session)
         if returned is not None:
             session.report(_metrics_of(returned))
 
-    def _train_class(self, session: TrialSession, parameters: dict[str, Any]) -> None:
+    def _train_class(self, session: TrialSession, config: dict[str, Any], parameters: dict[str, Any]) -> None:
         """Train an object of a class, step by step."""
-        trainable = self._object(session.trial, parameters)
+        trainable = self._object(session.trial, config, parameters)
         write = partial(_saved, trainable)
         is_whole = False
         try:
@@ -157,14 +163,14 @@ class TrialRunner:
             else:
                 trainable.stop()
 
-    def _object(self, trial: Trial, parameters: dict[str, Any]) -> Trainable:
+    def _object(self, trial: Trial, config: dict[str, Any], parameters: dict[str, Any]) -> Trainable:
         """An idle object that can be reset to the trial's configuration, or else a new one."""
         with suppress(IndexError):  # none is idle
             trainable = self._idle.pop()
-            if trainable.reset(trial.config, trial_info=trial):
+            if trainable.reset(config, trial_info=trial):
                 return trainable
             trainable.stop()
-        made: Trainable = self._trainable.trainable(trial.config, trial_info=trial, parameters=parameters)
+        made: Trainable = self._trainable.trainable(config, trial_info=trial, parameters=parameters)
         return made
 
 

@@ -26,7 +26,7 @@ from raytune_hpo.compat.ray_tune.trial_folder import (
 )
 from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
 from raytune_hpo.goals import Goal
-from raytune_hpo.runtime.trial_run import TrialRun
+from raytune_hpo.runtime.trial_run import TrialRun, copied
 
 Write = Callable[[Path], object]
 
@@ -91,7 +91,8 @@ class TrialSession:
         """
         with self._lock:
             write = None if checkpoint is None else partial(_copied, Path(checkpoint.path))
-            self.deliver(self.filled.complete(metrics, self.trial.config), write, is_given=write is not None)
+            result = self.filled.complete(metrics, copied(self.trial.config))  # callbacks may change theirs
+            self.deliver(result, write, is_given=write is not None)
 
     def deliver(self, result: dict[str, Any], write: Write | None, *, is_given: bool = False) -> None:
         """Pass a complete result on to the driver, record it, and report it to the study.

@@ -13,6 +13,7 @@ from typing import Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig
+from raytune_hpo.compat.ray_tune.own_copy import own_copy
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory
 from raytune_hpo.compat.ray_tune.trial_folder import TrialFolder, flattened
 
@@ -213,6 +214,7 @@ class Experiment:
         if self.transform is not None:
             config = self.transform(config)
         if goes_on and self.explore is not None:
+            config = own_copy(config)
             config = dict(self.explore(config) or config)
         return config
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from raytune_hpo.compat.ray_tune.error import NotCarried
+
 
 @dataclass
 class TuneConfig:
@@ -52,7 +54,12 @@ class ResumeConfig:
     """Which trials ``Tuner.restore`` resumes.
 
     Attributes:
-        finished, unfinished, errored: "skip", "resume" (from the last checkpoint) or "restart".
+        errored: "skip", "resume" (from the last checkpoint) or "restart".
+        unfinished: "skip" or "resume".
+        finished: "skip".
+
+    Raises:
+        NotCarried: finished trials are to run again, or unfinished ones from scratch.
     """
 
     finished: str = "skip"
@@ -63,3 +70,10 @@ class ResumeConfig:
         """The three values."""
 
         RESUME, RESTART, SKIP = "resume", "restart", "skip"
+
+    def __post_init__(self) -> None:
+        if self.finished != self.ResumeType.SKIP or self.unfinished == self.ResumeType.RESTART:
+            raise NotCarried(
+                f"finished trials are skipped here, and unfinished ones skipped or resumed, got finished={self.finished!r}, "
+                f"unfinished={self.unfinished!r}; begin another experiment with their configurations as points_to_evaluate"
+            )

@@ -17,6 +17,7 @@ import cloudpickle
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig, FailureConfig, RunConfig
 from raytune_hpo.compat.ray_tune.error import NotCarried
 from raytune_hpo.compat.ray_tune.gathering import Ending
+from raytune_hpo.compat.ray_tune.own_copy import own_copy
 from raytune_hpo.compat.ray_tune.prepared import Prepared, prepared
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory, resolved
 from raytune_hpo.compat.ray_tune.result import DEFAULT_RESULTS_DIR
@@ -255,7 +256,7 @@ class Tuner:
     def _resources(self, plan: SearchPlan) -> PlacementGroupFactory:
         def first() -> dict[str, Any]:
             drawn = plan.space.sample(1, derive(plan.seed, "resources"))[0]
-            return drawn if plan.transform is None else plan.transform(drawn)
+            return dict(own_copy(drawn if plan.transform is None else plan.transform(drawn)))
 
         request, trainable = self._trainable.resources, self._trainable.trainable
         if request is None and self._trainable.is_class:

@@ -1,4 +1,4 @@
-"""Spaces of this package nested inside another space."""
+"""Objects of this package that stand for spaces and domains."""
 
 from __future__ import annotations
 
@@ -10,5 +10,7 @@ from raytune_hpo.space.space import Space
 
 
 def translate(thing: Any) -> Any:
-    """The tree and the constraints of a Space."""
-    return Foreign(unnumbered(thing.root), thing.constraints) if isinstance(thing, Space) else thing
+    """The tree and the constraints of a Space; the domain of what has one, such as Optuna's distributions in ``compat``."""
+    if isinstance(thing, Space):
+        return Foreign(unnumbered(thing.root), thing.constraints)
+    return thing.as_domain() if hasattr(type(thing), "as_domain") else thing

@@ -16,6 +16,7 @@ from raytune_hpo.compat.optuna.distributions import (
     domain_and_form,
     from_stored,
 )
+from raytune_hpo.compat.optuna.exceptions import not_ours
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 from raytune_hpo.rng import derive, fresh_seed
@@ -31,7 +32,7 @@ class BaseSampler(ABC):
 
     Attributes:
         is_ours: whether a sampler of this package makes the suggestions, so that the methods below are not called.
-        seed: of the study; None draws one.
+        seed: of the first study; None draws one.
         fixed_params: parameters with fixed values.
         begin_with: configurations that are tried first.
     """
@@ -40,6 +41,7 @@ class BaseSampler(ABC):
     fixed_params: Mapping[str, Any] = {}
     begin_with: Sequence[Mapping[str, Any]] = ()
     _constraints_func: Constraints | None = None
+    _num_studies = 0
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -89,6 +91,13 @@ class BaseSampler(ABC):
         """The name and options of the sampler in the study's spec."""
         return {"name": "random"}
 
+    def next_seed(self) -> int | None:
+        """The seed of another study: first the sampler's own, then others, as Optuna's generator goes on; None draws one."""
+        number, self._num_studies = self._num_studies, self._num_studies + 1
+        if self.seed is None or number == 0:
+            return self.seed
+        return int(derive(self.seed, "study", number).integers(2**31))
+
     def constraints_of(self, study: Study, trial: FrozenTrial) -> list[float]:
         """The constraints of a trial that is about to end; it is feasible if none is above 0."""
         assert self._constraints_func is not None, "asked only where there are constraints"
@@ -134,6 +143,18 @@ class OurSampler(BaseSampler):
     @functools.cached_property
     def _own_seed(self) -> int:
         return fresh_seed() if self.seed is None else self.seed
+
+
+def check_sampler(sampler: Any) -> None:
+    """Check that a sampler derives from this layer's.
+
+    Raises:
+        OptunaError: it does not.
+    """
+    if not isinstance(sampler, BaseSampler):
+        raise not_ours(
+            "a sampler is an object of raytune_hpo.compat.optuna.samplers, or derives from BaseSampler", sampler
+        )
 
 
 def not_carried(sampler: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

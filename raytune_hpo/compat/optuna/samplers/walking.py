@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.distributions import BaseDistribution
-from raytune_hpo.compat.optuna.samplers.base import BaseSampler, grid_values, shuffled
+from raytune_hpo.compat.optuna.samplers.base import BaseSampler, check_sampler, grid_values, shuffled
 from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.rng import derive, fresh_seed
+from raytune_hpo.space.values import stable_repr
 
 if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.study import Study
 
-_POINT = "grid_point of "  # prefix of the note of a trial's point
+_POINT = "point of grid "  # prefix of the note of a trial's point
 
 
 class GridSampler(BaseSampler):
@@ -31,20 +33,23 @@ class GridSampler(BaseSampler):
             if len(values) == 0:
                 raise ValueError(f"a grid has values for each parameter, got none for {name!r}")
         self._names = sorted(search_space)
-        self._note = _POINT + ", ".join(self._names)
-        points = list(itertools.product(*(search_space[name] for name in self._names)))
+        values = [list(search_space[name]) for name in self._names]
+        self._points = list(itertools.product(*values))
+        grid = stable_repr(list(zip(self._names, values, strict=True)))
+        self._note = _POINT + hashlib.blake2b(grid.encode(), digest_size=8).hexdigest()
         self.seed = self._seed = fresh_seed() if seed is None else seed
-        self._points = shuffled(points, derive(self._seed, "grid", 0))
+        # Only the order is this object's: a study may be continued by a sampler with another seed, or by several at once.
+        self._order = shuffled(range(len(self._points)), derive(self._seed, "grid", 0))
         self._lock = threading.Lock()
         self._taken: set[int] = set()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Take the next point that no trial of the study has."""
-        if "fixed_params" in trial.system_attrs:
+        if FIXED_PARAMS in trial.system_attrs:
             return
         with self._lock:
             self._taken |= self._visited(study)
-            left = [i for i in range(len(self._points)) if i not in self._taken]
+            left = [point for point in self._order if point not in self._taken]
             point = left[0] if left else trial.number % len(self._points)
             self._taken.add(point)
         study._note(trial.number, "system", self._note, point)
@@ -153,6 +158,7 @@ class PartialFixedSampler(BaseSampler):
     """
 
     def __init__(self, fixed_params: Mapping[str, Any], base_sampler: BaseSampler) -> None:
+        check_sampler(base_sampler)
         self.fixed_params = dict(fixed_params)
         self._base = base_sampler
         self.seed = base_sampler.seed
@@ -164,6 +170,9 @@ class PartialFixedSampler(BaseSampler):
 
     def part(self, num_goals: int) -> dict[str, Any]:
         return self._base.part(num_goals)
+
+    def next_seed(self) -> int | None:
+        return self._base.next_seed()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self._base.before_trial(study, trial)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from raytune_hpo.compat.optuna.distributions import to_stored
 from raytune_hpo.compat.optuna.study.frozen import SYSTEM, USER
-from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.compat.optuna.trial._state import TrialState, state_of
+from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.facts import Status
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def add(study: Study, trial: FrozenTrial) -> None:
     stored = {name: to_stored(trial.distributions[name], value) for name, value in trial.params.items()}
     notes = {USER + key: value for key, value in trial.user_attrs.items()}
     notes |= {SYSTEM + key: value for key, value in trial.system_attrs.items()}
-    if trial.state is TrialState.WAITING:
-        record.enqueue(trial.system_attrs.get("fixed_params", stored), notes)
+    state = state_of(trial.state)
+    if state is TrialState.WAITING:
+        record.enqueue(trial.system_attrs.get(FIXED_PARAMS, stored), notes)
         return
     with record.locked():
         record.enqueue(stored, notes, is_next=True)
@@ -39,14 +40,14 @@ def add(study: Study, trial: FrozenTrial) -> None:
             record.note_asked(number, name, value, distribution)
         for step, value in sorted(trial.intermediate_values.items()):
             record.report(number, step, value)
-        if trial.state is TrialState.RUNNING:
+        if state is TrialState.RUNNING:
             return
         record.end(
             number,
-            _STATUS[trial.state],
+            _STATUS[state],
             trial.values,
             constraints=list(trial.constraints.values()) or None,
-            reason="added as failed" if trial.state is TrialState.FAIL else None,
+            reason="added as failed" if state is TrialState.FAIL else None,
             began_at=_seconds(trial.datetime_start),
             ended_at=_seconds(trial.datetime_complete),
         )

@@ -12,6 +12,7 @@ from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.pruners import BasePruner
 from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.compat.optuna.samplers import BaseSampler, TPESampler, sampler_of
+from raytune_hpo.compat.optuna.samplers.base import check_sampler
 from raytune_hpo.compat.optuna.storages import BaseStorage, get_storage
 from raytune_hpo.compat.optuna.study.study import Study
 from raytune_hpo.compat.optuna.study.summary import StudySummary, summary_of
@@ -38,6 +39,7 @@ def create_study(
 
     Raises:
         ValueError: a direction and directions are given, or one is neither "minimize" nor "maximize".
+        OptunaError: the sampler is not one of this layer.
         DuplicatedStudyError: there is a study of that name.
     """
     named = _directions(direction, directions)
@@ -49,6 +51,7 @@ def create_study(
         library_logger().info("Using an existing study with name '%s' instead of creating a new one.", name)
         return _opened(place, name, sampler, pruner)
     sampler = TPESampler() if sampler is None else sampler
+    check_sampler(sampler)
     record = place.studies.new(name, lambda storage: _made(name, named, sampler, storage))
     for point in sampler.begin_with:
         record.enqueue(point, {})
@@ -150,7 +153,7 @@ def _made(name: str, directions: list[StudyDirection], sampler: BaseSampler, sto
         name,
         [mode_of(direction) for direction in directions],
         sampler.part(len(directions)),
-        sampler.seed,
+        sampler.next_seed(),
         storage,
         is_constrained=sampler.is_constrained,
         recorded={} if sampler.is_ours else {"own_sampler": type(sampler).__qualname__},

@@ -10,8 +10,9 @@ from typing import Any
 from raytune_hpo.compat.optuna.distributions import from_stored
 from raytune_hpo.compat.optuna.record import REPORT, Record, metrics_of, values_in
 from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.facts import Status
+from raytune_hpo.runtime.trial_run import copied
 from raytune_hpo.trial import Trial
 
 STATES = {
@@ -86,9 +87,9 @@ class FrozenTrials:
 
 
 def split_notes(notes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Notes, split into user attributes and system attributes."""
-    user = {key.removeprefix(USER): value for key, value in notes.items() if key.startswith(USER)}
-    system = {key.removeprefix(SYSTEM): value for key, value in notes.items() if key.startswith(SYSTEM)}
+    """Copies of notes, split into user attributes and system attributes."""
+    user = {key.removeprefix(USER): copied(value) for key, value in notes.items() if key.startswith(USER)}
+    system = {key.removeprefix(SYSTEM): copied(value) for key, value in notes.items() if key.startswith(SYSTEM)}
     return user, system
 
 
@@ -102,7 +103,7 @@ def _waiting(number: int, params: dict[str, Any], user: dict[str, Any], system: 
         params={},
         distributions={},
         user_attrs=user,
-        system_attrs={"fixed_params": params, **system},
+        system_attrs={FIXED_PARAMS: params, **system},
         intermediate_values={},
         trial_id=number,
     )

@@ -15,6 +15,7 @@ from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.pruners import BasePruner, MedianPruner
 from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.compat.optuna.samplers import BaseSampler
+from raytune_hpo.compat.optuna.samplers.base import check_sampler
 from raytune_hpo.compat.optuna.storages import BaseStorage
 from raytune_hpo.compat.optuna.study.adding import add
 from raytune_hpo.compat.optuna.study.by_id import StudyById
@@ -29,8 +30,8 @@ from raytune_hpo.compat.optuna.study.optimizing import (
     checked_values,
 )
 from raytune_hpo.compat.optuna.study.workers import call_of
-from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FrozenTrial
+from raytune_hpo.compat.optuna.trial._state import TrialState, state_of
+from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FIXED_PARAMS, FrozenTrial
 from raytune_hpo.compat.optuna.trial.live import Trial
 from raytune_hpo.facts import Status
 from raytune_hpo.metrics import json_value
@@ -86,6 +87,7 @@ class Study:
 
     @sampler.setter
     def sampler(self, sampler: BaseSampler) -> None:
+        check_sampler(sampler)
         kept = self._record.spec.sampler.name
         if sampler.is_ours and sampler.part(len(self.directions))["name"] != kept:
             warnings.warn(
@@ -121,12 +123,12 @@ class Study:
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """The user attributes, set by ``set_user_attr``."""
+        """A copy of the user attributes, set by ``set_user_attr``."""
         return self._notes()[0]
 
     @property
     def system_attrs(self) -> dict[str, Any]:
-        """The system attributes, set by ``set_system_attr``."""
+        """A copy of the system attributes, set by ``set_system_attr``."""
         return self._notes()[1]
 
     @property
@@ -307,6 +309,7 @@ class Study:
             if skip_if_finished:
                 return copy.deepcopy(frozen)
             raise ValueError(f"trial {number} has ended already, as {frozen.state.name}")
+        state = None if state is None else state_of(state)
         if state is TrialState.PRUNED or state is TrialState.FAIL:
             if values is not None:
                 raise ValueError(f"a trial that is told as {state.name} has no values, got {values}")
@@ -390,13 +393,14 @@ class Study:
     def _enqueue(
         self, params: Mapping[str, Any], *, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any] | None = None
     ) -> None:
+        fixed = json_value(params)
         notes = {USER + key: value for key, value in user_attrs.items()}
-        notes |= {SYSTEM + key: value for key, value in (system_attrs or {}).items()}
-        self._record.enqueue(json_value(params), notes)
+        notes |= {SYSTEM + key: value for key, value in {FIXED_PARAMS: fixed, **(system_attrs or {})}.items()}
+        self._record.enqueue(fixed, notes)
 
     def _is_known(self, params: Mapping[str, Any]) -> bool:
         for trial in self.get_trials(deepcopy=False):
-            fixed = trial.system_attrs.get("fixed_params", trial.params)
+            fixed = trial.system_attrs.get(FIXED_PARAMS, trial.params)
             if fixed == params:
                 return True
         return False
@@ -444,7 +448,7 @@ class Study:
         if not self.sampler.is_ours:
             self.sampler.after_trial(self, self.frozen(number), STATES[status], values)
         self._record.end(number, status, values, constraints=constraints, **error)
-        return self.frozen(number)
+        return copy.deepcopy(self.frozen(number))
 
     def _log_complete(self, frozen: FrozenTrial) -> None:
         logger = library_logger()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 __all__ = ["TrialState"]
 
@@ -25,3 +26,15 @@ class TrialState(enum.IntEnum):
     def is_finished(self) -> bool:
         """Whether the trial has ended."""
         return self not in (TrialState.RUNNING, TrialState.WAITING)
+
+
+def state_of(state: Any) -> TrialState:
+    """The state that a script names, by this enum or by Optuna's own.
+
+    Raises:
+        ValueError: it is no state.
+    """
+    named = TrialState.__members__.get(getattr(state, "name", ""))
+    if named is None:
+        raise ValueError(f"a state is one of {', '.join(map(str, TrialState))}, got {state!r}")
+    return named

@@ -16,9 +16,10 @@ from raytune_hpo.compat.optuna.distributions import (
     IntDistribution,
     check_distribution_compatibility,
 )
-from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial._state import TrialState, state_of
 
 CONSTRAINTS = "constraints"  # the note of constraints that a sampler computes; others add a colon and their name
+FIXED_PARAMS = "fixed_params"  # the system attribute of an enqueued trial: the parameters that it was enqueued with
 
 
 class BaseTrial(ABC):
@@ -317,7 +318,7 @@ def create_trial(
     Raises:
         ValueError: the data are not consistent.
     """
-    state = TrialState.COMPLETE if state is None else state
+    state = TrialState.COMPLETE if state is None else state_of(state)
     now = datetime.datetime.fromtimestamp(_now())
     trial = FrozenTrial(
         number=-1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raytune_hpo.compat.ray_tune.schedulers.running_on import RunningOn
 from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled, whole_factor
 from raytune_hpo.compat.ray_tune.trials import steps_of
 
@@ -12,11 +13,11 @@ class AsyncHyperBandScheduler(TrialScheduler):
     Args:
         time_attr: the count in a result that measures a trial's progress.
         metric, mode: of the experiment, if TuneConfig has none.
-        max_t: the count at which a trial ends.
+        max_t: the count at which a trial ends, and below which the rungs lie.
         grace_period: the first rung.
         reduction_factor: rounded to a whole number of at least 2, with a warning.
         brackets: the number of brackets to which trials are assigned; each begins to stop trials later than the last.
-        stop_last_trials: whether trials end at ``max_t``.
+        stop_last_trials: whether trials end at ``max_t``; otherwise those that are left run on.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class AsyncHyperBandScheduler(TrialScheduler):
         stop = {self._time_attr: self._max_t} if self._stops_last else {}
         if last <= first:
             return Rule(None, steps, stop)
+        if not self._stops_last:
+            rungs = RunningOn(rungs_below=last, min_steps=first, eta=self._eta, brackets=self._brackets > 1)
+            return Rule(rungs, steps)
         name = "asha" if self._brackets == 1 else "hyperband"
-        options = {"name": name, "eta": self._eta, "min_steps": first, "max_steps": last}
-        if not self._stops_last and name == "asha":
-            options.pop("max_steps")
-        return Rule(options, steps, stop)
+        return Rule({"name": name, "eta": self._eta, "min_steps": first, "max_steps": last}, steps, stop)
 
 
 ASHAScheduler = AsyncHyperBandScheduler

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.not_carried import StandIn
 from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 
 
@@ -31,6 +32,13 @@ class TrialScheduler:
 
     metric: str | None = None
     mode: str | None = None
+
+    on_trial_add = on_trial_result = on_trial_complete = on_trial_error = on_trial_remove = choose_trial_to_run = (
+        StandIn("the loop that asks a scheduler", "an experiment runs its schedulers itself, and so does hpo.Study")
+    )
+    save = restore = StandIn(
+        "the state of a scheduler", "an experiment keeps the rungs of its scheduler: Tuner.restore continues it"
+    )
 
     def rule(self) -> Rule:
         """The scheduler's counterpart here.

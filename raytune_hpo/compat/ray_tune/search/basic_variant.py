@@ -13,7 +13,8 @@ class BasicVariantGenerator(Searcher):
     """Traverses the grid of ``grid_search`` ``num_samples`` times, and draws all other parameters at random each time.
 
     Args:
-        points_to_evaluate: configurations to try first; parameters that they leave out are drawn.
+        points_to_evaluate: configurations to try first, each in place of a sample; what they leave out is drawn, or
+            traversed if it is an axis of the grid.
         max_concurrent: how many trials may run at the same time; 0: as many as there is room for.
         random_state: a seed, or a numpy generator from which one is drawn.
 

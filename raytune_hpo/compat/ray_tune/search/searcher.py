@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.not_carried import StandIn
 
 
 class Searcher:
@@ -32,6 +33,21 @@ class Searcher:
 
     def __init__(self, metric: Any = None, mode: Any = None) -> None:
         self.metric, self.mode = metric, mode
+
+    suggest = on_trial_result = on_trial_complete = StandIn(
+        "the loop that asks and tells a searcher", "hpo.Study asks and tells a sampler in a loop of your own"
+    )
+    save = restore = save_to_dir = restore_from_dir = get_state = set_state = StandIn(
+        "the state of a searcher", "an experiment keeps all that its search has learned: Tuner.restore continues it"
+    )
+    add_evaluated_point = add_evaluated_trials = StandIn(
+        "a searcher's list of results", "give points_to_evaluate with their evaluated_rewards, or earlier= to hpo.Tuner"
+    )
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Limit the number of trials that run at the same time; True: this is supported."""
+        self.max_concurrent = max_concurrent
+        return True
 
     def _take(
         self,
