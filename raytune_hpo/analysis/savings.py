@@ -37,7 +37,8 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     """The savings of early stopping, estimated.
 
     A pruned or paused trial is assumed to have continued at its own pace to the median of the last steps of completed
-    trials.
+    trials. Its pace is that between its reports: what comes before the first one, such as loading data, is not repeated. If
+    it has reported once, it is assumed to have begun as slowly as the others, in the median.
     """
     cut_short = [trial for trial in trials if trial.status in (Status.PRUNED, Status.PAUSED)]
     num_paused = sum(trial.status is Status.PAUSED for trial in cut_short)
@@ -49,14 +50,33 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     if not ends:
         return Savings(**counts, saved_s=None, share=None)
     end = float(np.median(ends))
+    reported = {trial.number: trial.reports[-1].step for trial in trials if trial.reports}
+    paces = {trial.number: pace for trial in trials if (pace := _pace_s(trial)) is not None}
+    starts = [
+        _took_s(trial, lost) - paces[trial.number] * reported[trial.number] for trial in trials if trial.number in paces
+    ]
+    start_s = max(0.0, float(np.median(starts))) if starts else 0.0
     saved_s = 0.0
     for trial in cut_short:
-        step = trial.reports[-1].step if trial.reports else 0
-        if step > 0:
-            took_s = (trial.duration_s or 0.0) - lost.get(trial.number, 0.0)
-            saved_s += took_s * max(0.0, end / step - 1)
+        if (step := reported.get(trial.number, 0)) > 0:
+            alone = max(0.0, _took_s(trial, lost) - start_s) / step
+            saved_s += paces.get(trial.number, alone) * max(0.0, end - step)
     total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials) - counts["repeated_s"]
     return Savings(**counts, saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
+
+
+def _pace_s(trial: Trial) -> float | None:
+    """The seconds from one step to the next, between reports of the same attempt; None if no attempt has reported twice."""
+    begins = np.array([*(stretch.began_at for stretch in trial.stretches), trial.started_at or 0.0])
+    at, steps = np.array([(report.at, report.step) for report in trial.reports], np.float64).reshape(-1, 2).T
+    in_one_go = np.diff(np.searchsorted(begins, at, side="right")) == 0
+    num_steps = np.diff(steps)[in_one_go].sum()
+    return max(0.0, float(np.diff(at)[in_one_go].sum() / num_steps)) if num_steps > 0 else None
+
+
+def _took_s(trial: Trial, lost: Mapping[int, float]) -> float:
+    """The seconds that a trial ran, without what had to be repeated."""
+    return (trial.duration_s or 0.0) - lost.get(trial.number, 0.0)
 
 
 def _lost_s(trial: Trial, by_number: Mapping[int, Trial]) -> float:

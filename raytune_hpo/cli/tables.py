@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", metavar="FILE.py", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--rows", type=int, required=True, metavar="N", help="How many configurations.")
+@click.option("--rows", type=int, metavar="N", help="How many configurations; with --sampler grid, by default all.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -45,7 +45,7 @@ def tabulate(
     ctx: click.Context,
     /,
     file: Path,
-    rows: int,
+    rows: int | None,
     out: Path | None,
     address: str | None,
     quiet: bool,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from raytune_hpo import registry
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import JournalError, StudyExists, StudyNotFound
-from raytune_hpo.facts import Recalled
+from raytune_hpo.facts import Enqueued, Recalled
 from raytune_hpo.journal import Storage
 from raytune_hpo.protocols import Clock, Journal
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.recalling import recalled
+from raytune_hpo.space.values import key_of
 from raytune_hpo.spec import StudySpec, stored_spec
 
 Delete = Callable[[Checkpoint], object]
@@ -33,7 +36,7 @@ def open_study(
     delete: Delete | None = None,
     grace_s: float = 0.0,
 ) -> Optimizer:
-    """Create the study or continue it, and begin a session.
+    """Create the study or continue it, and begin a session. Points to evaluate that it has not had before are enqueued.
 
     Args:
         ahead, delete, grace_s: see Optimizer.
@@ -56,6 +59,8 @@ def open_study(
         if stored is None:
             optimizer.create(plan.settings.points_to_evaluate, earlier)
         optimizer.open(suspect=suspect, blame=blame, retry_failed=plan.settings.retry_failed)
+        for point in _added_points(plan, journal) if stored is not None else ():
+            optimizer.enqueue(point)
     except BaseException:
         journal.close()
         raise
@@ -97,6 +102,28 @@ def _recalled_at_first(spec: StudySpec, storage: Storage, clock: Clock) -> list[
         if next(iter(storage.read(spec.name)), None) is not None:
             return []
     return list(recalled(storage, spec, clock.now()))
+
+
+def _added_points(plan: RunPlan, journal: Journal) -> list[Mapping[str, Any]]:
+    """The points to evaluate beyond those that were enqueued before; one that is listed twice is meant twice."""
+    points, spec = plan.settings.points_to_evaluate, plan.spec
+    if not points:
+        return []
+    known = Counter(
+        _point_key(spec, fact.config) for fact in journal.read() if isinstance(fact, Enqueued) and fact.retry_of is None
+    )
+    added = []
+    for point in points:
+        key = _point_key(spec, spec.packed_point(point))
+        if known[key] == 0:
+            added.append(point)
+        known[key] -= known[key] > 0
+    return added
+
+
+def _point_key(spec: StudySpec, packed: Mapping[str, Any]) -> Hashable:
+    """What is equal for points of the same parameters; derived values may differ each time that a point is completed."""
+    return key_of(packed) if spec.grows else spec.space.encode([spec.space.unpack(packed)]).tobytes()
 
 
 def _stored_spec(journal: Journal) -> StudySpec | None:

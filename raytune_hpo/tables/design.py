@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo import registry
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.errors import SpecError
 from raytune_hpo.results import Results
@@ -24,7 +25,7 @@ def tabulate(
     objective: Callable[[dict[str, Any]], Any],
     space: Any,
     *,
-    rows: int,
+    rows: int | None = None,
     path: str | Path | None = None,
     **settings: Any,
 ) -> LookupTable:
@@ -36,10 +37,10 @@ def tabulate(
     Args:
         objective, space: as for ``hpo.Tuner``. Every trial runs to its end. If it reports ``cost_s``, the seconds since
             it began, these are its times; otherwise the whole trial is timed, and each step gets an equal share.
-        rows: the number of configurations; in a small space some may be repeated, and count once.
+        rows: the number of configurations; in a small space some may be repeated, and count once. None: all of a finite
+            space, with ``sampler="grid"``.
         path: the file to write, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None writes no file.
-        settings: metric, mode, seed (0), name, storage, max_concurrent, resources ... as for ``hpo.Tuner``; with
-            ``sampler="grid"`` all of a finite space is tried.
+        settings: metric, mode, seed (0), name, storage, max_concurrent, resources ... as for ``hpo.Tuner``.
 
     Raises:
         SpecError, SpaceError: a setting is wrong, or no trial completed.
@@ -50,13 +51,18 @@ def tabulate(
 def run_design(
     objective: Callable[[dict[str, Any]], Any],
     space: Any,
-    rows: int,
+    rows: int | None,
     path: str | Path | None,
     settings: Mapping[str, Any],
 ) -> Results:
     """Run the study of a table, and write the table if there is a path; see ``tabulate``."""
     if "scheduler" in settings:
         raise SpecError("every row of a table is trained to its end, got a scheduler; leave it out")
+    sampler = registry.make("sampler", settings.get("sampler", _DESIGN["sampler"]))
+    if rows is None and registry.describe("sampler", sampler).name != "grid":
+        raise SpecError(
+            'a table has as many rows as rows= (--rows) says; without it, sampler="grid" tries a whole finite space'
+        )
     if path is not None:
         layout.check_path(Path(path))
     results = Tuner(objective, space, **{**_DESIGN, **settings, "num_trials": rows}).fit()

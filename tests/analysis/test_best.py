@@ -165,6 +165,26 @@ def test_what_resumed_trials_did_before_counts_only_where_it_was_of_use():
     assert wasteful.savings.share == pytest.approx(thrifty.savings.share)
 
 
+def test_loading_data_is_not_saved_by_stopping():
+    def trained(config):
+        for step in range(1, 28):
+            hpo.report(loss=config["x"] + 1 / step, step=step, cost_s=50.0 + config["x"] * step)
+
+    def played(scheduler):
+        return hpo.simulate(
+            trained,
+            {"x": hpo.uniform(0, 1)},
+            num_trials=40,
+            sampler="random",
+            seed=1,
+            num_workers=2,
+            scheduler=scheduler,
+        )
+
+    whole, stopped = (sum(trial.duration_s for trial in played(scheduler)) for scheduler in (None, "asha"))
+    assert played("asha").savings.saved_s == pytest.approx(whole - stopped, rel=0.1)
+
+
 def test_without_completed_trials_nothing_is_said_about_savings():
     assert early_stopping_savings([timed(0, Status.PRUNED, 2.0)]).saved_s is None
     assert early_stopping_savings([]).num_pruned == 0

@@ -348,6 +348,16 @@ def test_the_command_makes_a_table_and_adds_rows_while_the_file_stays_as_it_is(c
     assert json.loads(call("file.py", "--rows", "8", "--json").stdout)["name"] != data["name"], "another objective"
 
 
+def test_a_grid_needs_no_number_of_rows(call, tmp_path):
+    (tmp_path / "finite.py").write_text(
+        "from raytune_hpo import choice\nspace = {'x': choice([1, 2, 3]), 'y': choice([4, 5])}\n"
+        "def objective(config): return config['x'] * config['y']\n"
+    )
+    data = json.loads(call("finite.py", "--sampler", "grid", "--out", "t.csv", "--json").stdout)
+    assert data["rows"] == 6
+    assert "--rows) says; without it" in call("finite.py", "--out", "u.csv").stderr
+
+
 def test_the_command_says_what_is_wrong(call, tmp_path):
     assert call("file.py", "--rows", "8", "--out", "t.txt").exit_code == 2
     assert "a JSON object is needed" in call("file.py", "--rows", "8", "--resources", "two").stderr

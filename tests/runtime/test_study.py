@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import random
 
 import pytest
 
@@ -143,6 +144,24 @@ def test_enqueued_points_come_first():
     study = make_study(points_to_evaluate=[{"x": 0.5}])
     study.enqueue({"x": 0.75})
     assert [study.ask().config["x"] for _ in range(2)] == [0.5, 0.75]
+
+
+def test_points_that_a_study_has_not_had_come_first_when_it_is_continued(tmp_path):
+    def at(points, num):
+        space = {"x": hpo.uniform(0, 1), "k": hpo.choice([1, "1"]), "drawn": hpo.sample_from(lambda config: random())}
+        with make_study(
+            name="s", storage=f"sqlite:///{tmp_path}/s.db", space=space, points_to_evaluate=points
+        ) as study:
+            trials = [study.ask() for _ in range(num)]
+            for trial in trials:
+                study.tell(trial, 0.5)
+        return [(trial.config["x"], trial.config["k"]) for trial in trials]
+
+    first, second = {"x": 0.5, "k": 1}, {"x": 0.5, "k": "1"}
+    assert at([first], 2)[0] == (0.5, 1)
+    assert (0.5, 1) not in at([first], 3)
+    assert at([second, first, second], 3)[:2] == [(0.5, "1"), (0.5, "1")]
+    assert not {(0.5, 1), (0.5, "1")} & set(at([second, second], 3))
 
 
 A, B, EVEN = hpo.Float(0, 1), hpo.Choice(["u", "v"], weights=[9, 1]), hpo.Choice(["u", "v"])
