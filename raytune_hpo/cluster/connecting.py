@@ -15,6 +15,7 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import AuthenticationError
 
 import raytune_hpo
+from raytune_hpo.cluster import is_remote
 from raytune_hpo.cluster.addresses import find_address, host_and_port
 from raytune_hpo.cluster.nodes import know_nodes
 from raytune_hpo.cluster.tokens import GIVE_A_TOKEN, TOKEN_SETUP, use_token_if_wanted
@@ -96,6 +97,16 @@ def stay_connected(address: str | None) -> None:
 def is_connected() -> bool:
     """Whether this process is connected to a cluster by ``connect``."""
     return bool(_asked) and bool(ray.is_initialized())
+
+
+def connection() -> Any:
+    """What tells this process's connection to a cluster from any earlier or later one; None without a connection."""
+    if not ray.is_initialized():
+        return None
+    if is_remote():
+        return ray.util.client.ray.worker  # an object for each connection
+    context = ray.get_runtime_context()
+    return context.get_job_id(), context.get_node_id()
 
 
 def _to_join(address: str) -> dict[str, Any]:

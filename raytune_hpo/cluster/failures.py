@@ -7,7 +7,7 @@ import re
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from raytune_hpo.cluster.shells import plain
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import ClusterError, HpoError
 
 MAX_CHARS = 600
 _DETAIL = re.compile(r"Worker exit detail: (.*)", re.DOTALL)
@@ -36,6 +36,13 @@ def cause_of(error: Exception) -> tuple[str, bool]:
         match = _DETAIL.search(text)
         return f"its worker died: {_shortened(match.group(1) if match else text)}", False
     return f"its worker was lost: {type(error).__name__}: {_shortened(text)}", False
+
+
+def gone_from_memory(study: str) -> ClusterError:
+    """The error for a study in memory whose optimizer's process has died."""
+    return ClusterError(
+        f"study {study!r} was kept in memory, and is gone with its optimizer; give a storage, and it can be continued"
+    )
 
 
 def _shortened(text: str) -> str:
