@@ -6,6 +6,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -187,6 +188,11 @@ class ClusterHandle:
             except RayError:
                 pass  # it will be killed, and what is durable is so already
             ray.kill(actor)
+        if owned and self._end is not None:
+            with suppress(
+                RayError, HpoError
+            ):  # which was raised by another call; Ray prints errors that nobody fetches
+                get(self._end, CLOSE_S)
         deadline = time.monotonic() + CLOSE_S
         while any(exists(role, self._name) for role in owned) and time.monotonic() < deadline:
             time.sleep(0.01)
