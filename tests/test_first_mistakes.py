@@ -27,6 +27,14 @@ def two(x, y=None, *, z=1.0):
     return x["x"] * z
 
 
+async def fetched(config):
+    return config["x"]
+
+
+async def streamed(config):
+    yield config["x"]
+
+
 class Model:
     def __init__(self, config):
         pass
@@ -110,8 +118,10 @@ def test_no_word_of_another_tuner_hides_one_of_ours():
         (hpo.with_parameters(two, w=3), "unexpected keyword argument 'w'"),
         (Model, "got the class Model; write a function"),
         (5, "an objective is a function of a configuration, got 5"),
+        (fetched, "fetched is async, so a call only prepares it; write a plain function"),
+        (hpo.with_parameters(streamed), "returns asyncio.run(streamed(config))"),
     ],
-    ids=["two", "none", "keywords", "parameters", "class", "number"],
+    ids=["two", "none", "keywords", "parameters", "class", "number", "coroutine", "stream"],
 )
 def test_an_objective_that_no_trial_could_call_is_refused_before_anything_runs(function, said):
     with pytest.raises(SpecError) as caught:

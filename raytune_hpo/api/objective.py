@@ -17,6 +17,7 @@ from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 
+_ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 _WIDTH = 60  # characters of a constant in a warning
 
 
@@ -26,7 +27,7 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
     Builtins and other callables without a visible signature are accepted.
 
     Raises:
-        SpecError: it is not callable, is a class, takes other arguments, or carries resources of Ray Tune's.
+        SpecError: it is not callable, is a class or async, takes other arguments, or carries resources of Ray Tune's.
     """
     if not callable(objective):
         raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
@@ -43,6 +44,11 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
     function, filled = objective, {}
     if isinstance(objective, WithParameters):
         function, filled = objective.objective, objective.parameters
+    if any(is_async(called) for called in (function, type(function).__call__) for is_async in _ASYNC):
+        raise SpecError(
+            f"an objective returns the metric when it is called, and {_name(function)} is async, so a call only prepares "
+            f"it; write a plain function that returns asyncio.run({_name(function)}(config))"
+        )
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

@@ -10,6 +10,7 @@ from typing import Any
 from raytune_hpo.api.callbacks import Callback, Follower
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Fact
 from raytune_hpo.progress import Progress
 from raytune_hpo.progress.card import card
@@ -24,6 +25,9 @@ INTERRUPTED = "interrupted"  # the reason of a study that Ctrl-C stopped
 
 class Run:
     """A handle to a running study. A study on a cluster continues without this object.
+
+    There, methods raise ClusterError once this process has left the cluster, and all but ``facts`` and ``results`` once the
+    optimizer has died before the study's end.
 
     As the last expression of a notebook's cell, it shows a card that updates itself until the study has ended.
 
@@ -83,11 +87,12 @@ class Run:
 
         Raises:
             SpecError: the study has no such trial.
+            ClusterError: the study, on a cluster, has ended.
         """
         self._handle.stop_trial(number)
 
     def stop(self, reason: str = "stopped by the user") -> None:
-        """Stop the study. Its running trials wait until it is resumed."""
+        """Stop the study, unless it has ended. Its running trials wait until it is resumed."""
         self._handle.stop(reason)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
@@ -95,6 +100,7 @@ class Run:
 
         Raises:
             SpaceError: it is not in the space.
+            ClusterError: the study, on a cluster, has ended.
         """
         self._handle.enqueue(config)
 
@@ -133,7 +139,10 @@ class Run:
         self.close()
 
     def __repr__(self) -> str:
-        status = self.status()
+        try:
+            status = self.status()
+        except HpoError as error:
+            return f"<Run {self.name!r}: {error}>"
         state = "running" if status.is_running else f"stopped: {status.stopped}"
         total = status.limits.num_trials
         done = f"{status.num_finished:,}" if total is None else f"{status.num_finished:,} of {total:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
@@ -47,7 +48,8 @@ class Tuner:
         num_steps: how many steps all trials may make together, as a budget of training.
         stagnation: whether to stop when the newest trials, five for each parameter, have brought no progress.
         max_concurrent: trials at the same time; None: as many as there is room for.
-        resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
+        resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles. Only Ray
+            reserves them; threads are as many as there are CPUs for.
         isolation: "actor" reuses worker processes, "process" gives each trial a fresh one.
         max_retries: how often a trial may crash its worker before it fails.
         retry_failed: retry the configurations of trials that failed in earlier sessions; they come first, and do not
@@ -127,7 +129,6 @@ class Tuner:
         runtime: str = "ray",
     ) -> None:
         check_objective(objective, takes_instance=instances is not None)
-        self._runtime = one_of("runtime", runtime, RUNTIMES)
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
@@ -142,10 +143,11 @@ class Tuner:
             storage=storage, resume=resume, recorded=recorded,
         )  # fmt: skip
         settings = with_brought(objective, settings, runtime)
+        self._runtime = _checked_runtime(runtime, settings)
         self._plan = RunPlan.of(space, settings, over_instances(objective, settings.instances))
         check_by(objective, self._plan.spec, is_here=runtime != "ray")
         warn_of_lists(space, self._plan.spec.space)
-        _check_end(settings, self._plan.sampler, runtime)
+        _check_end(settings, self._plan.sampler)
 
     @property
     def name(self) -> str:
@@ -263,21 +265,41 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
     return SimulatedHandle(plan)
 
 
-def _check_end(settings: Settings, sampler: object, runtime: str) -> None:
-    """Check that a study comes to an end, and that the runtime can end its trials as the settings require.
+def _check_end(settings: Settings, sampler: object) -> None:
+    """Check that a study comes to an end.
 
     Raises:
-        SpecError: it has no limit, or its settings need processes and the runtime has none.
+        SpecError: it has no limit.
     """
     ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(sampler).__mro__)
     if settings.limits == Limits() and not ends_by_itself:
         raise SpecError(
             "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True (or sampler='grid')"
         )
-    if settings.isolation == "process" and runtime != "ray":
+
+
+def _checked_runtime(runtime: str, settings: Settings) -> str:
+    """Check a runtime's name, and that it has what the settings ask for; warn of resources that it does not reserve.
+
+    Raises:
+        SpecError: it is unknown, or the settings need processes and it has none.
+    """
+    one_of("runtime", runtime, RUNTIMES)
+    if runtime == "ray":
+        return runtime
+    if settings.isolation == "process":
         raise SpecError(
             f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
         )
+    bundles = [settings.resources] if isinstance(settings.resources, Mapping) else settings.resources
+    ignored = sorted({name for bundle in bundles for name, amount in bundle.items() if amount and name != "cpu"})
+    if ignored and settings.max_concurrent is None:
+        warnings.warn(
+            f"runtime={runtime!r} reserves no {', '.join(ignored)}, got resources={settings.resources!r}; limit the trials "
+            f"at the same time by max_concurrent, or use runtime='ray'",
+            stacklevel=4,
+        )
+    return runtime
 
 
 def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import logging
 import os
@@ -12,14 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import AuthenticationError
 
 import raytune_hpo
+from raytune_hpo.cluster import is_remote
 from raytune_hpo.cluster.addresses import find_address, host_and_port
 from raytune_hpo.cluster.nodes import know_nodes
+from raytune_hpo.cluster.tokens import GIVE_A_TOKEN, TOKEN_SETUP, use_token_if_wanted
 from raytune_hpo.errors import ClusterError
 
-_TOKEN_SETUP = "ray._private.authentication.authentication_token_setup"
 _CLIENT_ATTEMPTS = 3
 _CLIENT_SERVER_DIED = "Starting Ray client server failed"
 _LOCAL_ATTEMPTS = 3
@@ -29,10 +30,7 @@ _CHECK_ADDRESS = (
     "check that the head node runs (`ray status` there), and that the address is ray://host:10001 from outside the "
     "cluster, or host:6379 from a node of it"
 )
-_TOKEN = (
-    "if it wants a token (from Ray 2.61 on, all do), set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN=... or "
-    "RAY_AUTH_TOKEN_PATH=file before Ray is imported; `ray get-auth-token` on the head node prints it"
-)
+_TOKEN = f"if it wants a token (from Ray 2.61 on, all do), {GIVE_A_TOKEN}"
 
 
 _asked: list[str | None] = []  # the addresses to which this process has connected, or tried to
@@ -66,22 +64,18 @@ def connect(address: str | None = None, say: Say = silence) -> None:
             )
         return
     found = address or find_address(os.environ)
-    logging.getLogger(_TOKEN_SETUP).setLevel(logging.ERROR)  # it warns even if all is well
+    logging.getLogger(TOKEN_SETUP).setLevel(logging.ERROR)  # it warns even if all is well
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
-    if found is None or found == "local":
-        say("starting Ray on this machine (some seconds) ...")
-        options |= {"address": "local", "include_dashboard": False}
-    else:
-        say(f"connecting to {found} (some seconds) ...")
-        _use_own_token()
-        options |= {"address": found}
-        if found.startswith("ray://"):
-            # The Ray Client server unpickles our objects, so it needs the package. Otherwise actors and tasks carry it, and
-            # a runtime environment would keep Ray from using its idle processes.
-            options |= {"runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
-        _knock(found)
     try:
+        if found is None or found == "local":
+            say("starting Ray on this machine (some seconds) ...")
+            options |= {"address": "local", "include_dashboard": False}
+        else:
+            say(f"connecting to {found} (some seconds) ...")
+            options |= _to_join(found)
         _enter(options)
+    except ClusterError:
+        raise
     except Exception as error:  # Ray raises all kinds, from its own to those of gRPC
         raise ClusterError(explained(error, found)) from error
     _joined.add(address)
@@ -103,6 +97,34 @@ def stay_connected(address: str | None) -> None:
 def is_connected() -> bool:
     """Whether this process is connected to a cluster by ``connect``."""
     return bool(_asked) and bool(ray.is_initialized())
+
+
+def connection() -> Any:
+    """What tells this process's connection to a cluster from any earlier or later one; None without a connection."""
+    if not ray.is_initialized():
+        return None
+    if is_remote():
+        return ray.util.client.ray.worker  # an object for each connection
+    context = ray.get_runtime_context()
+    return context.get_job_id(), context.get_node_id()
+
+
+def _to_join(address: str) -> dict[str, Any]:
+    """The options of ``ray.init`` for a running cluster, which answers, and whose wish for a token is met.
+
+    Raises:
+        ClusterError: nothing listens there, or the cluster and this process differ about tokens.
+    """
+    if address == "auto":  # found here, so that it is asked about tokens: for "auto" itself, Ray uses any that it finds
+        address = canonicalize_bootstrap_address(address) or address
+    _knock(address)
+    use_token_if_wanted(address)
+    options: dict[str, Any] = {"address": address}
+    if address.startswith("ray://"):
+        # The Ray Client server unpickles our objects, so it needs the package. Otherwise actors and tasks carry it, and a
+        # runtime environment would keep Ray from using its idle processes.
+        options |= {"runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
+    return options
 
 
 def _enter(options: Mapping[str, Any]) -> None:
@@ -137,15 +159,6 @@ def _knock(address: str) -> None:
         socket.create_connection(place, timeout=KNOCK_S).close()
     except OSError as error:
         raise ClusterError(f"nothing answers at {place[0]}:{place[1]}: {error}; {_CHECK_ADDRESS}") from error
-
-
-def _use_own_token() -> None:
-    """Use the token of this user's own clusters, if there is one: Ray does so only if it finds the address itself."""
-    try:
-        setup = importlib.import_module(_TOKEN_SETUP)
-    except ImportError:
-        return  # this version of Ray has no tokens
-    setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def explained(error: Exception, address: str | None) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from raytune_hpo.cluster.shells import plain
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import ClusterError, HpoError
 
 MAX_CHARS = 600
 _DETAIL = re.compile(r"Worker exit detail: (.*)", re.DOTALL)
@@ -21,8 +21,11 @@ def cause_of(error: Exception) -> tuple[str, bool]:
     if isinstance(own, HpoError):
         return str(own), False
     if isinstance(error, RayTaskError):
-        return f"the worker failed: {_shortened(str(error.cause or error))}", False
+        cause = error.cause or error
+        return f"the worker failed: {_shortened(str(cause)) or type(cause).__name__}", False
     text = str(error)
+    if not isinstance(error, RayError):  # Ray has refused to start it
+        return f"{type(error).__name__}: {_shortened(text)}", False
     if isinstance(error, OutOfMemoryError) or "OOM" in text and "memory" in text and "Task was killed" in text:
         return f"its worker was killed because the node ran out of memory; {_shortened(text)}", False
     if isinstance(error, RayActorError):
@@ -36,6 +39,13 @@ def cause_of(error: Exception) -> tuple[str, bool]:
         match = _DETAIL.search(text)
         return f"its worker died: {_shortened(match.group(1) if match else text)}", False
     return f"its worker was lost: {type(error).__name__}: {_shortened(text)}", False
+
+
+def gone_from_memory(study: str) -> ClusterError:
+    """The error for a study in memory whose optimizer's process has died."""
+    return ClusterError(
+        f"study {study!r} was kept in memory, and is gone with its optimizer; give a storage, and it can be continued"
+    )
 
 
 def _shortened(text: str) -> str:

@@ -6,13 +6,16 @@ import pickle
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from raytune_hpo.cluster import is_remote
+from raytune_hpo.cluster.connecting import connection
 from raytune_hpo.cluster.environment import is_movable
+from raytune_hpo.cluster.failures import gone_from_memory
 from raytune_hpo.cluster.pool_here import PoolHere
 from raytune_hpo.cluster.remote import RemoteStorage, open_remote
 from raytune_hpo.cluster.shells import answer_of, exists, get, is_gone
@@ -53,6 +56,7 @@ class ClusterHandle:
     ) -> None:
         self._name, self._optimizer, self._storage, self._space = name, optimizer, storage, space
         self._is_here = not is_remote() and (is_movable(storage) or ray.get_runtime_context().get_node_id() == node)
+        self._connection = connection()
         self._owned, self._pool = dict(owned or {}), pool
         self._end: Any = None  # the call that waits for the end
         self._num_notes = 0  # that were shown already
@@ -66,19 +70,14 @@ class ClusterHandle:
         try:
             status: StudyStatus = self._call("status")
         except RayError as error:
-            status = self._folded(error).status(time.time())
+            status = self._ended(error).status(time.time())
         return status
 
     def snapshot(self) -> Snapshot:
-        if not ray.is_initialized():  # a call would start a new cluster
-            raise ClusterError(f"this process has left the cluster; follow the study with hpo.attach({self._name!r})")
         try:
             snapshot: Snapshot = pickle.loads(self._call("snapshot"))
         except RayError as error:
-            ledger = self._folded(error)
-            if ledger.stopped is None:  # a stopped study does not change: fold it once only
-                raise self._lost() from error
-            snapshot = snapshot_of(ledger, time.time())
+            snapshot = snapshot_of(self._ended(error), time.time())
         return snapshot
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -92,18 +91,16 @@ class ClusterHandle:
 
     def _has_ended(self, timeout_s: float) -> bool:
         """Whether the study ends within ``timeout_s``, which should be short: Ray delays Ctrl-C that long."""
+        self._require_connection()
         if self._end is None:
-            self._end = self._optimizer.call.remote("wait", POLL_S, self._num_notes)
+            self._end = self._ask("wait", POLL_S, self._num_notes)
         try:
             ended, notes = get(self._end, timeout_s)
         except GetTimeoutError:
             return False
         except RayError as error:
             self._end = None
-            if not is_gone(error):
-                raise
-            if self.status().is_running:  # the optimizer is gone, though the study had not ended
-                raise self._lost() from error
+            self._ended(error)
             return True
         except HpoError:
             self._end = None
@@ -114,17 +111,23 @@ class ClusterHandle:
             warnings.warn(note, stacklevel=4)
         return bool(ended)
 
-    def _lost(self) -> ClusterError:
-        return ClusterError(
-            f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to continue"
-        )
+    def _ended(self, error: RayError) -> Ledger:
+        """The study as it is stored, once its optimizer has gone.
 
-    def _folded(self, error: RayError) -> Ledger:
-        return Ledger.fold(self._stored(error).read(self._name))
+        Raises:
+            ClusterError: the study had not ended.
+        """
+        ledger = Ledger.fold(self._stored(error).read(self._name))
+        if ledger.stopped is None:
+            raise ClusterError(
+                f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to continue"
+            ) from error
+        return ledger
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
-        coming = self._ask_for_facts(start)
+        coming = self._ask("facts", start, CHUNK)
         while True:
+            self._require_connection()
             try:
                 rows = answer_of(coming)
             except RayError as error:
@@ -133,7 +136,7 @@ class ClusterHandle:
             start += len(rows)
             is_last = len(rows) < CHUNK
             if not is_last:
-                coming = self._ask_for_facts(start)  # requested while these are decoded
+                coming = self._ask("facts", start, CHUNK)  # requested while these are decoded
             yield from (decode(*row) for row in rows)
             if is_last:
                 return
@@ -141,23 +144,40 @@ class ClusterHandle:
     def ledger(self, spec: StudySpec | None) -> Ledger:
         return Ledger.fold(self.facts(), spec)
 
-    def _ask_for_facts(self, start: int) -> Any:
-        return self._optimizer.call.remote("facts", start, CHUNK)
-
     def stop(self, reason: str) -> None:
-        self._call("stop", reason)
+        try:
+            self._call("stop", reason)
+        except RayError as error:
+            self._ended(error)  # there is nothing left to stop
 
     def stop_trial(self, number: int) -> None:
-        self._call("stop_trial", number)
+        self._command("stop_trial", number)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
         if self._space is None:
-            self._call("enqueue", config)
+            self._command("enqueue", config)
         else:  # a copy of an unnamed option, such as a lambda, would not be in the optimizer's space
-            self._call("enqueue", self._space.to_send(self._space.complete(config)), True)
+            self._command("enqueue", self._space.to_send(self._space.complete(config)), True)
+
+    def _command(self, method: str, *args: Any) -> None:
+        """Call a method that only a running study has.
+
+        Raises:
+            ClusterError: the study has ended, or its optimizer is gone.
+        """
+        try:
+            self._call(method, *args)
+        except RayError as error:
+            stopped = self._ended(error).stopped
+            raise ClusterError(
+                f"study {self._name!r} has ended ({stopped}); run it again to continue, with a larger num_trials if it "
+                f"has reached that"
+            ) from error
 
     def close(self) -> None:
         owned, self._owned = self._owned, {}
+        if not self._is_connected():  # they ended with the connection of their driver
+            owned = {}
         if self._reader is not None:
             self._reader.close()
         if self._pool is not None:
@@ -168,19 +188,45 @@ class ClusterHandle:
             except RayError:
                 pass  # it will be killed, and what is durable is so already
             ray.kill(actor)
+        if owned and self._end is not None:
+            with suppress(
+                RayError, HpoError
+            ):  # which was raised by another call; Ray prints errors that nobody fetches
+                get(self._end, CLOSE_S)
         deadline = time.monotonic() + CLOSE_S
         while any(exists(role, self._name) for role in owned) and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def _call(self, method: str, *args: Any) -> Any:
-        return answer_of(self._optimizer.call.remote(method, *args))
+        return answer_of(self._ask(method, *args))
+
+    def _ask(self, method: str, *args: Any) -> Any:
+        """Call the optimizer, and return Ray's reference to the answer.
+
+        Raises:
+            ClusterError: this process has left the cluster.
+        """
+        self._require_connection()
+        return self._optimizer.call.remote(method, *args)
+
+    def _is_connected(self) -> bool:
+        return self._connection is not None and self._connection == connection()
+
+    def _require_connection(self) -> None:
+        """Refuse what needs the cluster once this process has left it: Ray would start another, and ask that.
+
+        Raises:
+            ClusterError: this process has left, even if it has come back: Ray does not pass on handles of actors.
+        """
+        if not self._is_connected():
+            raise ClusterError(f"this process has left the cluster; follow the study with hpo.attach({self._name!r})")
 
     def _stored(self, error: RayError) -> RemoteStorage | Storage:
         """The storage, once the optimizer has gone: opened here if it is on this node, since the node may be dying."""
         if not is_gone(error):
             raise error
         if self._storage == "memory":
-            raise ClusterError(f"study {self._name!r} was kept in memory, and is gone with its optimizer") from error
+            raise gone_from_memory(self._name) from error
         if self._reader is None:
             self._reader = open_storage(self._storage) if self._is_here else open_remote(self._storage)
         return self._reader

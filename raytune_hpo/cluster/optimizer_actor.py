@@ -22,6 +22,7 @@ from raytune_hpo.checkpoints.fetching import NODE, URL, is_local
 from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Listener
+from raytune_hpo.cluster.failures import gone_from_memory
 from raytune_hpo.cluster.line_here import leave_note
 from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.prefetch import Prefetcher
@@ -115,15 +116,14 @@ class OptimizerActor:
             optimizer = await self._desk.commit.do(self._take_up, partial(open_study, suspect=True), ahead)
             await asyncio.to_thread(self._store.sweep_unknown, list(kept_records(optimizer.ledger)))
             return optimizer
+        if self._plan.settings.storage == "memory":
+            raise gone_from_memory(self._plan.spec.name)
         deadline, delay_s = self._clock.now() + REOPEN_S, 0.2
         while True:
             try:
                 return await self._desk.commit.do(self._take_up, reopen_study, ahead)
             except (JournalError, StudyExists) as error:  # the database is away, or has not noticed that we died
-                is_final = (
-                    isinstance(error, (JournalCorrupt, SequenceConflict)) or self._plan.settings.storage == "memory"
-                )
-                if is_final or self._clock.now() > deadline:
+                if isinstance(error, (JournalCorrupt, SequenceConflict)) or self._clock.now() > deadline:
                     raise
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, 5.0)

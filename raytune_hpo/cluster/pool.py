@@ -78,11 +78,20 @@ class WorkerPool:
 
     Args:
         has_process: whether it has its own process, which Ray restarts if it dies.
+
+    Raises:
+        ClusterError: the optimizer has died already.
     """
 
     def __init__(self, settings: PoolSettings, *, has_process: bool = True) -> None:
         self._settings, self._has_process = settings, has_process
-        self._optimizer = find(OPTIMIZER, settings.study)
+        try:
+            self._optimizer = find(OPTIMIZER, settings.study)
+        except ValueError as error:
+            raise ClusterError(
+                f"the optimizer of study {settings.study!r} died before it could hire workers; what was recorded is safe, "
+                f"run the study again to continue"
+            ) from error
         self._refs: dict[str, Any] = {}
         self._prefix = secrets.token_hex(PREFIX_CHARS // 2)
         self._members: dict[str, _Member] = {}

@@ -8,10 +8,11 @@ from typing import Any
 
 import ray
 
-from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.connecting import connect, connection
 from raytune_hpo.cluster.environment import optimizer_needs, storage_words
 from raytune_hpo.cluster.shells import READER, answer_of, hire, on_head, packed
 from raytune_hpo.codec import Row, decode, to_row
+from raytune_hpo.errors import ClusterError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Integrity, StudyRow, integrity_of, open_storage
 
@@ -41,10 +42,14 @@ class StorageReader:
 
 
 class RemoteStorage:
-    """The reading methods of a Storage, through Ray. Raises the errors of the storage."""
+    """The reading methods of a Storage, through Ray.
+
+    Raises:
+        ClusterError: this process has left the cluster; all errors of the storage.
+    """
 
     def __init__(self, reader: Any) -> None:
-        self._reader = reader
+        self._reader, self._connection = reader, connection()
 
     def studies(self) -> list[StudyRow]:
         rows: list[StudyRow] = self._call("studies")
@@ -71,9 +76,12 @@ class RemoteStorage:
         self._call("delete", name)
 
     def close(self) -> None:
-        ray.kill(self._reader)
+        if self._connection == connection():  # else it has ended with the connection
+            ray.kill(self._reader)
 
     def _call(self, method: str, *args: Any) -> Any:
+        if self._connection != connection():  # Ray would start another cluster, and ask that
+            raise ClusterError("this process has left the cluster whose storage it was reading; open the storage again")
         return answer_of(self._reader.call.remote(method, *args))
 
 

@@ -15,6 +15,7 @@ from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import HpoError, InvalidTransition, SpecError
 from raytune_hpo.facts import Enqueued, Fact, Recalled, StudyCreated
+from raytune_hpo.options import is_integral
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
 from raytune_hpo.spec import StudySpec
 
@@ -158,9 +159,9 @@ class Optimizer:
             SpecError: the study has no such trial.
         """
         num_trials = len(self.ledger.trials)
-        if not 0 <= number < num_trials:
-            raise SpecError(f"study {self._spec.name!r} has {num_trials} trials, numbered from 0; got {number}")
-        self.handle([StopTrial(number=number, at=self.now())])
+        if not is_integral(number) or not 0 <= number < num_trials:
+            raise SpecError(f"study {self._spec.name!r} has {num_trials} trials, numbered from 0; got {number!r}")
+        self.handle([StopTrial(number=int(number), at=self.now())])
 
     def stop(self, reason: str, *, at_once: bool = False) -> bool:
         """Stop the study; returns whether it has stopped. If not, running trials are saving: call this again, soon."""

@@ -181,8 +181,8 @@ class LocalHandle:
         settings = self._plan.settings
         if settings.max_concurrent is not None:
             return settings.max_concurrent
-        resources = settings.resources
-        cpus = resources.get("cpu", 1) if isinstance(resources, Mapping) else 1
+        bundles = [settings.resources] if isinstance(settings.resources, Mapping) else settings.resources
+        cpus = sum(bundle.get("cpu", 0.0) for bundle in bundles) or 1.0  # one that needs none counts as on Ray
         return max(1, int((os.cpu_count() or 1) / max(cpus, 1e-3)))
 
     def _hire(self) -> None:

@@ -25,6 +25,7 @@ from raytune_hpo.spec import Limits, StudySpec
 MAX_NAME = 200
 RESUME = ("auto", "never")
 ISOLATIONS = ("actor", "process")
+_LEAST_AMOUNT = 0.0001  # of a resource: Ray counts in these
 _RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": "gpu", "CPU": "cpu", "GPU": "gpu"}
 
 
@@ -228,7 +229,10 @@ def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str
     if isinstance(resources, Mapping):
         return checked_bundle(resources)
     if isinstance(resources, Sequence) and not isinstance(resources, str) and resources:
-        return [checked_bundle(bundle) for bundle in resources]
+        bundles: list[Mapping[str, float]] = [checked_bundle(bundle) for bundle in resources]
+        if len(bundles) > 1 and not all(any(bundle.values()) for bundle in bundles):
+            raise SpecError(f"each of several bundles reserves something, got {resources!r}; leave the empty ones out")
+        return bundles
     raise SpecError(f'resources is a dict like {{"cpu": 1, "gpu": 0.5}} or a list of such bundles, got {resources!r}')
 
 
@@ -236,7 +240,7 @@ def checked_bundle(bundle: Any) -> dict[str, float]:
     """Check the resources of one process.
 
     Raises:
-        SpecError: they are invalid; the message has the rule and the value.
+        SpecError: they are invalid, or Ray never grants them; the message has the rule and the value.
     """
     if not isinstance(bundle, Mapping):
         raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')
@@ -245,4 +249,10 @@ def checked_bundle(bundle: Any) -> dict[str, float]:
             raise SpecError(f"resources has no {key!r}; did you mean {_RESOURCE_WORDS[key]!r}?")
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < float("inf"):
             raise SpecError(f"resources[{key!r}] is a number of at least 0, got {amount!r}")
+        if 0 < amount < _LEAST_AMOUNT:
+            raise SpecError(
+                f"resources[{key!r}] is 0 or at least {_LEAST_AMOUNT}, got {amount!r}; give 0 for next to nothing"
+            )
+        if key == "gpu" and amount > 1 and amount != int(amount):
+            raise SpecError(f"resources['gpu'] is a share of one GPU or a whole number, got {amount!r}; round it")
     return {str(key): amount for key, amount in bundle.items()}

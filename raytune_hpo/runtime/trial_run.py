@@ -194,7 +194,7 @@ class TrialRun:
         return time.monotonic() - self._begin
 
     def __call__(self) -> EndTrial:
-        """Call the objective and return how it ended; of what it raises, only SystemExit and Ctrl-C get through."""
+        """Call the objective and return how it ended; of what it raises, only Ctrl-C gets through."""
         token = _current.set(self)
         _under_way.add(self)
         begin = time.perf_counter()
@@ -330,7 +330,9 @@ class TrialRun:
         except ObjectiveError as error:
             text = f"ObjectiveError: {error}"
             return Status.FAILED, self._last, _Failure(text, text)
-        except (SystemExit, Exception) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # asyncio.CancelledError, for one: it is the trial that fails, not its worker
             return Status.FAILED, self._last, _failure(error, self._hint(error))
 
     def _returned(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             The name of a parameter such as "n_estimators" or "clf__max_iter": parts of it, with ``warm_start``.
         n_steps: number of steps into which a training is cut; with "partial_fit", the number of passes.
         n_jobs: number of fits at the same time. None or -1: as many as the cluster has room for; locally None means one.
-        resources: resources of one fit, such as ``{"cpu": 1, "gpu": 0.5}``.
+        resources: resources of one fit on Ray, such as ``{"cpu": 1, "gpu": 0.5}``; locally ``n_jobs`` alone limits them.
         time_budget_s: number of seconds after which no further candidate begins.
         random_state: seed of the search, not of the estimator; with one job, the same seed gives the same search.
         runtime: "ray", or "local" for threads of this process.

@@ -39,16 +39,17 @@ def storage(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A head node with a client server that wants a token, and the environment that finds it."""
-    client = free_port()
+    """A head node with a client server that wants a token, and what finds it; ``GCS`` is its address for nodes."""
+    client, gcs = free_port(), free_port()
     environment = os.environ | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": TOKEN,
         "RAY_HEAD_SERVICE_HOST": "127.0.0.1",
         "RAY_HEAD_SERVICE_PORT": str(client),
+        "GCS": f"127.0.0.1:{gcs}",
     }
     process = start_head(
-        "--num-cpus=2", f"--port={free_port()}", f"--ray-client-server-port={client}", "--include-dashboard=false",
+        "--num-cpus=2", f"--port={gcs}", f"--ray-client-server-port={client}", "--include-dashboard=false",
         f"--temp-dir=/tmp/raytune-head-{os.getpid()}", "--object-store-memory=100000000",
         said=tmp_path_factory.mktemp("head") / "said", environment=environment,
     )  # fmt: skip

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.cluster import addresses, connecting, head_here
+from raytune_hpo.cluster import addresses, connecting, head_here, tokens
 from raytune_hpo.cluster.addresses import find_address, host_and_port
 from raytune_hpo.cluster.connecting import connect, explained
+from raytune_hpo.cluster.tokens import use_token_if_wanted
+from tests.own_ray import start_head
 from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
@@ -41,6 +43,19 @@ def test_refusals_are_explained() -> None:
     assert "3.12.1" in explained(mismatch, "ray://h:1") and "versions" in explained(mismatch, "ray://h:1")
 
 
+@pytest.mark.parametrize(
+    ("given", "wants", "said"), [("token", False, "has no token"), ("disabled", True, "wants a token")]
+)
+def test_who_differs_about_tokens_is_told_at_once(
+    given: str, wants: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", given)
+    monkeypatch.setattr(tokens, "_given", given)
+    monkeypatch.setattr(tokens, "_wants_token", lambda address: wants)
+    with pytest.raises(hpo.errors.ClusterError, match=f"{said}.*RAY_AUTH_MODE"):
+        use_token_if_wanted("10.0.0.7:6379")
+
+
 def test_a_busy_machine_is_named_as_the_reason_once_ray_has_been_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts, said = [], []
 
@@ -63,6 +78,7 @@ def test_only_ray_client_is_sent_the_package(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("ray.init", lambda **options: entered.append(options))
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0})
     monkeypatch.setattr("raytune_hpo.cluster.connecting._knock", lambda address: None)
+    monkeypatch.setattr("raytune_hpo.cluster.connecting.use_token_if_wanted", lambda address: None)
     said = []
     for address in ("10.0.0.7:6379", "ray://head:10001"):
         connect(address, said.append)
@@ -165,3 +181,38 @@ def test_ctrl_c_works_over_ray_client(head: dict[str, str], tmp_path: Path) -> N
 def test_a_missing_token_is_explained(head: dict[str, str], storage: str) -> None:
     process = run(NOTEBOOK, head | {"RAY_AUTH_MODE": "disabled"}, storage)
     assert re.search("ClusterError.*RAY_AUTH_TOKEN", process.stderr), process.stderr
+
+
+VISITS = """
+import sys
+import ray
+import raytune_hpo as hpo
+
+for address in sys.argv[1:]:
+    hpo.connect(address)
+    print(len(hpo.tune(lambda config: config["x"], {"x": hpo.uniform(0.0, 1.0)}, num_trials=2, sampler="random",
+                       storage="memory", progress=False)))
+    ray.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_stored_token_is_used_by_the_clusters_that_want_it_and_by_no_other(
+    head: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text(head["RAY_AUTH_TOKEN"])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    environment["HOME"] = str(tmp_path)
+    gcs = f"127.0.0.1:{free_port()}"
+    open_head = start_head(
+        "--num-cpus=2", f"--port={gcs.rpartition(':')[2]}", f"--ray-client-server-port={free_port()}",
+        "--include-dashboard=false", f"--temp-dir=/tmp/raytune-open-{os.getpid()}", "--object-store-memory=100000000",
+        said=tmp_path / "said", environment=environment | {"RAY_AUTH_MODE": "disabled"},
+    )  # fmt: skip
+    try:
+        process = run(VISITS, environment, gcs, head["GCS"], gcs)
+    finally:
+        open_head.terminate()
+        open_head.wait(timeout=120)
+    assert process.stdout.split() == ["2", "2", "2"], process.stderr

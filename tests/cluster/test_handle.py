@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -37,15 +39,49 @@ def test_a_study_that_had_ended_is_read_from_its_file(name: str, storage: str, m
     study = bereft(name, storage, monkeypatch)
     assert study.wait() and study.status().num_finished == 3
     assert len(list(study.facts())) > 3
+    study.stop("once more")
+    for command in (lambda: study.enqueue({"x": 0.5}), lambda: study.stop_trial(0)):
+        with pytest.raises(hpo.errors.ClusterError, match="has ended .num_trials.*larger num_trials"):
+            command()
 
 
 def test_a_study_that_ran_says_that_it_is_safe(name: str, storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = hpo.Study(SPACE, sampler="random", num_trials=3, name=name, storage=storage)
     asked.ask()
     study = bereft(name, storage, monkeypatch)
-    for ask in (study.wait, study.snapshot):
+    for ask in (study.wait, study.snapshot, study.status, lambda: study.stop("enough"), lambda: study.stop_trial(0)):
         with pytest.raises(hpo.errors.ClusterError, match="what was recorded is safe, run the study again"):
             ask()
+
+
+LEAVES = """
+import ray
+import raytune_hpo as hpo
+
+run = hpo.Tuner(lambda config: config["x"], {"x": hpo.uniform(0.0, 1.0)}, num_trials=2, sampler="random").start()
+run.wait()
+for comes_back in (False, True):
+    ray.shutdown()
+    if comes_back:
+        hpo.connect("local")
+    for ask in (run.status, run.snapshot, run.results, run.wait, run.stop, lambda: run.enqueue({"x": 0.5})):
+        try:
+            ask()
+        except hpo.errors.ClusterError as error:
+            assert "has left the cluster" in str(error), error
+        else:
+            raise AssertionError(ask)
+    assert "has left the cluster" in repr(run)
+    run.close()
+    assert ray.is_initialized() == comes_back
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_whoever_has_left_the_cluster_is_told_so_and_starts_no_other() -> None:
+    process = subprocess.run([sys.executable, "-c", LEAVES], capture_output=True, text=True, timeout=240, check=False)
+    assert process.stdout == "done\n", process.stderr
 
 
 def test_a_file_of_another_node_is_not_looked_for_here(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Noted, Tick
+from raytune_hpo.errors import ClusterError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.waiting_workers import WaitingWorkers
@@ -102,3 +104,24 @@ def test_what_changes_while_a_worker_asks_is_not_missed() -> None:
             raise AssertionError("it waited in vain")
 
     asyncio.run(asyncio.wait_for(story(), 1.0))
+
+
+def test_why_a_worker_is_missing_is_said_in_the_words_of_what_happened() -> None:
+    from ray.exceptions import RayTaskError
+
+    from raytune_hpo.cluster.failures import cause_of
+
+    assert cause_of(ValueError("Bundles cannot be empty")) == ("ValueError: Bundles cannot be empty", False)
+    silent = RayTaskError("call", "a traceback", asyncio.CancelledError())
+    assert cause_of(silent) == ("the worker failed: CancelledError", False)
+
+
+def test_a_pool_whose_optimizer_has_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raytune_hpo.cluster import pool
+
+    def missing(role: str, study: str) -> None:
+        raise ValueError("Failed to look up actor with name 'optimizer:s'")
+
+    monkeypatch.setattr(pool, "find", missing)
+    with pytest.raises(ClusterError, match="optimizer of study 's' died before it could hire workers"):
+        pool.WorkerPool(SimpleNamespace(study="s"))

@@ -344,8 +344,9 @@ def test_trials_are_stopped_by_their_numbers_everywhere():
     with tuner.start() as run:
         while not run.status().counts["running"]:
             time.sleep(0.01)
-        with pytest.raises(SpecError, match="numbered from 0; got 3"):
-            run.stop_trial(3)
+        for number, shown in ((3, "3"), ("0", "'0'"), (False, "False")):
+            with pytest.raises(SpecError, match=f"numbered from 0; got {shown}$"):
+                run.stop_trial(number)
         run.stop_trial(0)
         assert run.wait(60)
         assert run.results()[0].status == "pruned" and len(run.results()[0].reports) < 150

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -31,20 +32,41 @@ def test_the_same_seed_gives_the_same_study_with_one_worker():
     assert [t.config for t in runs[0]] == [t.config for t in runs[1]]
 
 
-def test_as_many_run_at_once_as_allowed_and_no_more():
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        ({"max_concurrent": 3}, 3),
+        ({}, 4),
+        ({"resources": {"cpu": 0}}, 4),
+        ({"resources": [{"cpu": 1}, {"cpu": 1}]}, 2),
+        ({"resources": {"cpu": 99}}, 1),
+    ],
+)
+def test_as_many_run_at_once_as_allowed_and_no_more(settings, allowed, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     running, peak, lock = [0], [0], threading.Lock()
 
     def objective(config):
         with lock:
             running[0] += 1
             peak[0] = max(peak[0], running[0])
-        time.sleep(0.02)
+        time.sleep(0.05)
         with lock:
             running[0] -= 1
         return 1.0
 
-    fit(objective, num_trials=30, max_concurrent=3)
-    assert peak[0] == 3
+    fit(objective, num_trials=20, **settings)
+    assert peak[0] == allowed
+
+
+@pytest.mark.parametrize("resources", [{"cpu": 1, "gpu": 1}, [{"cpu": 1}, {"gpu": 1}]])
+def test_resources_that_only_ray_reserves_are_named(resources):
+    with pytest.warns(UserWarning, match="runtime='local' reserves no gpu.*max_concurrent") as heard:
+        fit(lambda c: c["x"], resources=resources)
+    assert len(heard) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(lambda c: c["x"], resources=resources, max_concurrent=1)
 
 
 def test_a_failing_objective_is_recorded_and_the_study_goes_on():

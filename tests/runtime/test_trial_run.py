@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -93,8 +94,22 @@ def test_an_error_is_kept_with_the_objectives_own_traceback():
     assert "runtime/trial_run.py" not in ended.error.replace(__file__, "")
 
 
-def test_an_exit_fails_the_trial_only():
-    assert run(lambda config: exit(3)).status is Status.FAILED
+@pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError, GeneratorExit, BaseException])
+def test_whatever_an_objective_raises_fails_the_trial_only(kind):
+    def objective(config):
+        raise kind("by itself")
+
+    ended = run(objective)
+    assert ended.status is Status.FAILED
+    assert ended.reason == f"{kind.__name__}: by itself" and "in objective" in ended.error
+
+
+def test_ctrl_c_is_no_failure_of_the_trial():
+    def objective(config):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(objective)
 
 
 def test_a_long_error_loses_its_middle():
