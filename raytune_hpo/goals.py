@@ -135,7 +135,7 @@ def make_constraints(texts: str | Sequence[str]) -> tuple[Goal, ...]:
     """Outcome constraints from their texts, like ``"size_mb <= 100"`` and ``"recall >= 0.8"``.
 
     Raises:
-        SpecError: a text is not such a comparison, or a bound is given twice.
+        SpecError: a text is not such a comparison, a bound is given twice, or no value keeps both bounds of a metric.
     """
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise SpecError(f'outcome_constraints is a list like ["size_mb <= 100", "recall >= 0.8"], got {texts!r}')
@@ -146,6 +146,10 @@ def make_constraints(texts: str | Sequence[str]) -> tuple[Goal, ...]:
         if key in constraints:
             raise SpecError(f"a metric has one bound on each side, got {constraints[key]} and {constraint}; keep one")
         constraints[key] = constraint
+    for (metric, mode), above in constraints.items():
+        below = constraints.get((metric, "min"))
+        if mode == "max" and below is not None and (above.threshold or 0.0) > (below.threshold or 0.0):
+            raise SpecError(f"no value of {metric!r} keeps both {above} and {below}; leave one of them out")
     return tuple(constraints.values())
 
 

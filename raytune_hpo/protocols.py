@@ -71,12 +71,14 @@ class Traits:
         reads_reports: it has ``observe``, and learns from paused trials.
         continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, when no new trial may
             begin. It alone decides which paused trials are resumed: a Promoter is refused with it.
+        segments: its trials continue the checkpoints of one another with other settings: refused with instances.
         whole_space: it must know all parameters before the first trial: refused if the objective defines the space.
         in_batches: several suggestions requested together cost little more than one.
         ahead: suggestions may be computed ahead of need; False if one may refer to a trial whose checkpoint is released
             meanwhile.
         multi_goal: learns from several goals.
         constraints: learns from outcome constraints: ``bind`` takes them as a keyword, see ConstraintReader.
+        features: reads the features that a user computes from configurations; with others, they have no effect.
         recalls: learns from earlier studies: it has ``recall``.
         needs: packages besides numpy, by their names for pip, in the process that computes suggestions, which on a cluster
             is not the user's.
@@ -88,11 +90,13 @@ class Traits:
     reads_rng: bool = True
     reads_reports: bool = False
     continues: bool = False
+    segments: bool = False
     whole_space: bool = False
     in_batches: bool = False
     ahead: bool = True
     multi_goal: bool = False
     constraints: bool = False
+    features: bool = False
     recalls: bool = False
     needs: tuple[str, ...] = ()
     version: int = 1

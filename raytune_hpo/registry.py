@@ -265,8 +265,8 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
     """Refuse a sampler that cannot learn from what the study measures, or that conflicts with its scheduler.
 
     Raises:
-        SpecError: the sampler does not support several metrics or outcome constraints (the message names samplers that do),
-            or both the sampler and the scheduler decide which paused trials are resumed.
+        SpecError: the sampler does not support several metrics, outcome constraints (the message names samplers that do),
+            instances or a space that grows, or both the sampler and the scheduler decide which paused trials are resumed.
     """
     from raytune_hpo.protocols import (  # needs numpy, which opening a storage does not
         BringsScheduler,
@@ -278,6 +278,11 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
         raise SpecError(
             f"sampler {spec.sampler.name!r} decides which paused trials are resumed, and so does scheduler "
             f"{spec.scheduler and spec.scheduler.name!r}; leave the scheduler out, or use another sampler"
+        )
+    if spec.instances and sampler.traits.segments:
+        raise SpecError(
+            f"sampler {spec.sampler.name!r} trains each member for many steps, and with instances a step is one of them; "
+            f"leave instances out, or use another sampler"
         )
     if spec.grows and sampler.traits.whole_space:
         raise SpecError(

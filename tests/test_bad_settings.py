@@ -57,6 +57,8 @@ def build(space=None, objective=lambda config: 1.0, **settings):
         ({"seed": "one"}, "seed"),
         ({"seed": -1}, "seed"),
         ({"name": ""}, "name"),
+        ({"sampler": {"name": "grid", "points": 10**9}}, "at most 1,000,000 points"),
+        ({"outcome_constraints": ["m <= 1", "m >= 2"]}, "no value of 'm' keeps both"),
         ({"runtime": "dask"}, "unknown runtime 'dask'"),
         ({"isolation": "process"}, "runtime='ray'"),
         ({"isolation": "thread"}, "unknown isolation"),

@@ -45,6 +45,8 @@ def test_a_bound_is_given_once_on_each_side():
     assert len(make_constraints(["a <= 1", "a >= 0"])) == 2
     with pytest.raises(SpecError, match="one bound on each side"):
         make_constraints(["a <= 1", "a <= 2"])
+    with pytest.raises(SpecError, match="no value of 'a' keeps both a >= 2 and a <= 1"):
+        make_constraints(["a <= 1", "a >= 2"])
 
 
 def test_a_violation_is_told_in_the_units_of_its_metric():

@@ -335,6 +335,8 @@ class Study:
         """The trial in its current state; the user's object is a snapshot from the time of the ask."""
         number = trial.number if isinstance(trial, Trial) else whole("a trial", trial, least=0)
         trials = self._optimizer.ledger.trials
+        if not trials:
+            raise HpoError(f"study {self.name!r} has not asked for a trial yet, got trial {number}; ask first")
         if not 0 <= number < len(trials):
             raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")
         return trials[number]

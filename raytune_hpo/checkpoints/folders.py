@@ -66,7 +66,7 @@ def swept(root: Path, prefix: str, kept: Callable[[str], bool]) -> None:
 def measured(folder: Path) -> Contents:
     """The contents of a folder; the digest is SHA-256, which processors compute."""
     size, digest = 0, hashlib.sha256()
-    for path in _below(folder):
+    for path in paths_below(folder):
         if path.is_dir():
             continue
         name = str(path.relative_to(folder)).encode("utf-8", "surrogateescape")
@@ -79,12 +79,12 @@ def measured(folder: Path) -> Contents:
     return Contents(size, digest.hexdigest())
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def paths_below(folder: Path) -> Iterator[Path]:
     """All files and folders below a folder, in the order of their names."""
     for path in sorted(folder.iterdir()):
         yield path
         if path.is_dir():
-            yield from _below(path)
+            yield from paths_below(path)
 
 
 def _synced(folder: Path) -> Contents:
@@ -92,7 +92,7 @@ def _synced(folder: Path) -> Contents:
 
     All is synced at once, which takes little longer than one file, and meanwhile the digest is computed.
     """
-    paths = [*_below(folder), folder]
+    paths = [*paths_below(folder), folder]
     with ThreadPoolExecutor(min(len(paths), _MOST_SYNCS), thread_name_prefix="raytune_hpo-syncing") as syncing:
         syncs = syncing.map(_sync, paths)
         contents = measured(folder)

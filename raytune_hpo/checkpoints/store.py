@@ -12,6 +12,7 @@ from typing import Any
 
 from raytune_hpo.checkpoints.fetching import BYTES, DIGEST, NODE, URL, is_elsewhere, is_local, nodes
 from raytune_hpo.checkpoints.folders import measured, removed, swept, written
+from raytune_hpo.errors import SpecError
 
 Write = Callable[[Path], object]
 
@@ -43,6 +44,21 @@ class CheckpointStore:
         size, digest = written(Path(self.url), name, write)
         record = {URL: str(Path(self.url, name)), BYTES: size, DIGEST: digest}
         return record if self.node is None else {**record, NODE: self.node}
+
+    def check(self) -> None:
+        """Create the folder, so that one that cannot be written is refused before anything is trained. A URL is not tried.
+
+        Raises:
+            SpecError: it cannot be created.
+        """
+        if not is_local(self.url):
+            return
+        try:
+            Path(self.url).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpecError(
+                f"checkpoints is a folder that can be written, got {self.url!r}: {error.strerror or error}"
+            ) from error
 
     def delete(self, record: Mapping[str, Any]) -> None:
         """Delete a checkpoint, if it is there."""

@@ -41,6 +41,8 @@ class LocalHandle:
         self._storage = open_storage(plan.settings.storage)
         self._store = CheckpointStore(place_of(plan.settings.checkpoints, self._storage.url, plan.spec.name))
         self._deleter = Deleter(self._store)
+        if plan.settings.checkpoints is not None:
+            self._store.check()
         self._optimizer = open_study(
             plan, self._storage, WallClock(), blame=True, delete=self._deleter, grace_s=LAST_CALL_S
         )

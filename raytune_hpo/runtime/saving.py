@@ -60,14 +60,29 @@ class Saving:
 
         Raises:
             DiskFull: there is no room for it now.
+            ObjectiveError: checkpoints cannot be kept where they are to be.
         """
         if self._store is None:
             return None
-        try:
-            record = self._store.save(self._assignment.number, self._assignment.attempt, step, save)
-        except OSError as error:
-            if error.errno not in _FULL:
+        failures: list[BaseException] = []
+
+        def write(folder: Path) -> None:
+            try:
+                save(folder)
+            except BaseException as failure:
+                failures.append(failure)
                 raise
+
+        try:
+            record = self._store.save(self._assignment.number, self._assignment.attempt, step, write)
+        except Exception as error:  # a file system's package raises its own
+            if not isinstance(error, OSError) or error.errno not in _FULL:
+                if failures:
+                    raise
+                raise ObjectiveError(
+                    f"checkpoints are to be kept in {self._store.url!r}, where they cannot be written: "
+                    f"{type(error).__name__}: {error}; set checkpoints= to a folder or URL where they can"
+                ) from error
             if not self._was_full:
                 _log.warning("the disk is full: trial %d waits to save its checkpoint", self._assignment.number)
                 self._was_full = True

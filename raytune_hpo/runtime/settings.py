@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -190,6 +191,11 @@ class Settings:
                 f"give this study another name"
             )
         check_pairing(spec, sampler, scheduler)
+        if self.features is not None and not sampler.traits.features:
+            warnings.warn(
+                f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they have no effect",
+                stacklevel=2,
+            )
         bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)
         if scheduler is not None:
             scheduler.bind(goals)

@@ -102,11 +102,17 @@ def report(
 
     Raises:
         TrialStopped: the trial is stopped, or paused, here. Let it pass; it is a BaseException.
-        ObjectiveError: a step that does not grow, or a metric that is not valid; fails the trial.
+        ObjectiveError: a step that does not grow, a metric that is not valid, or the trial runs over instances; fails the
+            trial.
     """
     run = _current.get() or _only_one()
     if run is None:
         return
+    if run.assignment.order:
+        raise ObjectiveError(
+            "with instances, each of them is a step, and its metrics are what the objective returns; return them, and leave "
+            "hpo.report out"
+        )
     given = {} if metrics is None else run.rules.named(metrics)
     given.update(named)
     if save is not None:

@@ -153,7 +153,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=6
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=6
     )
 
     def __init__(

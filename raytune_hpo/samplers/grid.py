@@ -17,6 +17,7 @@ from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
 _BLOCK = 256  # configurations made at once
+_MOST_POINTS = 1_000_000
 _SKIP = "skip"  # the key in ``meta`` for the user's pending points that the walk has yet to reach
 
 
@@ -43,6 +44,10 @@ class Grid:
 
     def __init__(self, *, points: int | None = None, samples: int | None = None) -> None:
         self.points = None if points is None else integer_option("grid", "points", points, least=1)
+        if self.points is not None and self.points > _MOST_POINTS:
+            raise SpecError(
+                f"grid has at most {_MOST_POINTS:,} points of a range, got {points!r}; sobol spreads any number of trials"
+            )
         self.samples = None if samples is None else integer_option("grid", "samples", samples, least=1)
         if points is not None and samples is not None:
             raise SpecError(

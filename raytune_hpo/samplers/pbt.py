@@ -50,7 +50,7 @@ class PBT(TrainingPopulation):
         SpecError: an option out of range.
     """
 
-    traits: ClassVar[Traits] = Traits(ahead=False, multi_goal=True, whole_space=True, needs=("scipy",))
+    traits: ClassVar[Traits] = Traits(ahead=False, multi_goal=True, segments=True, whole_space=True, needs=("scipy",))
 
     def __init__(
         self,

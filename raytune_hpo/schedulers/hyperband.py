@@ -64,7 +64,7 @@ class Hyperband:
             raise SpecError(f"hyperband needs promote=True for delay=True, got {promote=}")
         self._has_completed = False
         self._brackets = self._made(())
-        self._dealt = _deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
+        self._deal = _Deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
 
     def bind(self, goals: Sequence[Goal]) -> Hyperband:
         """A fresh Hyperband for one study."""
@@ -111,7 +111,7 @@ class Hyperband:
         said = trial.meta.get("bracket")
         if isinstance(said, int) and 0 <= said < len(self._brackets):
             return self._brackets[said]
-        return self._brackets[self._dealt[trial.number % len(self._dealt)]]
+        return self._brackets[self._deal.bracket_of(trial.number)]
 
     def _made(self, goals: Sequence[Goal]) -> list[ASHA]:
         """The brackets, the one that stops earliest first."""
@@ -148,12 +148,26 @@ def bracket_size(s: int, num_brackets: int, eta: int) -> int:
     return math.ceil(num_brackets * float(eta) ** halvings / (halvings + 1))
 
 
-def _deal(sizes: Sequence[int]) -> list[int]:
-    """The brackets of consecutive trials: each bracket gets its share, spread evenly from the beginning."""
-    dealt: list[int] = []
-    counts = [0] * len(sizes)
-    for _ in range(sum(sizes)):
-        behind = max(range(len(sizes)), key=lambda s: ((len(dealt) + 1) * sizes[s] / sum(sizes) - counts[s], -s))
-        counts[behind] += 1
-        dealt.append(behind)
-    return dealt
+class _Deal:
+    """The brackets of trials: in each round a bracket gets its share, spread evenly from the beginning.
+
+    Args:
+        sizes: the number of trials of each bracket in a round. A round may be longer than any study, so that only as much
+            of it is dealt as has been asked for.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._sizes, self._round = sizes, sum(sizes)
+        self._dealt: list[int] = []
+        self._counts = [0] * len(sizes)
+
+    def bracket_of(self, number: int) -> int:
+        """The bracket of a trial."""
+        place = number % self._round
+        while len(self._dealt) <= place:
+            num = len(self._dealt) + 1
+            shares = [num * size / self._round - count for size, count in zip(self._sizes, self._counts, strict=True)]
+            behind = shares.index(max(shares))
+            self._counts[behind] += 1
+            self._dealt.append(behind)
+        return self._dealt[place]

@@ -220,9 +220,8 @@ class _Bracket:
         return None
 
     def keeps(self, rung: int, number: int) -> bool:
-        """Whether a trial that has paused at a rung may still be promoted from there."""
-        first = self._num_arrived(0) if self._is_cut_short else self._size
-        num_promoted = first // self._eta ** (rung + 1)
+        """Whether a trial that has paused at a rung may still be promoted from there, also if its study is extended."""
+        num_promoted = self._size // self._eta ** (rung + 1)
         here = self.rungs[rung]
         return here.is_paused(number) and len(here.promoted) < num_promoted and here.num_before(number) < num_promoted
 

@@ -40,10 +40,11 @@ def s3():
     server.stop()
 
 
-@pytest.fixture(params=["folder", "s3", "memory"])
+@pytest.fixture(params=["folder", "file", "s3", "memory"])
 def url(request, tmp_path):
     return {
         "folder": lambda: str(tmp_path / "kept"),
+        "file": lambda: f"file://{tmp_path}/kept",
         "s3": lambda: request.getfixturevalue("s3") + f"/{request.node.name}",
         "memory": lambda: f"memory://{tmp_path.name}",
     }[request.param]()
@@ -60,6 +61,23 @@ def test_what_is_saved_is_read_again_and_deleted(url):
     store.delete(record)
     store.delete(record)  # twice is no harm
     assert (Checkpoint(3, 60, other).path / "layers" / "w").is_file()
+
+
+def test_empty_folders_and_linked_ones_come_back(url, tmp_path):
+    def save(folder):
+        (folder / "logs" / "old").mkdir(parents=True)
+        write(folder)
+        (folder / "last").symlink_to("layers")
+
+    path = Checkpoint(1, 2, CheckpointStore(url).save(1, 1, 2, save)).path
+    assert (path / "logs" / "old").is_dir() and (path / "last" / "w").stat().st_size == 1000
+    assert list(Checkpoint(1, 3, CheckpointStore(url).save(1, 1, 3, lambda folder: None)).path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpecError, match="a folder that can be written, got .*file"):
+        CheckpointStore(str(tmp_path / "file")).check()
 
 
 def test_what_is_gone_is_said_to_be_with_its_trial_and_step(url):

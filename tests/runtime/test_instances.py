@@ -176,6 +176,19 @@ def test_what_goes_wrong_on_one_instance_fails_the_trial():
     assert trial.status == "failed" and "each of them is a step" in trial.reason
 
 
+def test_an_objective_reports_nothing_of_its_own():
+    def reports(config, text):
+        hpo.report(loss=100.0)
+        return config["x"]
+
+    assert all("what the objective returns" in trial.reason for trial in tune(reports, INPUTS, num_trials=2))
+
+
+def test_members_of_a_population_do_not_run_over_instances():
+    with pytest.raises(SpecError, match="with instances a step is one of them; leave instances out"):
+        tune(length, INPUTS, sampler={"name": "pbt", "max_steps": 4})
+
+
 def test_means_are_of_numbers_and_the_rest_is_the_last():
     own = [{"a": 1, "b": "x", "ok": True}, {"a": 2.0, "b": "y", "ok": False, "new": 5}]
     assert means_so_far(own) == {"a": 1.5, "b": "y", "ok": False, "new": 5}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,16 @@ def test_trials_pause_at_rungs_and_the_best_go_on_where_they_stood(tmp_path):
     assert audit(open_storage(tmp_path / "s.db").read("s")).is_clean
 
 
+@pytest.mark.parametrize(
+    "scheduler", [PROMOTING, {"name": "successive_halving", "max_steps": 9}, {"name": "pasha", "max_steps": 9}]
+)
+def test_a_study_that_is_extended_repeats_no_step(tmp_path, scheduler):
+    training = Training()
+    for num_trials in (4, 10, 20):
+        results = tune(training, num_trials=num_trials, scheduler=scheduler, storage=tmp_path / "s.db", name="s")
+    assert len(training.made) == len(set(training.made)) and results.savings.num_restarted == 0
+
+
 def test_what_never_saves_starts_over_and_comes_to_the_same_end():
     training = Training(offers=False)
     results = tune(training, scheduler=PROMOTING)
@@ -94,6 +105,26 @@ def test_time_that_has_passed_is_a_reason_to_save():
     training = Training(steps=3)
     tune(training, num_trials=1, checkpoint_every_s=1e-9, keep_checkpoints=0)
     assert [step for _, step in training.saved] == [1, 2, 3]
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").write_text("")
+    training = Training()
+    with pytest.raises(hpo.errors.SpecError, match="checkpoints is a folder that can be written, got .*file/"):
+        hpo.tune(training, SPACE, num_trials=2, checkpoints=tmp_path / "file", runtime="local", storage="memory")
+    assert training.made == []
+
+
+def test_a_place_that_is_no_longer_writable_is_named_by_the_trials(tmp_path):
+    def objective(config):
+        shutil.rmtree(tmp_path / "kept")
+        (tmp_path / "kept").write_text("")
+        hpo.report(loss=1.0, checkpoint=tmp_path)
+
+    (trial,) = hpo.tune(
+        objective, SPACE, num_trials=1, checkpoints=tmp_path / "kept", runtime="local", storage="memory", progress=False
+    )
+    assert "checkpoints are to be kept in" in trial.reason and "cannot be written: NotADirectoryError" in trial.reason
 
 
 def test_a_folder_is_always_taken(tmp_path):

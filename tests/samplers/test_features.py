@@ -76,3 +76,8 @@ def test_features_that_are_none_are_refused_by_name(features, message):
 def test_features_are_a_function():
     with pytest.raises(SpecError, match="features is a function"):
         hpo.Study(EDGES, storage="memory", features={"convs": 1})
+
+
+def test_a_sampler_that_does_not_read_features_says_so():
+    with pytest.warns(UserWarning, match="sampler 'tpe' has none: they have no effect"):
+        hpo.Study(EDGES, storage="memory", sampler="tpe", features=counts)

@@ -104,8 +104,7 @@ def _rung_of(played, number, step):
     """The bracket and step of the rung that a trial enters with a report; None where there is none."""
     bracket = 0
     if played.plan.spec.scheduler.name == "hyperband":
-        dealt = played.scheduler._dealt
-        bracket = dealt[number % len(dealt)]
+        bracket = played.scheduler._deal.bracket_of(number)
     return (bracket, step) if step in RUNGS[bracket:] else None
 
 
@@ -192,8 +191,8 @@ def test_a_trial_that_completes_below_a_rung_counts_there_and_is_never_promoted(
 
 def test_at_the_end_of_hyperband_it_is_the_highest_rung_from_which_one_goes_on():
     hyperband = hpo.schedulers.Hyperband(max_steps=27, promote=True).bind(testing.GOALS)
-    race, dealt = testing.Race(hyperband), hyperband._dealt
-    early, late = dealt.index(0), dealt.index(2)
+    race = testing.Race(hyperband)
+    early, late = (next(n for n in range(100) if hyperband._deal.bracket_of(n) == bracket) for bracket in (0, 2))
     for number, step in ((early, 1), (late, 9)):
         trial, verdict = race.report(race.observe(testing.start(number, {})), step, 0.5)
         race.end(trial, 0.5, verdict)
