@@ -193,7 +193,7 @@ class Settings:
         check_pairing(spec, sampler, scheduler)
         if self.features is not None and not sampler.traits.features:
             warnings.warn(
-                f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they have no effect",
+                f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they do nothing",
                 stacklevel=2,
             )
         bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)

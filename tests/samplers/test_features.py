@@ -79,5 +79,5 @@ def test_features_are_a_function():
 
 
 def test_a_sampler_that_does_not_read_features_says_so():
-    with pytest.warns(UserWarning, match="sampler 'tpe' has none: they have no effect"):
+    with pytest.warns(UserWarning, match="sampler 'tpe' has none: they do nothing"):
         hpo.Study(EDGES, storage="memory", sampler="tpe", features=counts)
