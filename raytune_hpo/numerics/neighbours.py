@@ -22,7 +22,7 @@ from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 SDS = (0.2, 0.2, 0.05, 0.0125)
 OTHERS = 4
-_CLOSE = 0.01  # of the range of a real axis: closer rows give a model hardly any new information
+CLOSE = 0.01  # of the range of a real axis: closer rows give a model hardly any new information
 
 
 def neighbours(
@@ -52,16 +52,18 @@ def neighbours(
     return N, start
 
 
-def crowded(axes: Sequence[Axis], X: Array, P: Array) -> Array:
-    """Which rows X (n, d) are very close to one of the rows P (p, d), (n,) of bool.
+def crowded(axes: Sequence[Axis], X: Array, P: Array, within: float = CLOSE) -> Array:
+    """Which rows X (n, d) are very close to one of the rows P (p, d), (n,) of bool; see ``are_close``."""
+    return np.asarray(are_close(axes, X, P, within).any(axis=1))
 
-    Such rows are in the same cells, and on every real axis within a hundredth of its range.
-    """
+
+def are_close(axes: Sequence[Axis], X: Array, P: Array, within: float) -> Array:
+    """Whether rows X (n, d) and P (p, d) share their cells, and lie within a share of each real axis, (n, p)."""
     A, B = np.nan_to_num(X, nan=-1.0)[:, None, :], np.nan_to_num(P, nan=-1.0)[None, :, :]
     real, celled = of_kind(axes, Kind.REAL), of_kind(axes, Kind.GRID, Kind.NOMINAL)
-    same = (np.abs(A[:, :, real] - B[:, :, real]) < _CLOSE).all(axis=2)
+    same = (np.abs(A[:, :, real] - B[:, :, real]) < within).all(axis=2)
     same &= (A[:, :, celled] == B[:, :, celled]).all(axis=2)
-    return np.asarray(same.any(axis=1))
+    return np.asarray(same)
 
 
 def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float], others: int) -> Array:

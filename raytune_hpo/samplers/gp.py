@@ -35,7 +35,7 @@ from raytune_hpo.numerics.curves import Link, at_fidelities, links, warped
 from raytune_hpo.numerics.fantasies import Fantasies
 from raytune_hpo.numerics.gaussian import Posterior
 from raytune_hpo.numerics.kernels import Embedding
-from raytune_hpo.numerics.neighbours import crowded
+from raytune_hpo.numerics.neighbours import CLOSE, are_close, crowded
 from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbed
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.shortlist import Shortlist
@@ -68,6 +68,7 @@ _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
 _CROWD, _MOST_IN_A_CROWD = 16, 512  # if at least 16 trials run, the model is trained on at most 512 that have ended
 _LISTED = 256  # rows of a search from which further suggestions are taken
+_REPEATED = 1e-4  # of the range of a real axis: closer rows are the same, apart from the end of a search
 _NUM_FANTASIES = 16
 _SETTLED = 20  # trials known at a fidelity that have ended or paused: its length scales are learned from these alone
 _BELIEVED = 10.0  # the exponent of the beliefs, divided by the number of trials
@@ -81,6 +82,13 @@ class _Fit(NamedTuple):
 
     thetas: Array
     transform: str
+
+
+class Neighbourhoods(NamedTuple):
+    """The surroundings of rows (p, d): the same cells, and on real axes up to a distance, as a share of the range."""
+
+    rows: Array
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=6
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=7
     )
 
     def __init__(
@@ -216,7 +224,7 @@ class GP(ModelBased):
         believed = self._leaning(training, len(known))
         if listed is None:
             candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
-            searched = partial(self._searched, candidates, known, running, believed)
+            searched = partial(self._searched, candidates, known, Neighbourhoods(running, CLOSE), believed)
         else:
             searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), believed)
         acquisition = partial(MeanAcquisition, posteriors, bests)
@@ -261,6 +269,9 @@ class GP(ModelBased):
         known = np.concatenate([observed.X, stage.running])
         ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
         ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # so that they are recognised once they run
+        # Searches that end at one maximum differ in their last digits, and all but the best would be repeats.
+        is_repeat = np.tril(are_close(self._cube.axes, ranked.X, ranked.X, _REPEATED), -1).any(axis=1)
+        ranked = Ranked(ranked.X[~is_repeat], ranked.scores[~is_repeat])
         return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
@@ -288,12 +299,12 @@ class GP(ModelBased):
         noise = float(np.exp(posterior.theta[-1]))
         return noise if noise > _LITTLE_NOISE else 0.0
 
-    def _kept_apart(self, posterior: Posterior, running: Array) -> Array:
-        """The running rows from which suggestions keep a distance: all of them under noise, else none.
+    def _kept_apart(self, posterior: Posterior, running: Array) -> Neighbourhoods:
+        """The surroundings of running rows, in which nothing is suggested.
 
         Under noise, a running trial leaves its surroundings so uncertain that all workers would be sent there.
         """
-        return running if self._noise(posterior) else running[:0]
+        return Neighbourhoods(running, CLOSE if self._noise(posterior) else _REPEATED)
 
     # -------------------------------------------------------------------------------------------- the model
 
@@ -445,7 +456,8 @@ class GP(ModelBased):
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         candidates = self._candidates(observed.X[best], _DRAWN, _NEAR, rng)
         believed = self._leaning(None, len(known))
-        return self._searched(candidates, known, running, believed, acquisition)  # kept apart, noise or not
+        apart = Neighbourhoods(running, CLOSE)  # noise or not
+        return self._searched(candidates, known, apart, believed, acquisition)
 
     @cached_property
     def _models(self) -> GoalModels:
@@ -503,7 +515,7 @@ class GP(ModelBased):
         self,
         candidates: Array,
         known: Array,
-        apart: Array,
+        apart: Neighbourhoods,
         believed: Leaning,
         acquisition: Acquisition,
         most: int = _RETURNED,
@@ -526,7 +538,7 @@ class GP(ModelBased):
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, acquisition: Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
+    def _objective(self, acquisition: Acquisition, known: Array, apart: Neighbourhoods, believed: Leaning) -> Objective:
         """The acquisition function, -inf where a row is taken."""
         embedding, seen = self._embedding, KnownRows(known)
 
@@ -551,10 +563,10 @@ class GP(ModelBased):
             exponent *= beliefs.credibility(training.X, training.losses)
         return Leaning(beliefs, exponent, is_log)
 
-    def _is_taken(self, X: Array, known: KnownRows, apart: Array) -> Array:
+    def _is_taken(self, X: Array, known: KnownRows, apart: Neighbourhoods) -> Array:
         """Which rows (n,) have been tried, are running, or are close to a row in ``apart``."""
         taken = known.among(X)
-        return taken | crowded(self._cube.axes, X, apart) if len(apart) else taken
+        return taken | crowded(self._cube.axes, X, *apart) if len(apart.rows) else taken
 
     def _by_front(
         self,

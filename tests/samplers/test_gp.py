@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
@@ -259,3 +260,13 @@ def test_a_constraint_that_few_rows_meet_is_asked_of_few(most):
     num_calls = 0  # the even design had to look for rows everywhere
     loop.run(10)
     assert 0 < num_calls < 10 * 300
+
+
+@pytest.mark.parametrize("sampler", ["gp", "auto"])
+def test_a_batch_repeats_no_point_apart_from_its_last_digits(sampler):
+    study = hpo.Study({name: hpo.uniform(0, 1) for name in "abc"}, sampler=sampler, seed=1, storage="memory")
+    for trial in study.ask_batch(30):
+        study.tell(trial, sum((value - 0.37) ** 2 for value in trial.config.values()))
+    X = np.array([list(trial.config.values()) for trial in study.ask_batch(16)])
+    apart = np.abs(X[:, None] - X[None, :]).max(axis=2)[np.triu_indices(16, 1)]
+    assert apart.min() > 1e-4
