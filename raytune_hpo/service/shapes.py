@@ -263,7 +263,7 @@ class SystemMeasurements(Shape):
     source: str = Field(
         default="",
         max_length=200,
-        description="the machine that measured: windows of several with the same start are added up, those of one are replaced",
+        description="the machine that measured: windows with the same start are added up if it differs, else replaced",
     )
     windows: list[SystemWindow] = Field(default_factory=list, max_length=1_000)
 

@@ -401,21 +401,33 @@ def wait(is_so, most_s=10.0):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_path):
+def run_behind_programs(tmp_path, seat):
+    """``live run`` of a system behind programs, in a process of its own, once it has applied the baseline."""
     program = tmp_path / "system.py"
     program.write_text(PROGRAM)
     argv = [[sys.executable, str(program), verb, str(tmp_path)] for verb in ("apply", "read", "measure")]
-    spec, seat = tmp_path / "shop.toml", Seat(tmp_path / "seat")
+    spec = tmp_path / "shop.toml"
     spec.write_text(
         'goal = "min cost"\nwindow_s = 2.0\nterm_s = 1.0\n[parameters]\nthreads = {int = [1, 64]}\n'
         f'[baseline]\nthreads = 16\n[applier]\nkind = "command"\napply = {json.dumps(argv[0])}\n'
         f"read = {json.dumps(argv[1])}\nmeasure = {json.dumps(argv[2])}\n"
     )
     words = [sys.executable, "-m", "raytune_hpo.cli", "live", "run", str(spec), "--seat", str(seat.folder)]
-    controller = subprocess.Popen([*words, "--storage", f"sqlite:///{tmp_path}/s.db"], start_new_session=True)
+    words += ["--storage", f"sqlite:///{tmp_path}/s.db"]
+    controller = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE, text=True)
     try:
-        wait(lambda: seat.baseline is not None and (tmp_path / "control").exists(), most_s=60.0)
+        wait(lambda: (tmp_path / "control").exists() and (seat.folder / "watch.pid").exists(), most_s=60.0)
+    except BaseException:
+        controller.kill()
+        raise
+    return controller
+
+
+@pytest.mark.slow
+def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_path):
+    seat = Seat(tmp_path / "seat")
+    controller = run_behind_programs(tmp_path, seat)
+    try:
         (tmp_path / "canary").write_text('{"threads": 60}')
     finally:
         controller.kill()
@@ -424,3 +436,14 @@ def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_pa
         wait(lambda: json.loads((tmp_path / "canary").read_text()) == {"threads": 16}, most_s=60.0)
     finally:
         os.kill(int((seat.folder / "watch.pid").read_text()), signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_told_to_end_stops_in_order_and_takes_its_watch_along(tmp_path):
+    seat = Seat(tmp_path / "seat")
+    controller = run_behind_programs(tmp_path, seat)
+    controller.terminate()
+    said, _ = controller.communicate(timeout=60.0)  # which the watch would keep open
+    assert controller.returncode == 0 and "shop" in said and seat.word_at is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((seat.folder / "watch.pid").read_text()), 0)
