@@ -29,6 +29,7 @@ from raytune_hpo.live.appliers import (
 
 _PATIENCE_S = 30.0
 _HEED_S = 3.0  # within which a running controller acts on the freeze flag
+_NEWS_S = 0.1  # after which a heartbeat is worth another write to the disk
 TERMS = 2  # without a heartbeat, until the baseline is applied
 
 
@@ -103,6 +104,14 @@ class Seat:
         """The baseline that the controller set last."""
         return self._state().get("baseline")
 
+    def restored(self, word_at: float) -> list[str]:
+        """The groups to which the watchdog has applied the baseline since this heartbeat, the controller's last."""
+        found = self._state().get("restored", {})
+        return list(found["groups"]) if found.get("word_at") == word_at else []
+
+    def keep_restored(self, group: str, word_at: float) -> None:
+        self._note(restored={"word_at": word_at, "groups": [*self.restored(word_at), group]})
+
     @property
     def control(self) -> Mapping[str, Any] | None:
         """The configuration that was last applied to the control group."""
@@ -146,7 +155,8 @@ class Seat:
 
     def renew_word(self, at: float) -> None:
         """Record a heartbeat if one is expected: only a controller that runs begins a lease."""
-        if self.word_at is not None:
+        word_at = self.word_at
+        if word_at is not None and at - word_at >= _NEWS_S:
             self.give_word(at)
 
     @property
@@ -282,7 +292,7 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
         with seat.changing() as seq:
             if seat.word_at != word_at:  # the controller was changing the system meanwhile, and lives
                 return None
-            _restore(applier, seat, baseline, seq)
+            _restore(applier, seat, baseline, seq, word_at)
         seat.forget_word()
         return f"no word from the controller for {at - word_at:.0f} s: the baseline is applied"
     flag, control = seat.frozen, seat.control
@@ -297,10 +307,12 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
     return "frozen, and the controller has not heeded it: the canary group is taken back"
 
 
-def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int) -> None:
+def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int, word_at: float) -> None:
     """Apply the baseline to every group that can be changed; the first error is raised once all have been tried."""
-    errors = []
+    errors, restored = [], seat.restored(word_at)
     for group in ("canary", "control"):
+        if group in restored:
+            continue  # a system is not to be reloaded at every check because its other group is down
         try:
             applier.apply(baseline, group, seq)
         except Exception as error:  # one group that is down must not keep the other from its baseline
@@ -308,5 +320,6 @@ def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int
         else:
             if group == "control":
                 seat.keep_control(baseline)
+            seat.keep_restored(group, word_at)
     if errors:
         raise errors[0]

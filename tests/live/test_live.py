@@ -278,7 +278,8 @@ def test_a_group_that_is_down_does_not_keep_the_other_from_its_baseline(tmp_path
     (up,) = {"control", "canary"} - {down}
     assert system.runs == {up: BASELINE, down: FAST} and (seat.control == BASELINE) == (up == "control")
     system.is_up = True
-    assert "baseline" in fall_back(system, seat, 162.0, 30.0)  # it tries on until both have it
+    assert "baseline" in fall_back(system, seat, 162.0, 30.0)  # it tries on until both have it, and each gets it once
+    assert [(group, config) for group, config, _ in system.log] == [(up, BASELINE), (down, BASELINE)]
     assert system.runs == {"control": BASELINE, "canary": BASELINE}
 
 
