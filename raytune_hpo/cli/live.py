@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,7 +51,7 @@ def live() -> None:
 def run(
     spec: Path, duration_s: float | None, seat: str | None, watch: bool, storage: str | None, as_json: bool
 ) -> None:
-    """Tune the system that SPEC.toml describes, until Ctrl-C.
+    """Tune the system that SPEC.toml describes, until Ctrl-C or SIGTERM.
 
     A separate process watches this one and applies the baseline if it is silent for two terms.
     """
@@ -62,10 +63,11 @@ def run(
     folder = seat or said.pop("seat", None) or default_seat(str(said["name"]))
     tuned = Live(**{"storage": storage, **said, "seat": folder})
     watcher = None
-    if watch:
-        argv = [sys.executable, "-m", "raytune_hpo.cli", "live", "watch", str(spec), "--seat", str(folder)]
-        watcher = subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which systemd and containers end a program
     try:
+        if watch:
+            argv = [sys.executable, "-m", "raytune_hpo.cli", "live", "watch", str(spec), "--seat", str(folder)]
+            watcher = subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL)
         tuned.run(duration_s)
     except KeyboardInterrupt:
         click.echo("stopping", err=True)
@@ -74,6 +76,7 @@ def run(
         if watcher is not None:
             watcher.terminate()
             watcher.wait()
+        signal.signal(signal.SIGTERM, before)
     found = tuned.status()
     say(status_text(found), vars(found), as_json=as_json)
 

@@ -39,6 +39,23 @@ def numbers(what: str, said: Any, *, finite: bool = True) -> dict[str, float]:
     return found
 
 
+def is_running(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether what a group reports is a configuration, judged by that configuration's parameters.
+
+    Reports come from files, programs and other hosts: a tuple comes back as a list, and a float may lose its last digits.
+    """
+    return all(name in read and is_same_value(read[name], value) for name, value in config.items())
+
+
+def is_same_value(read: Any, value: Any) -> bool:
+    """Whether a value that was read back is the one that was applied."""
+    if isinstance(value, float) and isinstance(read, (int, float)):
+        return math.isclose(read, value, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(value, (list, tuple)) and isinstance(read, (list, tuple)):
+        return len(read) == len(value) and all(map(is_same_value, read, value))
+    return bool(read == value)
+
+
 class StaleChange(HpoError):
     """A change was refused because the applier has seen a newer one: there are two controllers, or a message was late."""
 

@@ -34,15 +34,18 @@ class FileApplier:
         signal_name: the signal to send, SIGHUP by default.
 
     Raises:
-        SpecError: a path without ``{group}``, or an unknown signal.
+        SpecError: a path without ``{group}``, an unknown signal, or a meter that does not measure.
     """
 
     def __init__(self, path: str, meter: Meter, *, pid_file: str | None = None, signal_name: str = "SIGHUP") -> None:
-        for what, said in (("path", path), ("pid_file", pid_file)):
-            if not isinstance(said, (str, type(None))):
+        paths = {"path": path} if pid_file is None else {"path": path, "pid_file": pid_file}
+        for what, said in paths.items():
+            if not isinstance(said, str):
                 raise SpecError(f"{what} is text, got {said!r}")
-        if "{group}" not in path:
-            raise SpecError(f"each group has a file of its own, so the path needs {{group}} in it, got {path!r}")
+            if "{group}" not in said:
+                raise SpecError(f"each group has a file of its own, so {what} needs {{group}} in it, got {said!r}")
+        if not callable(getattr(meter, "measure", None)):
+            raise SpecError(f"a meter has a method measure, got {meter!r}; PrometheusMeter is one")
         if signal_name not in signal.Signals.__members__:
             raise SpecError(f"signal_name is one like SIGHUP, got {signal_name!r}")
         self._path, self._meter, self._pid_file = path, meter, pid_file
@@ -54,8 +57,17 @@ class FileApplier:
         if self._pid_file is None:
             return
         path = Path(self._pid_file.replace("{group}", group))
-        with reading("a file with a process's number", path, error=HpoError):
-            os.kill(int(path.read_text(encoding="utf-8")), self._signal)
+        with reading("a pid file has the number of a process", path, error=HpoError):
+            pid = int(path.read_text(encoding="utf-8"))
+        if pid <= 0:  # of kill, these are whole groups of processes: with 0, that of this controller
+            raise HpoError(f"a pid file has the number of a process, from 1 on, {path} has {pid}; see who writes it")
+        try:
+            os.kill(pid, self._signal)
+        except OSError as error:
+            raise HpoError(
+                f"process {pid}, which {path} names, cannot be sent {self._signal.name}: {error.strerror}; see whether "
+                f"{group} runs, and whether its pid file is up to date"
+            ) from error
 
     def read(self, group: str) -> Mapping[str, Any]:
         """Read the file."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import warnings
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
+from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.live.appliers import Measurement, StaleChange
 from raytune_hpo.live.file_applier import Meter
 from raytune_hpo.options import positive
 
 _CONFLICT = 409
+_SHOWN = 200  # characters of an answer
 
 
 class HttpApplier:
@@ -67,11 +72,11 @@ class HttpApplier:
 
 
 class PrometheusMeter:
-    """Measures by queries to Prometheus, each of which must return one number.
+    """Measures by queries to Prometheus, each of which must return one number: a scalar, or a vector of one series.
 
     Args:
-        queries: queries by metric. ``{group}`` and ``{window}`` (like ``300s``) in them are replaced; each is
-            evaluated at the window's end.
+        queries: queries by metric. ``{group}`` and ``{window}`` in them are replaced, the latter by the time that is
+            measured, like ``300s``, or ``250ms`` below a second; each is evaluated at the window's end.
         context: queries by column of the context.
 
     Raises:
@@ -97,20 +102,45 @@ class PrometheusMeter:
         self._timeout_s = positive("timeout_s", timeout_s)
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """The results of all queries; those without a result, or with several, are left out."""
-        window = f"{max(1, round(end - start))}s"
+        """The results of all queries. Those without a result are left out; so are those with several, with a warning.
+
+        Raises:
+            HpoError: Prometheus cannot be reached, refuses a query, or answers no number.
+        """
+        window = f"{round(end - start)}s" if end - start >= 1.0 else f"{math.ceil(1_000 * (end - start))}ms"
 
         def asked(queries: Mapping[str, str]) -> dict[str, float]:
             found = {}
             for name, query in queries.items():
                 words = {"query": query.replace("{group}", group).replace("{window}", window), "time": f"{end:.3f}"}
                 said = _called(f"{self._url}/api/v1/query?{urlencode(words)}", {}, self._timeout_s)
-                series = said.get("data", {}).get("result", [])
-                if len(series) == 1:
-                    found[name] = float(series[0]["value"][1])
+                if (value := _number(name, words["query"], said)) is not None:
+                    found[name] = value
             return found
 
         return asked(self._queries), asked(self._context)
+
+
+def _number(name: str, query: str, said: Mapping[str, Any]) -> float | None:
+    """The number in Prometheus's answer to a query; None if there is none, or no single one."""
+    if said.get("status") == "error":
+        raise HpoError(f"Prometheus refuses the query of {name}, {query}: {cut(str(said.get('error')), _SHOWN)}")
+    try:
+        result = said["data"]["result"]
+        if said["data"].get("resultType") == "scalar":
+            return float(result[1])
+        numbers = [float(series["value"][1]) for series in result]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise HpoError(
+            f"a query of Prometheus gives a scalar, or a vector of one series; {query}, of {name}, gave "
+            f"{cut(json.dumps(said), _SHOWN)}"
+        ) from error
+    if len(numbers) > 1:
+        warnings.warn(
+            f"{name} is left out: {query} gives {len(numbers)} series instead of one; aggregate them, like sum(...)",
+            stacklevel=2,
+        )
+    return numbers[0] if len(numbers) == 1 else None
 
 
 def _checked_url(url: Any) -> str:
@@ -131,9 +161,12 @@ def _called(address: str, headers: Mapping[str, str], timeout_s: float, body: An
     try:
         with urlopen(request, timeout=timeout_s) as answer:
             text = answer.read()
-    except URLError as error:
-        if getattr(error, "code", None) == _CONFLICT:
+    except HTTPError as error:
+        if error.code == _CONFLICT and body is not None:
             raise StaleChange(f"{address} has seen a newer change; stop one of the controllers") from error
+        reason = cut(error.read().decode(errors="replace").strip(), _SHOWN)
+        raise HpoError(f"{address} refuses with {error.code}: {reason or error.reason}") from error
+    except (OSError, HTTPException) as error:
         raise HpoError(f"{address} cannot be reached: {error}") from error
     if not text.strip():
         return {}

@@ -24,6 +24,7 @@ from raytune_hpo.live.choosing import Choice, RequestApplier
 from raytune_hpo.live.controller import Controller
 from raytune_hpo.live.messages import Adopt, Freeze, SetBaseline, Thaw
 from raytune_hpo.live.plan import RULES, LivePlan
+from raytune_hpo.live.pull_applier import PullApplier
 from raytune_hpo.live.replaying import LiveReplay
 from raytune_hpo.live.requests import leave, taken
 from raytune_hpo.live.seat import TERMS, Seat, SeatedApplier
@@ -94,6 +95,7 @@ class Live:
         options = {key: settings.pop(key) for key in _OF_THE_SAMPLER if key in settings}
         self.plan = LivePlan.of({**settings, "guards": guards, "context": context})
         patience_s = TERMS * self.plan.term_s
+        _require_patience(applier, patience_s)
         self._storage: Storage = open_storage(storage, patience_s=patience_s)
         if "rules" not in settings and (rules := _rules_of(self._storage, name)) != RULES:
             self.plan = LivePlan.of({**settings, "guards": guards, "context": context, "rules": rules})
@@ -115,7 +117,8 @@ class Live:
             seed=fresh_seed() if seed is None else whole("seed", seed, least=0),
             settings={"live": self.plan.to_json(), SEAT: str(self._seat.folder.absolute()), "runtime": "live"},
         )
-        seated = SeatedApplier(requests if requests is not None else applier, self._seat)  # type: ignore[arg-type]
+        changes: Any = requests if requests is not None else applier
+        seated = SeatedApplier(changes, self._seat, now=self._clock.now)
         self._open(spec, made, seated, tell or _to_stderr, has_seed=seed is not None)
 
     def _open(self, spec: StudySpec, sampler: Any, applier: Applier, tell: Any, *, has_seed: bool) -> None:
@@ -284,6 +287,16 @@ def _require_known(settings: Mapping[str, Any]) -> None:
     for key in settings:
         if key not in known:
             raise SpecError(f"Live has no setting {key!r}; {nearest(key, known)}")
+
+
+def _require_patience(applier: Any, lease_s: float) -> None:
+    """Refuse an applier that may wait so long for one change that the watchdog could not step in meanwhile."""
+    if isinstance(applier, PullApplier) and applier.patience_s >= lease_s:
+        raise SpecError(
+            f"a PullApplier waits for a change for less than {TERMS} terms (term_s), after which the watchdog applies the "
+            f"baseline, here {lease_s:g} s, got patience_s={applier.patience_s:g}; lower it, or begin a study with a longer "
+            f"term_s"
+        )
 
 
 def _sampler(sampler: Any, plan: LivePlan, options: Mapping[str, Any]) -> Any:

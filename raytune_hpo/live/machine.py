@@ -29,7 +29,7 @@ from raytune_hpo.facts import (
     Thawed,
 )
 from raytune_hpo.goals import Guard
-from raytune_hpo.live.appliers import Bounds
+from raytune_hpo.live.appliers import Bounds, is_running, is_same_value
 from raytune_hpo.live.contexts import with_context
 from raytune_hpo.live.deciding import CONTROLLER, Window, due_facts, windows_due
 from raytune_hpo.live.fold import CANARY, CONTROL, VOID, LiveFold
@@ -199,9 +199,12 @@ class LiveMachine:
     def _look_around(self, command: LookAround) -> None:
         for group, read in command.read.items():
             known = self._runs.get(group)
-            if known is None or group in self._coming or _is_same(read, known):
+            if known is None or group in self._coming or is_running(read, known):
                 continue
-            found = ", ".join(f"{name}={read[name]!r}" for name in read if name in known and read[name] != known[name])
+            changed = {
+                name: read[name] for name in known if name in read and not is_same_value(read[name], known[name])
+            }
+            found = ", ".join(f"{name}={value!r}" for name, value in changed.items())
             self._runs[group] = {**known, **read}
             reason = (
                 f"somebody changed {group} by hand: {found}; `live adopt` makes it the baseline, `live thaw` undoes it"
@@ -212,7 +215,7 @@ class LiveMachine:
         change = self._coming.pop(command.group, None)
         if change is None:
             return
-        if not _is_same(command.read, change.config):
+        if not is_running(command.read, change.config):
             self._refuse_change(
                 f"{command.group} was to run {dict(change.config)}, and runs {dict(command.read)}", command.at
             )
@@ -273,7 +276,7 @@ class LiveMachine:
             if config is None or group in self._coming or (frozen is not None and frozen.group == group):
                 continue
             has_share = group == CONTROL or self._share == self.fold.share
-            if not (group in self._runs and _is_same(self._runs[group], config) and has_share):
+            if not (group in self._runs and is_running(self._runs[group], config) and has_share):
                 if any(window.group == group for window in self._windows.values()):
                     continue  # its window in another class of context must end first
                 change = Apply(group=group, config=config, share=self.fold.share, seq=self.seen)
@@ -455,14 +458,3 @@ def _at_best(guard: Guard, value: float, bounds: Bounds) -> float:
 
 def _told(guard: Guard, value: float, control: float | None) -> str:
     return f"guard {guard} is broken: {guard.metric} is {value:.6g}, its limit {guard.limit(control):.6g}"
-
-
-def _is_same(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a group runs a configuration, judged by the parameters that it reports."""
-    return all(name in read and _equal(read[name], value) for name, value in config.items())
-
-
-def _equal(read: Any, value: Any) -> bool:
-    if isinstance(value, float) and isinstance(read, (int, float)):
-        return math.isclose(read, value, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(read == value)

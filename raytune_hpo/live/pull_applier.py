@@ -9,7 +9,7 @@ from time import sleep
 from typing import Any
 
 from raytune_hpo.errors import HpoError
-from raytune_hpo.live.appliers import Measurement
+from raytune_hpo.live.appliers import Measurement, is_running
 from raytune_hpo.live.pull_board import PullBoard, together
 from raytune_hpo.options import positive
 
@@ -28,8 +28,7 @@ class PullApplier:
     """
 
     def __init__(self, *, patience_s: float = 20.0) -> None:
-        positive("patience_s", patience_s)
-        self._patience_s = patience_s
+        self.patience_s = positive("patience_s", patience_s)
         self._share = 0.0
         self._board: PullBoard | None = None
 
@@ -55,13 +54,13 @@ class PullApplier:
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
         """Offer the configuration, and wait until the group reports to run it."""
         self.board.offer(group, config, seq, self._share if group == "canary" else None)
-        for _ in range(ceil(self._patience_s / _LOOK_S)):
+        for _ in range(ceil(self.patience_s / _LOOK_S)):
             running = self.board.running(group)
-            if running is not None and all(running.get(name) == value for name, value in config.items()):
+            if running is not None and is_running(running, config):
                 return
             sleep(_LOOK_S)
         raise HpoError(
-            f"{group} has not said within {self._patience_s:g} s that it runs {dict(config)}; does it ask /config, and post "
+            f"{group} has not said within {self.patience_s:g} s that it runs {dict(config)}; does it ask /config, and post "
             f"what it runs to /measurements?"
         )
 

@@ -19,7 +19,7 @@ from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.files import json_object, reading, write_whole
 
 _FILE_S = 3_600.0  # seconds of measurements in one file
-_KEPT_FILES = 3
+_KEPT_S = 3 * _FILE_S  # of measurements, beyond the longest window
 _PERCENTS = (50, 99)
 
 
@@ -61,6 +61,7 @@ class Measured:
 
     Attributes:
         count: the number of requests, which is the weight in means.
+        source: who measured, where a group has several machines.
     """
 
     start: float
@@ -69,6 +70,7 @@ class Measured:
     context: Mapping[str, float] = field(default_factory=dict)
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     count: float = 1.0
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +110,13 @@ class PullBoard:
         found = self._read(f"{group}.runs.json")
         return None if found is None else dict(found["config"])
 
-    def note(self, group: str, rows: Sequence[Measured]) -> None:
-        """Store measurements. A repeated one, with the same group and start, replaces the first."""
+    def note(self, group: str, rows: Sequence[Measured], *, at: float, window_s: float = 0.0) -> None:
+        """Store measurements. A repeated one, with the same group, source and start, replaces the first.
+
+        Args:
+            at: the time now, by which old measurements are deleted; what a post calls its time deletes nothing.
+            window_s: the longest period for which measurements will be asked.
+        """
         if not rows:
             return
         self._make()
@@ -122,12 +129,14 @@ class PullBoard:
                 os.write(handle, "".join(lines).encode())
             finally:
                 os.close(handle)
-        for path in sorted(self._folder.glob(f"{group}.measured.*.jsonl"))[:-_KEPT_FILES]:
-            path.unlink(missing_ok=True)
+        oldest = self._measured_in(group, at - window_s - _KEPT_S)
+        for path in self._folder.glob(f"{group}.measured.*.jsonl"):
+            if path.name < oldest.name:
+                path.unlink(missing_ok=True)
 
     def measured(self, group: str, start: float, end: float) -> list[Measured]:
         """The measurements of a period, in order."""
-        found: dict[float, Measured] = {}
+        found: dict[tuple[float, str], Measured] = {}
         for hour in range(int(start // _FILE_S), int(end // _FILE_S) + 1):
             path = self._measured_in(group, hour * _FILE_S)
             if not path.exists():
@@ -135,8 +144,8 @@ class PullBoard:
             with reading("measurements are JSON objects, one on each line", path, error=HpoError):
                 for row in _rows(path):
                     if row.start >= start and row.end <= end:
-                        found[row.start] = row
-        return [found[at] for at in sorted(found)]
+                        found[row.start, row.source] = row
+        return [found[key] for key in sorted(found)]
 
     def _measured_in(self, group: str, at: float) -> Path:
         return self._folder / f"{group}.measured.{int(at // _FILE_S):08d}.jsonl"

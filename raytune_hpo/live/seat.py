@@ -7,7 +7,7 @@ live study at a time holds it, whatever its name and storage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,10 +16,20 @@ from typing import Any
 from raytune_hpo.errors import HpoError, StudyExists
 from raytune_hpo.files import json_object, reading, write_whole
 from raytune_hpo.journal.locks import FileLock
-from raytune_hpo.live.appliers import Applier, Bounding, Bounds, Measurement, Sitter, Splitter, StaleChange
+from raytune_hpo.live.appliers import (
+    Applier,
+    Bounding,
+    Bounds,
+    Measurement,
+    Sitter,
+    Splitter,
+    StaleChange,
+    is_running,
+)
 
 _PATIENCE_S = 30.0
 _HEED_S = 3.0  # within which a running controller acts on the freeze flag
+_NEWS_S = 0.1  # after which a heartbeat is worth another write to the disk
 TERMS = 2  # without a heartbeat, until the baseline is applied
 
 
@@ -94,14 +104,25 @@ class Seat:
         """The baseline that the controller set last."""
         return self._state().get("baseline")
 
+    def restored(self, word_at: float) -> list[str]:
+        """The groups to which the watchdog has applied the baseline since this heartbeat, the controller's last."""
+        found = self._state().get("restored", {})
+        return list(found["groups"]) if found.get("word_at") == word_at else []
+
+    def keep_restored(self, group: str, word_at: float) -> None:
+        self._note(restored={"word_at": word_at, "groups": [*self.restored(word_at), group]})
+
     @property
     def control(self) -> Mapping[str, Any] | None:
         """The configuration that was last applied to the control group."""
         return self._state().get("control")
 
     @contextmanager
-    def changing(self, seq: int) -> Iterator[None]:
-        """Context manager of a change, which locks out all other changes.
+    def changing(self, seq: int | None = None) -> Iterator[int]:
+        """Context manager of a change, which locks out all other changes; it gives the change's number.
+
+        Args:
+            seq: None for a change that belongs to the newest one, as the watchdog's do.
 
         Raises:
             StaleChange: a newer change has been seen.
@@ -109,12 +130,13 @@ class Seat:
         """
         with self._locked():
             newest = self.seq
+            seq = newest if seq is None else seq
             if seq < newest:
                 raise StaleChange(
                     f"a change of fact {seq} came after one of fact {newest}: another controller is newer; stop one of them"
                 )
             self._note(seq=seq)  # before the change: an older one must not undo it halfway
-            yield
+            yield seq
 
     def keep_control(self, config: Mapping[str, Any]) -> None:
         self._note(control=dict(config))
@@ -130,6 +152,12 @@ class Seat:
     def give_word(self, at: float) -> None:
         """Record a heartbeat of the controller."""
         write_whole(self.folder / "word.json", json.dumps({"at": at}), private=True)
+
+    def renew_word(self, at: float) -> None:
+        """Record a heartbeat if one is expected: only a controller that runs begins a lease."""
+        word_at = self.word_at
+        if word_at is not None and at - word_at >= _NEWS_S:
+            self.give_word(at)
 
     @property
     def word_at(self) -> float | None:
@@ -191,35 +219,58 @@ class Seat:
 
 
 class SeatedApplier:
-    """An applier with its seat: stale changes are refused, and while the freeze flag is set, every candidate."""
+    """An applier with its seat: stale changes are refused, and while the freeze flag is set, every candidate.
 
-    def __init__(self, applier: Applier, seat: Seat) -> None:
-        self._applier, self._seat = applier, seat
+    Args:
+        now: the clock of the controller, whose heartbeat is given before and after whatever may take long; None gives none.
+    """
+
+    def __init__(self, applier: Applier, seat: Seat, *, now: Callable[[], float] | None = None) -> None:
+        self._applier, self._seat, self._now = applier, seat, now
         if isinstance(applier, Sitter):
             applier.sit(seat.folder)
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
         seat = self._seat
-        if (flag := seat.frozen) is not None and group == "canary" and config not in (seat.control, seat.baseline):
+        if (flag := seat.frozen) is not None and group == "canary" and not self._is_proven(config):
             raise HpoError(f"frozen by {flag.get('by')}: {flag.get('reason')}; thaw it first")
-        with seat.changing(seq):
+        # The heartbeats lie within the lock: a watchdog that has waited for it finds the newest one.
+        with seat.changing(seq), self._alive():
             self._applier.apply(config, group, seq)
             if group == "control":
                 seat.keep_control(config)
 
     def split(self, share: float, seq: int) -> None:
         if isinstance(self._applier, Splitter):
-            with self._seat.changing(seq):
+            with self._seat.changing(seq), self._alive():
                 self._applier.split(share, seq)
 
     def read(self, group: str) -> Mapping[str, Any]:
-        return self._applier.read(group)
+        with self._alive():
+            return self._applier.read(group)
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        return self._applier.measure(group, start, end)
+        with self._alive():
+            return self._applier.measure(group, start, end)
 
     def bounds(self, group: str, start: float, end: float, level: float) -> Bounds:
         return self._applier.bounds(group, start, end, level) if isinstance(self._applier, Bounding) else {}
+
+    def _is_proven(self, config: Mapping[str, Any]) -> bool:
+        return any(kept is not None and is_running(kept, config) for kept in (self._seat.control, self._seat.baseline))
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """A turn calls the applier several times, so a heartbeat at its beginning alone would let a slow one seem dead."""
+        self._renew()
+        try:
+            yield
+        finally:
+            self._renew()
+
+    def _renew(self) -> None:
+        if self._now is not None:
+            self._seat.renew_word(self._now())
 
 
 def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | None:
@@ -227,25 +278,48 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
 
     Two terms after the controller's last heartbeat, the baseline is applied everywhere. If the freeze flag is set and the
     controller has not acted on it, the canary group gets the control group's configuration.
+
+    Raises:
+        HpoError: a controller has been changing the system for too long.
+        Exception: whatever the applier raises, once it has been asked to change every group; the next call tries again.
     """
     if isinstance(applier, Sitter):
         applier.sit(seat.folder)
-    word_at = seat.word_at
+    word_at, baseline = seat.word_at, seat.baseline
     if word_at is not None and at - word_at > TERMS * term_s:
-        if (baseline := seat.baseline) is None:
+        if baseline is None:
             return None
-        with seat.changing(seat.seq):
-            for group in ("canary", "control"):
-                applier.apply(baseline, group, seat.seq)
-            seat.keep_control(baseline)
+        with seat.changing() as seq:
+            if seat.word_at != word_at:  # the controller was changing the system meanwhile, and lives
+                return None
+            _restore(applier, seat, baseline, seq, word_at)
         seat.forget_word()
         return f"no word from the controller for {at - word_at:.0f} s: the baseline is applied"
     flag, control = seat.frozen, seat.control
     if flag is None or control is None or at - float(flag.get("at", 0.0)) < _HEED_S:
         return None
-    runs = applier.read("canary")
-    if all(runs.get(name) == value for name, value in control.items()):
+    if is_running(applier.read("canary"), control):
         return None
-    with seat.changing(seat.seq):
-        applier.apply(control, "canary", seat.seq)
+    with seat.changing() as seq:
+        if seat.control != control:  # the controller has changed the system meanwhile; the next call judges that
+            return None
+        applier.apply(control, "canary", seq)
     return "frozen, and the controller has not heeded it: the canary group is taken back"
+
+
+def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int, word_at: float) -> None:
+    """Apply the baseline to every group that can be changed; the first error is raised once all have been tried."""
+    errors, restored = [], seat.restored(word_at)
+    for group in ("canary", "control"):
+        if group in restored:
+            continue  # a system is not to be reloaded at every check because its other group is down
+        try:
+            applier.apply(baseline, group, seq)
+        except Exception as error:  # one group that is down must not keep the other from its baseline
+            errors.append(error)
+        else:
+            if group == "control":
+                seat.keep_control(baseline)
+            seat.keep_restored(group, word_at)
+    if errors:
+        raise errors[0]

@@ -23,6 +23,7 @@ else:
 _KINDS = {"float": Float, "int": Int}
 _LISTED = {"choice": Choice, "ordinal": Ordinal}
 _APPLIERS = ("command", "file", "http", "pull")
+_METERED = ("file", "http")  # those that take a meter
 _RULE = "a live study is described by a TOML file"
 
 
@@ -77,6 +78,11 @@ def _applier(said: Mapping[str, Any]) -> Any:
         raise SpecError(f"[applier] has a kind, got {kind!r}; {nearest(str(kind), _APPLIERS)}")
     if not isinstance(prometheus, (Mapping, type(None))):
         raise SpecError(f"[applier.prometheus] is a table with url and queries, got {prometheus!r}")
+    if prometheus is not None and kind not in _METERED:
+        raise SpecError(
+            f"[applier.prometheus] measures for an applier of kind {' or '.join(_METERED)}, one of kind {kind} measures by "
+            f"itself; leave the table out, or use another kind"
+        )
     meter = None if prometheus is None else _made(PrometheusMeter, prometheus)
     if kind == "command":
         return _made(CommandApplier, options)

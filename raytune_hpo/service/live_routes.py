@@ -24,6 +24,7 @@ from raytune_hpo.service.records import trial_line
 from raytune_hpo.trial import Trial
 
 LOOK_S = 0.2  # between two checks for another configuration
+_CLOCKS_S = 60.0  # by which clocks of machines may differ
 
 
 def status_record(live: Timeline) -> dict[str, Any]:
@@ -159,10 +160,11 @@ async def measurements(call: Call) -> Answer:
     """Take the configuration that a group runs, and its measurements."""
     given: shapes.SystemMeasurements = call.body
     board, now = await call.service.live.board(call.study), call.service.clock.now()
-    rows = [_measured(window, index) for index, window in enumerate(given.windows)]
+    window_s = await call.service.live.window_s(call.study)
+    rows = [_measured(window, index, given.source, now) for index, window in enumerate(given.windows)]
 
     def note() -> None:
-        board.note(given.group, rows)
+        board.note(given.group, rows, at=now, window_s=window_s)
         if given.running is not None:
             board.tell_running(given.group, given.running, now)
 
@@ -171,15 +173,22 @@ async def measurements(call: Call) -> Answer:
     return Answer(body={"noted": len(rows), "version": None if offer is None else offer.version}, status=202)
 
 
-def _measured(window: shapes.SystemWindow, index: int) -> Measured:
+def _measured(window: shapes.SystemWindow, index: int, source: str, now: float) -> Measured:
     """A window of measurements, in the form in which it is stored.
 
     Raises:
-        Problem: it ends before it begins, or a histogram is invalid.
+        Problem: it ends before it begins or in the future, or a histogram is invalid.
     """
     if window.end <= window.start:
         where = [(f"/windows/{index}/end", "after its start")]
         raise Problem("invalid", f"a window ends after its start, got {window.start} to {window.end}", errors=where)
+    if window.end > now + _CLOCKS_S:
+        where = [(f"/windows/{index}/end", "not in the future")]
+        said = (
+            f"a window has ended by the time it is posted, got one to {window.end:.0f} at {now:.0f}; set the clock of the "
+            f"machine that measures"
+        )
+        raise Problem("invalid", said, errors=where)
     histograms = {name: Histogram(bounds=h.bounds, counts=h.counts) for name, h in window.histograms.items()}
     return Measured(
         start=window.start,
@@ -188,6 +197,7 @@ def _measured(window: shapes.SystemWindow, index: int) -> Measured:
         context=window.context,
         histograms=histograms,
         count=window.count,
+        source=source,
     )
 
 

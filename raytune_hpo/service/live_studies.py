@@ -82,6 +82,10 @@ class LiveStudies:
             )
         return folder
 
+    async def window_s(self, name: str) -> float:
+        """The length of a live study's windows. Raises as ``read``."""
+        return await self.read(name, lambda live: live.fold.plan.window_s)
+
     async def board(self, name: str) -> PullBoard:
         """The board on which a system that polls finds its configuration. Raises Problem, as ``seat``."""
         return PullBoard(await self.seat(name))

@@ -260,6 +260,11 @@ class SystemMeasurements(Shape):
 
     group: Literal["control", "canary"]
     running: dict[str, Any] | None = Field(default=None, description="its configuration, as it says itself")
+    source: str = Field(
+        default="",
+        max_length=200,
+        description="the machine that measured: windows with the same start are added up if it differs, else replaced",
+    )
     windows: list[SystemWindow] = Field(default_factory=list, max_length=1_000)
 
 

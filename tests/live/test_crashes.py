@@ -117,7 +117,7 @@ def test_killed_at_any_touch_of_journal_system_or_seat_the_watchdog_leaves_what_
 
 
 @pytest.mark.parametrize("is_after", [False, True])
-@pytest.mark.parametrize("num", range(1, 6))
+@pytest.mark.parametrize("num", range(1, 9))
 def test_a_watchdog_that_dies_halfway_is_finished_by_the_next_one(tmp_path, monkeypatch, num, is_after):
     seat, system = Seat(tmp_path), System()
     seat.keep_baseline(BASELINE)

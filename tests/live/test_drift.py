@@ -261,14 +261,14 @@ def test_a_file_is_written_and_its_process_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "kill", lambda pid, which: told.append((pid, which)))
     (tmp_path / "canary.pid").write_text("4242\n")
     path, pid_file = f"{tmp_path}/{{group}}.json", f"{tmp_path}/{{group}}.pid"
-    applier = FileApplier(path, meter=None, pid_file=pid_file)
+    applier = FileApplier(path, meter=System(), pid_file=pid_file)
     applier.apply({"threads": 3}, "canary", 1)
     assert applier.read("canary") == {"threads": 3}
     assert told == [(4242, signal.SIGHUP)]
     with pytest.raises(HpoError):
         applier.read("control")
     with pytest.raises(SpecError, match="group"):
-        FileApplier("one.json", meter=None)
+        FileApplier("one.json", meter=System())
 
 
 @pytest.mark.parametrize("program", [["/bin/false"], ["/nowhere/at/all"], ["/bin/echo", "[1]"], ["/bin/echo", "no"]])

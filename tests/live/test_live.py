@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.errors import SpaceError, SpecError, SpecMismatch
 from raytune_hpo.journal import open_storage
-from raytune_hpo.live.appliers import StaleChange
+from raytune_hpo.live.appliers import StaleChange, is_running
 from raytune_hpo.live.live import default_seat
+from raytune_hpo.live.pull_applier import PullApplier
 from raytune_hpo.live.seat import Seat, SeatedApplier, fall_back
 from tests.live.running_system import BASELINE, FAST, SPACE, Scripted, System
 
@@ -154,6 +156,7 @@ def test_the_same_name_goes_on_and_other_rules_are_refused(tmp_path):
         ({"sampler": "random", "step": 0.1}, SpecError, "options of the sampler live"),
         ({"tunable": ["cores"]}, SpecError, "tunable"),
         ({"goal": 3}, SpecError, "goal"),
+        ({"applier": PullApplier(patience_s=60.0)}, SpecError, "here 60 s, got patience_s=60; lower it"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_touched(tmp_path, given, error, says):
@@ -213,6 +216,35 @@ def test_while_the_flag_is_up_no_candidate_is_applied(tmp_path):
     applier.apply(BASELINE, "canary", 3)
 
 
+@pytest.mark.parametrize(
+    ("read", "config", "same"),
+    [
+        ({"bins": [1, 2]}, {"bins": (1, 2)}, True),
+        ({"bins": [[1, 0.30000000000000004], 2]}, {"bins": ((1, 0.3), 2)}, True),
+        ({"bins": [1, 2, 3]}, {"bins": (1, 2)}, False),
+        ({"bins": "12"}, {"bins": ("1", "2")}, False),
+        ({"bins": [1, 2], "host": "a"}, {"bins": (1, 2)}, True),
+        ({}, {"bins": (1, 2)}, False),
+    ],
+)
+def test_what_comes_back_as_json_is_what_was_applied(tmp_path, read, config, same):
+    assert is_running(read, config) is same
+    pull = PullApplier(patience_s=0.05)
+    pull.sit(tmp_path)
+    pull.board.tell_running("canary", read, 1.0)
+    with nullcontext() if same else pytest.raises(hpo.errors.HpoError, match="has not said"):
+        pull.apply(config, "canary", 1)
+
+
+def test_tuples_are_proven_although_the_seat_keeps_lists(tmp_path):
+    seat, system = Seat(tmp_path / "seat"), System()
+    applier = SeatedApplier(system, seat)
+    applier.apply({"bins": (1, 2)}, "control", 1)
+    seat.freeze("ann", "sale", 0.0)
+    applier.apply({"bins": (1, 2)}, "canary", 2)
+    assert fall_back(system, seat, 10.0, 30.0) is None  # the canary group runs what control runs
+
+
 def test_the_dead_man_brings_the_baseline_back_after_two_terms(tmp_path):
     seat, system = Seat(tmp_path / "seat"), System()
     applier = SeatedApplier(system, seat)
@@ -225,6 +257,62 @@ def test_the_dead_man_brings_the_baseline_back_after_two_terms(tmp_path):
     assert "baseline" in fall_back(system, seat, 161.0, 30.0)
     assert system.runs == {"control": BASELINE, "canary": BASELINE}
     assert fall_back(system, seat, 500.0, 30.0) is None  # once is enough
+
+
+@pytest.mark.parametrize("down", ["canary", "control"])
+def test_a_group_that_is_down_does_not_keep_the_other_from_its_baseline(tmp_path, down):
+    class HalfDown(System):
+        is_up = False
+
+        def apply(self, config, group, seq):
+            if group == down and not self.is_up:
+                raise OSError(f"{down} is down")
+            super().apply(config, group, seq)
+
+    seat, system = Seat(tmp_path / "seat"), HalfDown()
+    system.runs = {"control": FAST, "canary": FAST}
+    seat.keep_baseline(BASELINE)
+    seat.give_word(100.0)
+    with pytest.raises(OSError, match=f"{down} is down"):
+        fall_back(system, seat, 161.0, 30.0)
+    (up,) = {"control", "canary"} - {down}
+    assert system.runs == {up: BASELINE, down: FAST} and (seat.control == BASELINE) == (up == "control")
+    system.is_up = True
+    assert "baseline" in fall_back(system, seat, 162.0, 30.0)  # it tries on until both have it, and each gets it once
+    assert [(group, config) for group, config, _ in system.log] == [(up, BASELINE), (down, BASELINE)]
+    assert system.runs == {"control": BASELINE, "canary": BASELINE}
+
+
+def test_a_controller_whose_applier_is_slow_is_not_taken_for_dead(tmp_path):
+    """Each change takes more than a term, and a turn has several of them; the watchdog waits for each, and then judges."""
+    seat, at, waited = Seat(tmp_path / "seat"), [100.0], threading.Event()
+
+    class Slow(System):
+        def apply(self, config, group, seq):
+            at[0] += 50.0
+            if group == "canary":
+                waits.start()
+                time.sleep(0.2)
+            super().apply(config, group, seq)
+
+    system, helped = Slow(), []
+
+    def watch():
+        helped.append(fall_back(system, seat, 100.0 + 61.0, 30.0))
+        waited.set()
+
+    waits = threading.Thread(target=watch)
+    applier = SeatedApplier(system, seat, now=lambda: at[0])
+    applier.apply(BASELINE, "control", 1)
+    assert seat.word_at is None  # a change alone begins no lease
+    seat.keep_baseline({**BASELINE, "threads": 1})
+    at[0] = 100.0
+    seat.give_word(at[0])
+    applier.apply(FAST, "canary", 2)
+    applier.apply(FAST, "control", 2)
+    assert waited.wait(10.0) and helped == [None]
+    assert fall_back(system, seat, at[0], 30.0) is None and seat.word_at == at[0] == 200.0
+    assert system.runs == {"control": FAST, "canary": FAST}
 
 
 def test_the_dead_man_heeds_the_flag(tmp_path):
@@ -314,21 +402,33 @@ def wait(is_so, most_s=10.0):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_path):
+def run_behind_programs(tmp_path, seat):
+    """``live run`` of a system behind programs, in a process of its own, once it has applied the baseline."""
     program = tmp_path / "system.py"
     program.write_text(PROGRAM)
     argv = [[sys.executable, str(program), verb, str(tmp_path)] for verb in ("apply", "read", "measure")]
-    spec, seat = tmp_path / "shop.toml", Seat(tmp_path / "seat")
+    spec = tmp_path / "shop.toml"
     spec.write_text(
         'goal = "min cost"\nwindow_s = 2.0\nterm_s = 1.0\n[parameters]\nthreads = {int = [1, 64]}\n'
         f'[baseline]\nthreads = 16\n[applier]\nkind = "command"\napply = {json.dumps(argv[0])}\n'
         f"read = {json.dumps(argv[1])}\nmeasure = {json.dumps(argv[2])}\n"
     )
     words = [sys.executable, "-m", "raytune_hpo.cli", "live", "run", str(spec), "--seat", str(seat.folder)]
-    controller = subprocess.Popen([*words, "--storage", f"sqlite:///{tmp_path}/s.db"], start_new_session=True)
+    words += ["--storage", f"sqlite:///{tmp_path}/s.db"]
+    controller = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE, text=True)
     try:
-        wait(lambda: seat.baseline is not None and (tmp_path / "control").exists(), most_s=60.0)
+        wait(lambda: (tmp_path / "control").exists() and (seat.folder / "watch.pid").exists(), most_s=60.0)
+    except BaseException:
+        controller.kill()
+        raise
+    return controller
+
+
+@pytest.mark.slow
+def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_path):
+    seat = Seat(tmp_path / "seat")
+    controller = run_behind_programs(tmp_path, seat)
+    try:
         (tmp_path / "canary").write_text('{"threads": 60}')
     finally:
         controller.kill()
@@ -337,3 +437,14 @@ def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_pa
         wait(lambda: json.loads((tmp_path / "canary").read_text()) == {"threads": 16}, most_s=60.0)
     finally:
         os.kill(int((seat.folder / "watch.pid").read_text()), signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_told_to_end_stops_in_order_and_takes_its_watch_along(tmp_path):
+    seat = Seat(tmp_path / "seat")
+    controller = run_behind_programs(tmp_path, seat)
+    controller.terminate()
+    said, _ = controller.communicate(timeout=60.0)  # which the watch would keep open
+    assert controller.returncode == 0 and "shop" in said and seat.word_at is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((seat.folder / "watch.pid").read_text()), 0)

@@ -46,6 +46,12 @@ METER = '[applier.prometheus]\nurl = "http://localhost:1"\n'
         (SPEC[SPEC.index("kind") :], f"{HTTP}timeout_s = 0", "timeout_s is a number of seconds"),
         (SPEC[SPEC.index("kind") :], HTTP.replace('"http://localhost:1"', "5"), "an address is like"),
         (SPEC[SPEC.index("kind") :], f"{HTTP}prometheus = 5", "a table with url and queries"),
+        (
+            SPEC[SPEC.index("measure") :],
+            f"measure = ['true']\n{METER}queries = {{cost = 'q'}}",
+            "one of kind command measures by itself",
+        ),
+        (SPEC[SPEC.index("kind") :], f"kind = 'pull'\n{METER}queries = {{cost = 'q'}}", "of kind pull measures by"),
         (SPEC[SPEC.index("kind") :], f"{FILE}pid_file = 5\n{METER}queries = {{cost = 'q'}}", "pid_file is text"),
         (SPEC[SPEC.index("kind") :], f"{FILE}{METER}queries = {{cost = 5}}", "a query of Prometheus is text"),
         (SPEC[SPEC.index("kind") :], f"{FILE}{METER}queries = 'cost'", "queries are by metric"),

@@ -11,7 +11,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError
 from raytune_hpo.live.pull_applier import PullApplier
-from raytune_hpo.live.pull_board import Histogram, Measured, together
+from raytune_hpo.live.pull_board import Histogram, Measured, PullBoard, together
 
 SPACE = {"threads": hpo.randint(1, 65)}
 
@@ -184,6 +184,7 @@ def test_what_is_no_live_study_is_said(server, tmp_path):
         ({"start": 1, "end": 2, "histograms": {"ms": {"bounds": [2, 1], "counts": [1, 1, 1]}}}, "ascending bounds"),
         ({"start": 1, "end": 2, "histograms": {"ms": {"bounds": [1], "counts": [1, 1, 1]}}}, "has 2 counts"),
         ({"start": 1, "end": 2, "count": 0}, "greater than 0"),
+        ({"start": 1, "end": 9e9}, "set the clock"),
     ],
 )
 def test_measurements_that_are_none_are_refused(server, stopped, window, said):
@@ -222,6 +223,40 @@ def test_an_applier_that_nobody_asks_says_so(tmp_path):
         applier.read("control")
     board = applier.board
     for cost in (1.0, 2.0):  # what comes twice counts once
-        board.note("control", [Measured(start=10.0, end=11.0, metrics={"cost": cost})])
+        board.note("control", [Measured(start=10.0, end=11.0, metrics={"cost": cost})], at=11.0)
     assert applier.measure("control", 10.0, 11.0)[0] == {"cost": 2.0}
     assert applier.measure("control", 10.5, 11.0) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("sources", "cost", "num"), [(("a", "b"), 2.5, 40.0), (("a", "a"), 3.0, 30.0), (("", ""), 3.0, 30.0)]
+)
+def test_the_machines_of_a_group_are_added_up_and_what_one_posts_twice_is_replaced(tmp_path, sources, cost, num):
+    board = PullBoard(tmp_path)
+    for source, said, count in zip(sources, (1.0, 3.0), (10, 30), strict=True):
+        row = Measured(start=100, end=110, metrics={"cost": said}, count=count, source=source)
+        board.note("canary", [row], at=110.0)
+    assert together(board.measured("canary", 90, 120))[0] == {"cost": cost, "requests": num}
+
+
+def test_measurements_are_kept_for_a_window_by_the_clock_alone(tmp_path):
+    board, begin, hour = PullBoard(tmp_path), 1_796_000_400.0, 3_600.0
+    for end in range(1, 7):
+        for start in ((end - 1) * hour, 1_000 * end * hour):  # the second is one of another time altogether
+            row = Measured(start=begin + start, end=begin + start + 10, metrics={"cost": 1.0})
+            board.note("canary", [row], at=begin + end * hour, window_s=6 * hour)
+    assert len(board.measured("canary", begin, begin + 6 * hour)) == 6
+    late = begin + 17 * hour
+    board.note("canary", [Measured(start=late - 10, end=late)], at=late, window_s=6 * hour)
+    assert board.measured("canary", begin, begin + 6 * hour) == []
+
+
+def test_machines_of_a_group_post_side_by_side_over_http(server, tmp_path):
+    with live_study(server, tmp_path, "several", Still()):
+        pass
+    now = time.time()
+    for source in ("a", "b"):
+        row = {"start": now - 10, "end": now, "metrics": {"cost": 1.0}, "count": 5}
+        body = {"group": "canary", "source": source, "windows": [row]}
+        assert server.api("worker").post("/live/several/measurements", json=body).status_code == 202
+    assert len(PullBoard(tmp_path / "several").measured("canary", now - 10, now)) == 2
