@@ -14,6 +14,7 @@ Here two of the four steps are shorter, so that a search can also settle within 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 SDS = (0.2, 0.2, 0.05, 0.0125)
 OTHERS = 4
 CLOSE = 0.01  # of the range of a real axis: closer rows give a model hardly any new information
+REPEATED = 1e-4  # the same: closer rows differ only in where a search happened to end
 
 
 def neighbours(
@@ -52,12 +54,26 @@ def neighbours(
     return N, start
 
 
-def crowded(axes: Sequence[Axis], X: Array, P: Array, within: float = CLOSE) -> Array:
-    """Which rows X (n, d) are very close to one of the rows P (p, d), (n,) of bool; see ``are_close``."""
-    return np.asarray(are_close(axes, X, P, within).any(axis=1))
+class Neighbourhoods(NamedTuple):
+    """The surroundings of rows (p, d): the same cells, and on real axes up to a distance, as a share of the range."""
+
+    rows: Array
+    distance: float = CLOSE
 
 
-def are_close(axes: Sequence[Axis], X: Array, P: Array, within: float) -> Array:
+def crowded(axes: Sequence[Axis], X: Array, neighbourhoods: Neighbourhoods) -> Array:
+    """Which rows X (n, d) are in one of the neighbourhoods, (n,) of bool."""
+    if not len(neighbourhoods.rows):  # with one worker, at every step of a search
+        return np.zeros(len(X), dtype=bool)
+    return np.asarray(_are_close(axes, X, neighbourhoods.rows, neighbourhoods.distance).any(axis=1))
+
+
+def first_of_close(axes: Sequence[Axis], X: Array, distance: float) -> Array:
+    """Which rows X (n, d) are in the neighbourhood of none before them, (n,) of bool."""
+    return np.asarray(~np.tril(_are_close(axes, X, X, distance), -1).any(axis=1))
+
+
+def _are_close(axes: Sequence[Axis], X: Array, P: Array, within: float) -> Array:
     """Whether rows X (n, d) and P (p, d) share their cells, and lie within a share of each real axis, (n, p)."""
     A, B = np.nan_to_num(X, nan=-1.0)[:, None, :], np.nan_to_num(P, nan=-1.0)[None, :, :]
     real, celled = of_kind(axes, Kind.REAL), of_kind(axes, Kind.GRID, Kind.NOMINAL)

@@ -20,7 +20,7 @@ from raytune_hpo.numerics import freeze_thaw as model
 from raytune_hpo.numerics.acquisition import log_expected_improvement, log_probability_of_improvement
 from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.numerics.kernels import Embedding
-from raytune_hpo.numerics.neighbours import crowded
+from raytune_hpo.numerics.neighbours import Neighbourhoods, crowded
 from raytune_hpo.numerics.optimise import filled, perturbed
 from raytune_hpo.numerics.transforms import squashed
 from raytune_hpo.options import integer_option, named_option, number_option
@@ -222,7 +222,7 @@ class FreezeThaw(BaseSampler):
         tried = set(row_keys(known))
         is_new = np.array([key not in tried for key in row_keys(rows)], dtype=bool)
         if len(running):
-            is_new &= ~crowded(cube.axes, rows, running)
+            is_new &= ~crowded(cube.axes, rows, Neighbourhoods(running))
         return rows[is_new] if is_new.any() else rows
 
     # -------------------------------------------------------------------------------------------- the model

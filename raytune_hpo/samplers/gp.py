@@ -35,7 +35,7 @@ from raytune_hpo.numerics.curves import Link, at_fidelities, links, warped
 from raytune_hpo.numerics.fantasies import Fantasies
 from raytune_hpo.numerics.gaussian import Posterior
 from raytune_hpo.numerics.kernels import Embedding
-from raytune_hpo.numerics.neighbours import CLOSE, are_close, crowded
+from raytune_hpo.numerics.neighbours import CLOSE, REPEATED, Neighbourhoods, crowded, first_of_close
 from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbed
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.shortlist import Shortlist
@@ -68,7 +68,6 @@ _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
 _CROWD, _MOST_IN_A_CROWD = 16, 512  # if at least 16 trials run, the model is trained on at most 512 that have ended
 _LISTED = 256  # rows of a search from which further suggestions are taken
-_REPEATED = 1e-4  # of the range of a real axis: closer rows are the same, apart from the end of a search
 _NUM_FANTASIES = 16
 _SETTLED = 20  # trials known at a fidelity that have ended or paused: its length scales are learned from these alone
 _BELIEVED = 10.0  # the exponent of the beliefs, divided by the number of trials
@@ -82,13 +81,6 @@ class _Fit(NamedTuple):
 
     thetas: Array
     transform: str
-
-
-class Neighbourhoods(NamedTuple):
-    """The surroundings of rows (p, d): the same cells, and on real axes up to a distance, as a share of the range."""
-
-    rows: Array
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -262,16 +254,15 @@ class GP(ModelBased):
     def _found(self, stage: Stage, observed: Observed) -> _Found:
         """The result of the search at a stage, given the trials that the stage knows of."""
         rng = derive(self._seed, f"gp/search/{stage.turn}", stage.num_told)
-        is_crowded = len(stage.running) >= _CROWD
-        training = self._training(observed, _MOST_IN_A_CROWD if is_crowded else math.inf)
+        training = self._training(observed, _MOST_IN_A_CROWD if len(stage.running) >= _CROWD else math.inf)
         (posterior,) = self._posteriors(observed, training)
         assert isinstance(posterior, Posterior), "without curves there is no other"
         known = np.concatenate([observed.X, stage.running])
         ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
         ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # so that they are recognised once they run
         # Searches that end at one maximum differ in their last digits, and all but the best would be repeats.
-        is_repeat = np.tril(are_close(self._cube.axes, ranked.X, ranked.X, _REPEATED), -1).any(axis=1)
-        ranked = Ranked(ranked.X[~is_repeat], ranked.scores[~is_repeat])
+        first = first_of_close(self._cube.axes, ranked.X, REPEATED)
+        ranked = Ranked(ranked.X[first], ranked.scores[first])
         return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
@@ -304,7 +295,7 @@ class GP(ModelBased):
 
         Under noise, a running trial leaves its surroundings so uncertain that all workers would be sent there.
         """
-        return Neighbourhoods(running, CLOSE if self._noise(posterior) else _REPEATED)
+        return Neighbourhoods(running, CLOSE if self._noise(posterior) else REPEATED)
 
     # -------------------------------------------------------------------------------------------- the model
 
@@ -456,8 +447,7 @@ class GP(ModelBased):
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         candidates = self._candidates(observed.X[best], _DRAWN, _NEAR, rng)
         believed = self._leaning(None, len(known))
-        apart = Neighbourhoods(running, CLOSE)  # noise or not
-        return self._searched(candidates, known, apart, believed, acquisition)
+        return self._searched(candidates, known, Neighbourhoods(running, CLOSE), believed, acquisition)
 
     @cached_property
     def _models(self) -> GoalModels:
@@ -565,8 +555,7 @@ class GP(ModelBased):
 
     def _is_taken(self, X: Array, known: KnownRows, apart: Neighbourhoods) -> Array:
         """Which rows (n,) have been tried, are running, or are close to a row in ``apart``."""
-        taken = known.among(X)
-        return taken | crowded(self._cube.axes, X, *apart) if len(apart.rows) else taken
+        return known.among(X) | crowded(self._cube.axes, X, apart)
 
     def _by_front(
         self,

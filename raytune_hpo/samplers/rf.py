@@ -17,7 +17,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import acquisition as scores
 from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
-from raytune_hpo.numerics.neighbours import crowded, neighbours
+from raytune_hpo.numerics.neighbours import Neighbourhoods, crowded, neighbours
 from raytune_hpo.numerics.scalarisation import chebyshev, scaled, simplex_weights
 from raytune_hpo.numerics.violations import by_feasibility, total_violations
 from raytune_hpo.options import integer_option, named_option, number_option, renamed_options
@@ -139,7 +139,7 @@ class RF(ModelBased):
 
             rows, values = self._searched(acquired, X[np.argsort(y, kind="stable")], rng)
             if len(running):  # rows too close to a running trial are not taken
-                values[crowded(self._cube.axes, rows, running)] = -np.inf
+                values[crowded(self._cube.axes, rows, Neighbourhoods(running))] = -np.inf
         mixed = rng.permutation(len(rows))  # so that ties are broken at random: forests are piecewise constant
         # Constraints are checked row by row, from the best on; all rows are kept for that, since few may meet them.
         return Ranked.of(rows[mixed], values[mixed], None if self._cube.space.has_constraints else _RETURNED)

@@ -33,6 +33,7 @@ from raytune_hpo.space.validation import problem
 from raytune_hpo.space.values import show
 
 _DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in this many counts as none
+_UNLUCKY = 3  # so many times as many draws without any show it at 95% (Hanley and Lippman-Hand 1983: the rule of three)
 _BATCH = 4096
 
 
@@ -207,7 +208,7 @@ class Space:
             batch = self.decode(self.beliefs.drawn(rng.random((size, self.num_columns))))
             found += [config for config, good in zip(batch, self.is_feasible(batch), strict=True) if good]
             drawn += size
-            if drawn >= _DRAWS_PER_FEASIBLE * (len(found) + 1):
+            if drawn >= _DRAWS_PER_FEASIBLE * (len(found) + _UNLUCKY):
                 raise self._hardly_feasible(batch, len(found), drawn)
             size = min(2 * size, _BATCH)
         return self._all_drawn(found[:n], rng)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from raytune_hpo.numerics.axes import Axis, Kind
-from raytune_hpo.numerics.neighbours import crowded, neighbours
+from raytune_hpo.numerics.neighbours import Neighbourhoods, crowded, first_of_close, neighbours
 
 REAL = Axis(Kind.REAL)
 GRID = Axis(Kind.GRID, np.array([0.125, 0.375, 0.625, 0.875]))
@@ -84,5 +84,10 @@ def test_who_is_in_the_same_cells_and_very_near_is_crowded():
     near, far, other = [0.505, 0.495, 0.125], [0.505, 0.52, 0.125], [0.5, 0.5, 0.625]
     inactive, entered = [0.205, np.nan, 0.625], [0.205, 0.5, 0.625]
     X = np.array([near, far, other, inactive, entered])
-    assert crowded(axes, X, P).tolist() == [True, False, False, True, False]
-    assert not crowded(axes, X, P[:0]).any()
+    assert crowded(axes, X, Neighbourhoods(P)).tolist() == [True, False, False, True, False]
+    assert not crowded(axes, X, Neighbourhoods(P[:0])).any()
+
+
+def test_of_rows_that_are_close_the_first_counts():
+    X = np.array([[0.5, 0.125], [0.50005, 0.125], [0.5, 0.625], [0.502, 0.125], [0.49995, 0.125]])
+    assert first_of_close((REAL, NOMINAL), X, 1e-4).tolist() == [True, False, True, True, False]
