@@ -189,9 +189,8 @@ class ClusterHandle:
                 pass  # it will be killed, and what is durable is so already
             ray.kill(actor)
         if owned and self._end is not None:
-            with suppress(
-                RayError, HpoError
-            ):  # which was raised by another call; Ray prints errors that nobody fetches
+            # Ray prints errors that nobody fetches, and another call has raised this one.
+            with suppress(RayError, HpoError):
                 get(self._end, CLOSE_S)
         deadline = time.monotonic() + CLOSE_S
         while any(exists(role, self._name) for role in owned) and time.monotonic() < deadline:

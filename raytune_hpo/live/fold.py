@@ -212,9 +212,8 @@ class LiveFold:
         canary = trial.number if is_canary else trial.meta.get("pair")
         if canary is not None and self._pairs.pop(canary, None) is not None:
             tried = self.study.ledger.trials[canary]
-            has_goal = (
-                self.goal.metric in tried.metrics and self.goal.metric in trial.metrics
-            )  # not if all requests failed
+            # Neither has the goal's metric if all of its requests failed.
+            has_goal = self.goal.metric in tried.metrics and self.goal.metric in trial.metrics
             if tried.status is Status.FAILED and has_goal:
                 self._regret(tried, self._loss(tried) - self._loss(trial), at)
         if is_canary and not is_void and self._is_of_candidate(trial):

@@ -321,11 +321,8 @@ class TrialRun:
                 return self._stopped()
             said = {**self._last, **returned}
             if not said and self.assignment.from_step is not None:
-                return (
-                    Status.COMPLETED,
-                    {},
-                    None,
-                )  # it resumed after its last step: the report of that one is its result
+                # It resumed after its last step: the report of that one is its result.
+                return Status.COMPLETED, {}, None
             metrics = self.rules.of_result(said)
             self._save_at_end(metrics)
             return Status.COMPLETED, metrics, None

@@ -216,7 +216,7 @@ class GP(ModelBased):
         believed = self._leaning(training, len(known))
         if listed is None:
             candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
-            searched = partial(self._searched, candidates, known, Neighbourhoods(running, CLOSE), believed)
+            searched = partial(self._searched, candidates, known, Neighbourhoods(running), believed)
         else:
             searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), believed)
         acquisition = partial(MeanAcquisition, posteriors, bests)
@@ -447,7 +447,7 @@ class GP(ModelBased):
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         candidates = self._candidates(observed.X[best], _DRAWN, _NEAR, rng)
         believed = self._leaning(None, len(known))
-        return self._searched(candidates, known, Neighbourhoods(running, CLOSE), believed, acquisition)
+        return self._searched(candidates, known, Neighbourhoods(running), believed, acquisition)
 
     @cached_property
     def _models(self) -> GoalModels:
