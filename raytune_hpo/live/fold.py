@@ -212,7 +212,7 @@ class LiveFold:
         canary = trial.number if is_canary else trial.meta.get("pair")
         if canary is not None and self._pairs.pop(canary, None) is not None:
             tried = self.study.ledger.trials[canary]
-            # Neither has the goal's metric if all of its requests failed.
+            # A group whose requests all failed has no value of the goal.
             has_goal = self.goal.metric in tried.metrics and self.goal.metric in trial.metrics
             if tried.status is Status.FAILED and has_goal:
                 self._regret(tried, self._loss(tried) - self._loss(trial), at)
