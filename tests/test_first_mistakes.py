@@ -231,3 +231,10 @@ def test_other_names_are_missing_as_on_any_object():
             _ = thing.foo
         assert not hasattr(thing, "_repr_nothing_")
     assert pickle.loads(pickle.dumps(results))[1] == results[1] == copy.deepcopy(results[1])
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_study_is_not_copied(copied):
+    study = hpo.Study(SPACE, storage="memory", name="mine")
+    with pytest.raises(TypeError, match=r"driven by one process.*name='mine', or send study.results\(\)"):
+        copied(study)

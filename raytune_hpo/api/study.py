@@ -114,6 +114,12 @@ class Study:
             raise no_attribute("Study", name, STUDY)
         return object.__getattribute__(self, name)  # raises AttributeError
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(
+            f"a Study is driven by one process and is not copied or pickled; create it again where it continues, with the "
+            f"same arguments and name={self.name!r}, or send study.results()"
+        )
+
     @property
     def name(self) -> str:
         return self._spec.name

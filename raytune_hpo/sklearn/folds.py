@@ -93,7 +93,9 @@ def _fit_fold(context: FitContext, fit: Fit, model: Any, blank: Any) -> FoldOutc
             training.fit(model, X_train, y_train, fit_params)
         else:
             training.advance(model, blank, fit.steps, X_train, y_train, fit_params)
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # SystemExit, for one: it is the fit that fails, not its process
         if context.error_score == "raise":
             raise
         return {**failed(context, traceback.format_exc()), "fit_time": time.perf_counter() - begin}

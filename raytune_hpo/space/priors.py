@@ -20,6 +20,8 @@ from raytune_hpo.numerics.beliefs import MIDDLES
 from raytune_hpo.space.numbers import number
 from raytune_hpo.space.values import show
 
+_MOST_SHAPE = 1e9  # of a Beta prior, whose peak is then far narrower than a bin
+
 
 class Prior(ABC):
     """A belief about a parameter that is a number."""
@@ -64,7 +66,8 @@ class Normal(Prior):
 
     def log_density(self, lo: float, hi: float, log: bool) -> Array:
         around = math.log(self.mean / lo) / math.log(hi / lo) if log else (self.mean - lo) / (hi - lo)
-        return np.asarray(-(((MIDDLES - around) / self.sd) ** 2) / 2)
+        # A narrower one lies in a single bin too, and its logarithms may overflow.
+        return np.asarray(-(((MIDDLES - around) / max(self.sd, 1e-9)) ** 2) / 2)
 
     def problem(self, lo: float, hi: float) -> str | None:
         return None if lo <= self.mean <= hi else f"a Normal prior's mean lies within [{lo}, {hi}], got {self.mean}"
@@ -76,10 +79,10 @@ class Beta(Prior):
 
     Args:
         a, b: its shape: the larger a is against b, the more towards the upper bound; above 1 both, it has a peak at
-            (a - 1) / (a + b - 2) of the range.
+            (a - 1) / (a + b - 2) of the range. Above 0, and at most 1e9.
 
     Raises:
-        SpaceError: a or b is not above 0.
+        SpaceError: a or b is not above 0, or above 1e9.
     """
 
     kind = "beta"
@@ -90,8 +93,10 @@ class Beta(Prior):
     def __post_init__(self) -> None:
         for name in ("a", "b"):
             object.__setattr__(self, name, number(getattr(self, name), f"the {name} of a Beta prior"))
-            if getattr(self, name) <= 0:
-                raise SpaceError(f"a Beta prior needs a > 0 and b > 0, got a={self.a}, b={self.b}")
+        if not (0 < self.a <= _MOST_SHAPE and 0 < self.b <= _MOST_SHAPE):
+            raise SpaceError(
+                f"a Beta prior needs a and b above 0 and at most {_MOST_SHAPE:g}, got a={self.a}, b={self.b}"
+            )
 
     def log_density(self, lo: float, hi: float, log: bool) -> Array:
         return np.asarray((self.a - 1) * np.log(MIDDLES) + (self.b - 1) * np.log1p(-MIDDLES))

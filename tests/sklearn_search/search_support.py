@@ -44,13 +44,13 @@ class Known(ClassifierMixin, BaseEstimator):
 
     num_fits = 0
 
-    def __init__(self, value: float = 0.0, fails: bool = False) -> None:
+    def __init__(self, value: float = 0.0, fails: bool | type[BaseException] = False) -> None:
         self.value, self.fails = value, fails
 
     def fit(self, X: Any, y: Any = None) -> Known:
         Known.num_fits += 1
         if self.fails:
-            raise ZeroDivisionError("as asked")
+            raise (ZeroDivisionError if self.fails is True else self.fails)("as asked")
         self.classes_ = np.unique(y)
         return self
 

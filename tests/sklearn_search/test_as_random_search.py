@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from pathlib import Path
 
@@ -186,6 +187,14 @@ def test_an_error_score_counts_as_a_score():
     with pytest.warns(FitFailedWarning):
         ours.fit(X, Y)
     assert ours.cv_results_["mean_test_score"].tolist() == [0.5, -1.0] == ours.cv_results_["mean_train_score"].tolist()
+
+
+@pytest.mark.parametrize("fails", [SystemExit, asyncio.CancelledError])
+def test_a_fit_that_would_end_the_process_is_a_failed_fit(fails):
+    ours = search(Known(), {"fails": [False, fails], "value": [0.5]}, n_iter=2)
+    with pytest.warns(FitFailedWarning, match=fails.__name__):
+        ours.fit(X, Y)
+    assert [str(trial.status) for trial in ours.results_] == ["completed", "failed"]
 
 
 def test_an_error_is_raised_as_it_came():

@@ -92,12 +92,20 @@ def test_priors_of_branches_hold_where_they_are_active():
     assert space.weighed(0) == Space({"model": hpo.Choice([{"kind": "svm", "C": hpo.Float(0, 1)}, {"kind": "tree"}])})
 
 
+@pytest.mark.parametrize("sd", [1e-6, 1e-160, 1e-300])
+@pytest.mark.parametrize("mean", [0, 0.3, 1])
+def test_a_prior_that_is_all_but_certain_is_one_narrow_peak(mean, sd):
+    drawn = Space({"x": hpo.Float(0, 1, prior=hpo.Normal(mean, sd))}).sample(200, derive(0, "draws"))
+    assert np.median([abs(config["x"] - mean) for config in drawn]) < 1e-3
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: hpo.Float(0, 1, prior=hpo.Normal(2, 0.1)), r"mean lies within \[0.0, 1.0\], got 2"),
         (lambda: hpo.Normal(0.5, 0), "sd > 0, as a share of the range, got sd=0"),
-        (lambda: hpo.Beta(0, 1), "a > 0 and b > 0"),
+        (lambda: hpo.Beta(0, 1), r"a and b above 0 and at most 1e\+09, got a=0"),
+        (lambda: hpo.Beta(2, 1e300), r"a and b above 0 and at most 1e\+09, got a=2.0, b=1e\+300"),
         (lambda: hpo.Float(0, 1, prior=0.5), r"a prior is hpo.Normal\(mean, sd\) or hpo.Beta\(a, b\), got 0.5"),
         (lambda: hpo.Float(1, 1, prior=hpo.Beta(1, 2)), r"needs a range of more than one value"),
         (lambda: hpo.Ordinal([1, 2], weights=[1]), "an ordinal needs one weight for each option: 2 options, 1 weights"),
