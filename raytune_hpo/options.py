@@ -68,6 +68,20 @@ def integer_option(part: str, option: str, value: Any, *, least: int, way_out: s
     return int(value)
 
 
+def budget_options(part: str, max_steps: int | None, min_steps: int, eta: int) -> tuple[int, int, int]:
+    """The options max_steps, min_steps and eta of a part with rungs, where max_steps has no default.
+
+    Raises:
+        SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2.
+    """
+    if max_steps is None:
+        raise SpecError(f'{part} needs max_steps, the last step of a trial: {{"name": "{part}", "max_steps": 81}}')
+    eta = integer_option(part, "eta", eta, least=2)
+    min_steps = integer_option(part, "min_steps", min_steps, least=1)
+    way_out = f"it is the last step of a trial, above the first rung, min_steps={min_steps}"
+    return integer_option(part, "max_steps", max_steps, least=min_steps + 1, way_out=way_out), min_steps, eta
+
+
 def number_option(
     part: str,
     option: str,

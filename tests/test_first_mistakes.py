@@ -92,6 +92,25 @@ def test_a_simulation_has_workers_instead_of_a_limit_on_concurrency():
         hpo.simulate(objective, SPACE, num_trials=2, max_concurrent=3)
 
 
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"runtime": "ray"}, TypeError, "runs on a virtual clock"),
+        ({"num_workers": 0}, SpecError, "num_workers is a whole number of at least 1, got 0"),
+        ({"cost": ""}, SpecError, "cost is the name of the metric.*got ''"),
+        ({"cost": 3}, SpecError, "cost is the name of the metric.*got 3"),
+        ({"on_suggestion": 3}, SpecError, "on_suggestion is called with a trial's number"),
+        *(
+            ({"checkpoint_cost_s": costs}, SpecError, "checkpoint_cost_s is a pair")
+            for costs in (3, (1,), ("a", "b"), (-1, 0), (float("nan"), 0))
+        ),
+    ],
+)
+def test_settings_of_a_simulation_are_checked_before_it_begins(settings, error, said):
+    with pytest.raises(error, match=said):
+        hpo.simulate(objective, SPACE, num_trials=2, **settings)
+
+
 def test_no_word_of_another_tuner_hides_one_of_ours():
     assert not foreign_words.KEYWORDS.keys() & inspect.signature(hpo.Tuner).parameters.keys()
     assert {"metric", "num_trials", "sampler"} <= inspect.signature(hpo.Tuner).parameters.keys(), "still to be read"

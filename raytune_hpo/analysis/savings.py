@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
@@ -37,8 +38,9 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     """The savings of early stopping, estimated.
 
     A pruned or paused trial is assumed to have continued at its own pace to the median of the last steps of completed
-    trials. Its pace is that between its reports: what comes before the first one, such as loading data, is not repeated. If
-    it has reported once, it is assumed to have begun as slowly as the others, in the median.
+    trials. Its pace is that between its reports: what comes before the first one, such as loading data, is not repeated,
+    nor what comes after the last one. If it has reported once, it is assumed to have begun as slowly as the others, in the
+    median.
     """
     cut_short = [trial for trial in trials if trial.status in (Status.PRUNED, Status.PAUSED)]
     num_paused = sum(trial.status is Status.PAUSED for trial in cut_short)
@@ -52,9 +54,7 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     end = float(np.median(ends))
     reported = {trial.number: trial.reports[-1].step for trial in trials if trial.reports}
     paces = {trial.number: pace for trial in trials if (pace := _pace_s(trial)) is not None}
-    starts = [
-        _took_s(trial, lost) - paces[trial.number] * reported[trial.number] for trial in trials if trial.number in paces
-    ]
+    starts = [_start_s(trial, pace) for trial in trials if (pace := paces.get(trial.number)) is not None]
     start_s = max(0.0, float(np.median(starts))) if starts else 0.0
     saved_s = 0.0
     for trial in cut_short:
@@ -67,11 +67,24 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
 
 def _pace_s(trial: Trial) -> float | None:
     """The seconds from one step to the next, between reports of the same attempt; None if no attempt has reported twice."""
-    begins = np.array([*(stretch.began_at for stretch in trial.stretches), trial.started_at or 0.0])
+    begins = _begins(trial)
     at, steps = np.array([(report.at, report.step) for report in trial.reports], np.float64).reshape(-1, 2).T
     in_one_go = np.diff(np.searchsorted(begins, at, side="right")) == 0
     num_steps = np.diff(steps)[in_one_go].sum()
     return max(0.0, float(np.diff(at)[in_one_go].sum() / num_steps)) if num_steps > 0 else None
+
+
+def _start_s(trial: Trial, pace_s: float) -> float:
+    """The seconds from the beginning of a trial to its first report, without the steps in between."""
+    first, begins = trial.reports[0], _begins(trial)
+    began_at = begins[max(0, np.searchsorted(begins, first.at, side="right") - 1)]
+    begun_with = 0 if trial.parent is None else trial.from_step or 0
+    return float(first.at - began_at - pace_s * (first.step - begun_with))
+
+
+def _begins(trial: Trial) -> Array:
+    """When the attempts of a trial began (seconds)."""
+    return np.array([*(stretch.began_at for stretch in trial.stretches), trial.started_at or 0.0])
 
 
 def _took_s(trial: Trial, lost: Mapping[int, float]) -> float:

@@ -13,6 +13,7 @@ from raytune_hpo.api.objective import check_by, check_objective, over_instances,
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
+from raytune_hpo.options import whole
 from raytune_hpo.progress import Progress
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.local import LocalHandle
@@ -245,6 +246,11 @@ def start_simulation(
     """
     if "max_concurrent" in settings:
         raise TypeError("simulate has no keyword 'max_concurrent'; did you mean num_workers?")
+    if "runtime" in settings:
+        raise TypeError(
+            "simulate has no keyword 'runtime': it runs on a virtual clock; for another runtime, use hpo.tune"
+        )
+    num_workers = whole("num_workers", num_workers, least=1)
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
     handle = SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.api.tuner import Tuner
+from raytune_hpo.api.tuner import RUNTIMES, Tuner
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.runtime.settings import MAX_NAME
+from raytune_hpo.runtime.simulated import COST
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
@@ -24,6 +25,8 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
             f"tune its best parameters as a space of constants, with an objective of a dict"
         )
     plan, before = results.plan, results.spec.settings.get("runtime")
+    # It may have been driven by hand; and of a virtual clock, the name of its metric is not recorded.
+    can_run_so = before in RUNTIMES and (before != "simulated" or any(COST in trial.metrics for trial in results))
     ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
     settings = {
         "metric": [goal.metric for goal in results.goals],
@@ -33,7 +36,7 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
         "thresholds": {goal.metric: goal.threshold for goal in results.goals if goal.threshold is not None} or None,
         "max_retries": results.spec.max_retries,
         "storage": results.storage,
-        "runtime": runtime or (before if before in ("ray", "local") else "local"),
+        "runtime": runtime or (before if can_run_so else "local"),
     }
     if plan is None or settings["runtime"] != before:
         return settings

@@ -9,9 +9,10 @@ that saves checkpoints is run in stretches, each when its time has come.
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,9 +35,10 @@ from raytune_hpo.core.messages import (
     ReportMetrics,
 )
 from raytune_hpo.core.snapshot import Snapshot
-from raytune_hpo.errors import ObjectiveError
+from raytune_hpo.errors import ObjectiveError, SpecError
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
+from raytune_hpo.options import is_real
 from raytune_hpo.runtime.desk import Desk
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
@@ -62,6 +64,22 @@ class VirtualClock:
         self._now = at
 
 
+def _checked_costs(costs: Any) -> tuple[float, float]:
+    """The seconds for saving and for loading a checkpoint.
+
+    Raises:
+        SpecError: they are anything else.
+    """
+    is_pair = isinstance(costs, Sequence) and len(costs) == 2 and all(is_real(value) for value in costs)
+    if not is_pair or not all(0 <= value < math.inf for value in costs):
+        raise SpecError(
+            f"checkpoint_cost_s is a pair: the virtual seconds to save a checkpoint, and to resume from one, each at least "
+            f"0, as in (2.0, 0.5); got {costs!r}"
+        )
+    save_s, load_s = costs
+    return float(save_s), float(load_s)
+
+
 @dataclass(slots=True)
 class _Running:
     """A running trial: its future events, in the order of their times, and the worker that it occupies.
@@ -71,8 +89,8 @@ class _Running:
 
     Attributes:
         begun: the assignment that its worker got; ``assignment``: that of the stretch; ``checkpoint``: saved at its end.
-        started_at: virtual time; ``base_s``: seconds of the trial before that, which its reports include; ``passed_s``:
-            those up to the end of the newest stretch.
+        started_at: virtual time; ``base_s``: the seconds in its reports that passed before that, less those that it takes
+            to load its checkpoint; ``passed_s``: those up to the end of the newest stretch.
     """
 
     worker: str
@@ -116,6 +134,9 @@ class SimulatedHandle:
     Args:
         cost: the name of the metric that has the virtual seconds since the trial began.
         on_suggestion, checkpoint_cost_s: see ``simulate``.
+
+    Raises:
+        SpecError: one of these is not valid.
     """
 
     def __init__(
@@ -126,8 +147,12 @@ class SimulatedHandle:
         on_suggestion: Callable[[int, float], object] | None = None,
         checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     ) -> None:
+        if not isinstance(cost, str) or not cost:
+            raise SpecError(f"cost is the name of the metric with the virtual seconds of a trial, got {cost!r}")
+        if on_suggestion is not None and not callable(on_suggestion):
+            raise SpecError(f"on_suggestion is called with a trial's number and seconds, got {on_suggestion!r}")
         self._plan, self._cost, self._on_suggestion = plan, cost, on_suggestion
-        self._save_s, self._load_s = checkpoint_cost_s
+        self._save_s, self._load_s = _checked_costs(checkpoint_cost_s)
         self._clock = VirtualClock()
         self._storage = open_storage(plan.settings.storage)
         self._store = BriefStore(temporary_place(in_memory=True))
@@ -244,15 +269,15 @@ class SimulatedHandle:
             (assignment,) = lease.assignments
             if self._on_suggestion is not None:
                 self._on_suggestion(assignment.number, time.thread_time() - begin)
-            begins_at = at + (self._load_s if assignment.checkpoint is not None else 0.0)
-            base_s = self._passed_before(assignment)
+            load_s = self._load_s if assignment.checkpoint is not None else 0.0
+            passed_s = self._passed_before(assignment)
             run = _Running(
                 worker=worker,
                 begun=assignment,
                 assignment=assignment,
-                started_at=begins_at,
-                base_s=base_s,
-                passed_s=base_s,
+                started_at=at,
+                base_s=passed_s - load_s,
+                passed_s=passed_s,
             )
             self._run_stretch(run)
             self._push(run)

@@ -17,9 +17,8 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Kind
 from raytune_hpo.numerics.curves import at_fidelities
 from raytune_hpo.numerics.parzen import Parzen
-from raytune_hpo.options import integer_option, number_option
+from raytune_hpo.options import budget_options, integer_option, number_option
 from raytune_hpo.protocols import Scheduler, Traits
-from raytune_hpo.samplers.budgets import budget_options
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 

@@ -23,10 +23,9 @@ from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.neighbours import Neighbourhoods, crowded
 from raytune_hpo.numerics.optimise import filled, perturbed
 from raytune_hpo.numerics.transforms import squashed
-from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.options import budget_options, integer_option, named_option, number_option
 from raytune_hpo.protocols import Continue, Scheduler, Signal, Suggestion, Traits
 from raytune_hpo.samplers.base import BaseSampler
-from raytune_hpo.samplers.budgets import budget_options
 from raytune_hpo.samplers.history import Memo, Observed, last_due, representatives
 from raytune_hpo.trial import Trial
 

@@ -18,10 +18,9 @@ from raytune_hpo.numerics.acquisition import Predictor
 from raytune_hpo.numerics.curves import at_fidelities, fidelities, warped
 from raytune_hpo.numerics.ensemble import Ensemble, cross_validated, misranked, ranking_weights, samples_at
 from raytune_hpo.numerics.gaussian import Posterior
-from raytune_hpo.options import integer_option, number_option
+from raytune_hpo.options import budget_options, integer_option, number_option
 from raytune_hpo.protocols import Scheduler, Suggestion, Traits
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.budgets import budget_options
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection

@@ -16,11 +16,12 @@ from typing import ClassVar
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.options import flag_option, integer_option
+from raytune_hpo.options import budget_options, flag_option, integer_option
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Ladder
 from raytune_hpo.schedulers.promotion import Promotion
 from raytune_hpo.schedulers.ranking import Ranking, ranking
+from raytune_hpo.schedulers.rungs import Ended
 from raytune_hpo.trial import Trial
 
 
@@ -65,9 +66,9 @@ class ASHA:
     ) -> None:
         self.eta = integer_option("asha", "eta", eta, least=2)
         self.min_steps = integer_option("asha", "min_steps", min_steps, least=1)
-        self.max_steps = None if max_steps is None else integer_option("asha", "max_steps", max_steps, least=1)
-        if self.max_steps is not None and self.max_steps <= self.min_steps:
-            raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
+        self.max_steps = None
+        if max_steps is not None:
+            self.max_steps, self.min_steps, self.eta = budget_options("asha", max_steps, min_steps, eta)
         self.promotes = flag_option("asha", "promote", promote)
         self.delay = flag_option("asha", "delay", delay)
         if delay and (not promote or max_steps is None):
@@ -89,6 +90,12 @@ class ASHA:
         if self.promotes:
             bound._promotion = Promotion(bound._ladder, len(goals), delay=self.delay)
         return bound
+
+    def as_bracket(self, ended: Ended) -> ASHA:
+        """The same scheduler as one bracket of a study, given the trials of all brackets that have ended."""
+        if self._promotion is not None:
+            self._promotion.ended = ended
+        return self
 
     def judge(self, trial: Trial) -> Verdict:
         """STOP if the newest report enters a rung and is not among its best 1/eta; with ``promote``, PAUSE there."""
@@ -117,7 +124,11 @@ class ASHA:
         return self._ladder.next_step(trial) if self._promotion is None else self._promotion.next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The best paused trial of the highest rung that allows a promotion."""
+        """The best paused trial of the highest rung that allows a promotion.
+
+        At the end, the best paused trial of a rung resumes, from the highest rung on, if no better trial has been promoted
+        from there or has completed.
+        """
         return None if self._promotion is None else self._promotion.promote(final=final)
 
     def keeps(self, trial: Trial) -> bool:

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.options import flag_option, integer_option
+from raytune_hpo.options import budget_options, flag_option
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.asha import ASHA
-from raytune_hpo.schedulers.ranking import LAST_STEP
+from raytune_hpo.schedulers.rungs import Ended
 from raytune_hpo.trial import Trial
 
 
@@ -51,19 +51,13 @@ class Hyperband:
         promote: bool = False,
         delay: bool = False,
     ) -> None:
-        if max_steps is None:
-            raise SpecError(
-                'hyperband needs max_steps, the last step of a trial: {"name": "hyperband", "max_steps": 81}'
-            )
-        self.eta = integer_option("hyperband", "eta", eta, least=2)
-        self.min_steps = integer_option("hyperband", "min_steps", min_steps, least=1)
-        self.max_steps = integer_option("hyperband", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP)
+        self.max_steps, self.min_steps, self.eta = budget_options("hyperband", max_steps, min_steps, eta)
         self.promotes = flag_option("hyperband", "promote", promote)
         self.delay = flag_option("hyperband", "delay", delay)
         if delay and not promote:
             raise SpecError(f"hyperband needs promote=True for delay=True, got {promote=}")
-        self._has_completed = False
-        self._brackets = self._made(())
+        self._ended = Ended()
+        self._brackets = self._made()
         self._deal = _Deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
 
     def bind(self, goals: Sequence[Goal]) -> Hyperband:
@@ -75,7 +69,7 @@ class Hyperband:
             promote=self.promotes,
             delay=self.delay,
         )
-        bound._brackets = self._made(goals)
+        bound._brackets = [bracket.bind(goals).as_bracket(bound._ended) for bracket in bound._brackets]
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -84,7 +78,7 @@ class Hyperband:
 
     def observe(self, trial: Trial) -> None:
         """Pass the trial to its bracket."""
-        self._has_completed |= trial.status is Status.COMPLETED
+        self._ended.observe(trial)
         self._bracket(trial).observe(trial)
 
     def next_step(self, trial: Trial) -> int | None:
@@ -94,11 +88,12 @@ class Hyperband:
     def promote(self, *, final: bool) -> Continue | None:
         """The promotion of the first bracket that has one.
 
-        At the end, if no trial of any bracket has completed, the best paused trial of the highest rung resumes.
+        At the end, the best paused trial of a rung resumes, from the highest rung of all brackets on, if no better trial has
+        been promoted from there, or has completed in any bracket.
         """
         chosen = (bracket.promote(final=False) for bracket in self._brackets)
         due = next((choice for choice in chosen if choice is not None), None)
-        if due is not None or not final or self._has_completed:
+        if due is not None or not final:
             return due
         last = [choice for bracket in self._brackets if (choice := bracket.promote(final=True)) is not None]
         return max(last, key=lambda choice: choice.until or 0, default=None)
@@ -113,21 +108,23 @@ class Hyperband:
             return self._brackets[said]
         return self._brackets[self._deal.bracket_of(trial.number)]
 
-    def _made(self, goals: Sequence[Goal]) -> list[ASHA]:
+    def _made(self) -> list[ASHA]:
         """The brackets, the one that stops earliest first."""
         assert self.max_steps is not None
         brackets, first = [], self.min_steps
         while first < self.max_steps:
-            bracket = ASHA(
-                eta=self.eta, min_steps=first, max_steps=self.max_steps, promote=self.promotes, delay=self.delay
+            brackets.append(
+                ASHA(eta=self.eta, min_steps=first, max_steps=self.max_steps, promote=self.promotes, delay=self.delay)
             )
-            brackets.append(bracket.bind(goals) if goals else bracket)
             first *= self.eta
         return [*brackets, _Everyone(eta=self.eta)]
 
 
 class _Everyone(ASHA):
     """The last bracket: its trials run to their last step."""
+
+    def bind(self, goals: Sequence[Goal]) -> ASHA:
+        return self  # it keeps nothing
 
     def judge(self, trial: Trial) -> Verdict:
         return Verdict.CONTINUE

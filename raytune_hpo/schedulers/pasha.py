@@ -11,14 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.options import integer_option
+from raytune_hpo.options import budget_options
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Ladder
 from raytune_hpo.schedulers.promotion import Promotion
-from raytune_hpo.schedulers.ranking import LAST_STEP
 from raytune_hpo.schedulers.soft_ranking import SoftRanking
 from raytune_hpo.trial import Trial
 
@@ -29,7 +27,8 @@ class PASHA:
     At first only the rungs at min_steps and min_steps * eta exist, and trials stay paused at the upper one. The order of
     the trials that reached it is compared between both rungs. If it differs, the next rung opens: the best third (with
     eta = 3) of the trials at the top are promoted to it, and it becomes the top, which is compared with the rung below.
-    If the order settles early, only one trial runs to max_steps: the best, at the end of the study.
+    If the order settles early, only one trial runs to max_steps: the best, at the end of the study. So the study needs
+    num_trials: where time or steps end it, it may have no result.
 
     Two trials are out of order if one was better at the lower rung by more than a tolerance, and is worse at the upper
     one. The tolerance is the noise of the curves: the 90th percentile of the differences at the top between trials whose
@@ -51,11 +50,7 @@ class PASHA:
     version: ClassVar[int] = 1
 
     def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
-        if max_steps is None:
-            raise SpecError('pasha needs max_steps, the last step of a trial: {"name": "pasha", "max_steps": 81}')
-        self.eta = integer_option("pasha", "eta", eta, least=2)
-        self.min_steps = integer_option("pasha", "min_steps", min_steps, least=1)
-        self.max_steps = integer_option("pasha", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP)
+        self.max_steps, self.min_steps, self.eta = budget_options("pasha", max_steps, min_steps, eta)
         self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
         self._promotion = Promotion(self._ladder, 1)
         self._ranking = SoftRanking()
@@ -100,7 +95,8 @@ class PASHA:
     def promote(self, *, final: bool) -> Continue | None:
         """The best paused trial of the highest rung below the top that allows a promotion.
 
-        At the end, if no trial has completed, the best paused trial of the highest rung resumes.
+        At the end, the best paused trial of a rung resumes, from the highest rung on, if no better trial has been promoted
+        from there or has completed.
         """
         return self._promotion.promote(final=final)
 

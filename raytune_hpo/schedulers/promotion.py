@@ -8,7 +8,7 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Entry, Ladder
 from raytune_hpo.schedulers.ranking import newest_scored
-from raytune_hpo.schedulers.rungs import Rung
+from raytune_hpo.schedulers.rungs import Ended, Rung
 from raytune_hpo.trial import Trial
 
 _DEVIATIONS = 3.0  # standard deviations by which a paused trial may still rise among those promoted
@@ -21,15 +21,16 @@ class Promotion:
         delay: see ASHA.
 
     Attributes:
+        ended: the trials that have ended; those of the whole study, if it has other rungs besides these.
         top: no trial is promoted from this rung or a higher one; None: there is no such limit.
     """
 
     def __init__(self, ladder: Ladder, num_goals: int, *, delay: bool = False) -> None:
         self._ladder, self._num_goals, self._delay = ladder, num_goals, delay
+        self.ended = Ended()
         self._rungs: dict[int, Rung] = {}  # by step
         self._steps: list[int] = []  # of the rungs, the highest first
         self._paused_at: dict[int, int] = {}  # the rung at which a trial has paused
-        self._has_completed = False
         self.top: int | None = None
 
     def judge(self, trial: Trial) -> Verdict:
@@ -45,6 +46,7 @@ class Promotion:
     def observe(self, trial: Trial) -> None:
         """Enter the newest report into its rung, and keep track of pauses, resumes and ends."""
         number = trial.number
+        self.ended.observe(trial)
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
             step = None if scored is None else self._ladder.reached(scored.step)
@@ -63,7 +65,6 @@ class Promotion:
             if newest.verdict is Verdict.CONTINUE or newest.step == trial.from_step:
                 rung.promoted.add(number)
         elif trial.status is Status.COMPLETED and trial.losses is not None:
-            self._has_completed = True
             self._enter_above(trial)
 
     def next_step(self, trial: Trial) -> int | None:
@@ -80,15 +81,16 @@ class Promotion:
     def promote(self, *, final: bool) -> Continue | None:
         """The best paused trial of the highest rung that allows a promotion.
 
-        At the end, if no trial has completed, the best paused trial of the highest rung resumes.
+        At the end, the best paused trial of a rung resumes, from the highest rung on, if it is unrivalled: no better trial
+        has been promoted from there, or has completed.
         """
         for step in self._steps:
             best = self._rungs[step].best_paused()
             if best is not None and self._is_due(step, self._rungs[step].num_before(best)):
                 return Continue(best, self._ladder.stop_after(step))
-        if final and not self._has_completed:
-            paused = ((step, self._rungs[step].best_paused()) for step in self._steps)
-            return next((Continue(best, self._ladder.stop_after(s)) for s, best in paused if best is not None), None)
+        for step in self._steps if final else ():
+            if (best := self.ended.unrivalled(self._rungs[step])) is not None:
+                return Continue(best, self._ladder.stop_after(step))
         return None
 
     def keeps(self, trial: Trial) -> bool:

@@ -8,11 +8,14 @@ the one with the lower number comes first.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from operator import le
 
 import numpy as np
 
+from raytune_hpo.facts import Status
 from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.schedulers.ranking import Losses
+from raytune_hpo.trial import Trial
 
 _MOST_SORTED = 500
 _Key = tuple[float, int]
@@ -91,6 +94,10 @@ class Rung:
         """How many of the trials that have entered come before this one."""
         return bisect_left(self._ordered, self._keys[number])
 
+    def before(self, number: int) -> list[int]:
+        """The trials that have entered and come before this one."""
+        return [other for _, other in self._ordered[: self.num_before(number)]]
+
     def losses_of(self, number: int) -> Losses:
         """The entry of a trial."""
         return self._losses[number]
@@ -119,6 +126,41 @@ class Rung:
 
     def _list_candidates(self) -> None:
         self._candidates = sorted(self._keys[number] for number in self._paused)
+
+
+class Ended:
+    """The trials of a study that have ended: those with a result, and those without."""
+
+    def __init__(self) -> None:
+        self._results: dict[int, Losses] = {}
+        self._without: set[int] = set()
+
+    def observe(self, trial: Trial) -> None:
+        """Enter a trial that has ended; one that runs again has not."""
+        number = trial.number
+        if not trial.status.is_finished:
+            self._without.discard(number)
+        elif trial.status is Status.COMPLETED and trial.losses is not None:
+            self._results[number] = trial.losses
+        else:
+            self._without.add(number)
+
+    def unrivalled(self, rung: Rung) -> int | None:
+        """The best trial that is paused at a rung, unless a better one has been resumed from there or has completed.
+
+        A trial that ended without a result is no rival. One that completed without entering the rung is one if its result
+        is no worse than the entry of the paused trial.
+        """
+        best = rung.best_paused()
+        if best is None or not self._without.issuperset(rung.before(best)):
+            return None
+        entry = rung.losses_of(best)
+        elsewhere = (result for number, result in self._results.items() if number not in rung)
+        return None if any(all(map(le, result, entry)) for result in elsewhere) else best
+
+    def may_lack(self, rung: Rung, number: int) -> bool:
+        """Whether a trial is the best that is paused at a rung, and all before it may still end without a result."""
+        return rung.best_paused() == number and self._results.keys().isdisjoint(rung.before(number))
 
 
 def _remove(keys: list[_Key], key: _Key) -> None:

@@ -11,14 +11,13 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import ClassVar
 
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.options import integer_option
+from raytune_hpo.options import budget_options
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Ladder
-from raytune_hpo.schedulers.ranking import LAST_STEP, Losses, newest_scored
-from raytune_hpo.schedulers.rungs import Rung
+from raytune_hpo.schedulers.ranking import Losses, newest_scored
+from raytune_hpo.schedulers.rungs import Ended, Rung
 from raytune_hpo.trial import Trial
 
 
@@ -32,8 +31,8 @@ class SuccessiveHalving:
     n // eta of n are promoted, in the order of their losses or, with several metrics, of their Pareto fronts. No worker
     waits for a rung to close: it begins the next bracket.
 
-    At the end of a study, a bracket that cannot be filled any more is treated as full. If no trial has completed by then,
-    the best trial of the highest rung resumes until one completes.
+    At the end of a study, a bracket that cannot be filled any more is treated as full. Then the best trial that is paused
+    at a rung resumes, from the highest rung on, if no better trial has been promoted from there, or has completed.
 
     The comparison is fairer than ASHA's, which promotes on the results known at the moment, but the first full runs come
     later. The objective must save checkpoints: without them, a trial starts over at each rung.
@@ -50,23 +49,14 @@ class SuccessiveHalving:
     version: ClassVar[int] = 1
 
     def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
-        if max_steps is None:
-            raise SpecError(
-                "successive_halving needs max_steps, the last step of a trial: "
-                '{"name": "successive_halving", "max_steps": 81}'
-            )
-        self.eta = integer_option("successive_halving", "eta", eta, least=2)
-        self.min_steps = integer_option("successive_halving", "min_steps", min_steps, least=1)
-        self.max_steps = integer_option(
-            "successive_halving", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP
-        )
+        self.max_steps, self.min_steps, self.eta = budget_options("successive_halving", max_steps, min_steps, eta)
         self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
         self._steps = tuple(self._ladder.rungs())
         self._num_goals = 1
         self._brackets: list[_Bracket] = []
         self._due: list[int] = []  # the brackets that have a trial to promote, in order
         self._heading_for: dict[int, int] = {}  # by trial, the rung that it runs towards or is paused at; else 0
-        self._has_completed = False
+        self._ended = Ended()
 
     def bind(self, goals: Sequence[Goal]) -> SuccessiveHalving:
         """A fresh SuccessiveHalving for one study."""
@@ -84,7 +74,7 @@ class SuccessiveHalving:
     def observe(self, trial: Trial) -> None:
         """Keep track of pauses, resumes and ends; reports between rungs do not count."""
         number, rung = trial.number, self._rung_of(trial)
-        self._has_completed |= trial.status is Status.COMPLETED
+        self._ended.observe(trial)
         if rung == len(self._steps):
             return
         bracket = self._bracket_of(number)
@@ -112,8 +102,8 @@ class SuccessiveHalving:
     def promote(self, *, final: bool) -> Continue | None:
         """The best trial still to be promoted from a closed rung, of the first bracket that has one.
 
-        At the end, a bracket that is not full is treated as full; and if no trial has completed, the best of the highest
-        rung resumes.
+        At the end, a bracket that is not full is treated as full; then the best paused trial of a rung resumes, from the
+        highest rung on, if no better trial has been promoted from there, or has completed.
         """
         if self._due:
             return self._continued(self._brackets[self._due[0]].next())
@@ -122,16 +112,15 @@ class SuccessiveHalving:
         for bracket in self._brackets:
             if (chosen := bracket.next(cut_short=True)) is not None:
                 return self._continued(chosen)
-        return None if self._has_completed else self._continued(self._highest())
+        return self._continued(self._unrivalled())
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether a paused trial may yet be promoted from its rung, or resumed at the end for want of a completed one."""
+        """Whether a paused trial may yet be promoted from its rung, or resumed at the end for want of a better one."""
         number, rung = trial.number, self._rung_of(trial)
         if trial.status is not Status.PAUSED or rung == len(self._steps):
             return False
-        return self._bracket_of(number).keeps(rung, number) or (
-            not self._has_completed and self._highest() == (rung, number)
-        )
+        bracket = self._bracket_of(number)
+        return bracket.keeps(rung, number) or self._ended.may_lack(bracket.rungs[rung], number)
 
     @property
     def _size(self) -> int:
@@ -155,12 +144,12 @@ class SuccessiveHalving:
         elif is_listed and not is_due:
             del self._due[place]
 
-    def _highest(self) -> tuple[int, int] | None:
-        """The highest rung with paused trials, and the best of these in any bracket."""
+    def _unrivalled(self) -> tuple[int, int] | None:
+        """The highest rung with unrivalled trials, and the best of these in any bracket."""
         for rung in reversed(range(len(self._steps))):
             together = Rung(self._num_goals)
             for bracket in self._brackets:
-                if (best := bracket.rungs[rung].best_paused()) is not None:
+                if (best := self._ended.unrivalled(bracket.rungs[rung])) is not None:
                     together.put(best, bracket.rungs[rung].losses_of(best))
                     together.pause(best)
             if (best := together.best_paused()) is not None:

@@ -185,6 +185,21 @@ def test_loading_data_is_not_saved_by_stopping():
     assert played("asha").savings.saved_s == pytest.approx(whole - stopped, rel=0.1)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 5.0])
+def test_an_evaluation_after_the_last_report_is_no_slow_beginning(after_s):
+    def trained(config):
+        for step in range(1, 21):
+            hpo.report(loss=config["x"] + 1 / step, step=step, cost_s=float(step))
+        return {"loss": config["x"], "cost_s": 20.0 + after_s}
+
+    results = hpo.simulate(
+        trained, {"x": hpo.uniform(0, 1)}, num_trials=40, sampler="random", seed=1, scheduler="median"
+    )
+    stopped = [trial for trial in results if trial.status is Status.PRUNED]
+    assert len(stopped) > 5
+    assert results.savings.saved_s == pytest.approx(sum(20 - trial.last_step for trial in stopped))
+
+
 def test_without_completed_trials_nothing_is_said_about_savings():
     assert early_stopping_savings([timed(0, Status.PRUNED, 2.0)]).saved_s is None
     assert early_stopping_savings([]).num_pruned == 0

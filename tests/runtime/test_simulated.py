@@ -9,6 +9,7 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.checkpoints.store import BriefStore
+from raytune_hpo.confirming.running import as_searched
 from raytune_hpo.core.audit import audit
 from raytune_hpo.facts import Requeued
 from raytune_hpo.journal import open_storage
@@ -147,3 +148,29 @@ def test_a_checkpoint_that_is_lost_costs_steps_and_no_trial(every, monkeypatch, 
         assert steps == list(range(1, len(steps) + 1))
     assert results.best_value >= whole.best_value
     assert audit(facts).is_clean
+
+
+def test_saving_and_loading_belong_to_the_time_of_a_trial():
+    def trained(config):
+        saved = hpo.checkpoint()
+        for step in range(1 if saved is None else saved.step + 1, 10):
+            hpo.report(loss=config["x"], step=step, cost_s=float(step), save=lambda folder: None)
+
+    settings = {"num_trials": 1, "scheduler": {"name": "asha", "promote": True, "max_steps": 9}, "sampler": "random"}
+
+    def simulated(**costs):
+        return hpo.simulate(trained, {"x": hpo.uniform(0, 1)}, **settings, **costs)[0]
+
+    assert simulated().duration_s == 9.0
+    assert simulated(checkpoint_cost_s=(2, 0)).duration_s == 9 + 3 * 2  # after the pauses at 1 and at 3, and at its end
+    assert simulated(checkpoint_cost_s=(0, 3)).duration_s == 9 + 2 * 3
+    assert simulated(checkpoint_cost_s=(2, 3)).finished_at == 9 + 3 * 2 + 2 * 3
+
+
+def test_what_is_run_again_after_a_simulation_is_simulated_too():
+    def searched(cost):
+        return simulate(lambda config: {"loss": config["x"], cost: 5.0}, num_trials=3, cost=cost)
+
+    assert as_searched(searched("cost_s"), None)["runtime"] == "simulated"
+    assert as_searched(searched("cost_s"), "local")["runtime"] == "local"
+    assert as_searched(searched("elapsed"), None)["runtime"] == "local"  # the metric's name is not recorded
