@@ -16,6 +16,7 @@ PYTHON is that of an environment with OpenTuner (see opentuner_runs.py); without
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -200,7 +201,7 @@ def make_data(folder: Path) -> None:
     for path in names:
         path.write_text(" ".join(draw.choices(words, k=3_000)))
     (folder / "names").write_text("\n".join(path.name for path in names))
-    with sqlite3.connect(folder / "data.db") as data:
+    with contextlib.closing(sqlite3.connect(folder / "data.db")) as data, data:
         data.execute("CREATE TABLE t (v TEXT)")
         data.executemany("INSERT INTO t VALUES (?)", ((word,) for word in draw.choices(words, k=200_000)))
     make_suite(folder / "suite", draw)

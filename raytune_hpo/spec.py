@@ -53,11 +53,9 @@ class Limits:
 
     def to_json(self) -> dict[str, Any]:
         limits = {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
+        # Unknown to older releases.
         newer = {"max_failures": self.max_failures, "num_steps": self.num_steps, "stagnation": self.stagnation or None}
-        return {
-            **limits,
-            **{name: value for name, value in newer.items() if value is not None},
-        }  # unknown to older releases
+        return {**limits, **{name: value for name, value in newer.items() if value is not None}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,15 +88,16 @@ def test_a_bad_setting_is_refused_by_name(settings, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "space",
-    [{}, {"x": hpo.Float}, {"x": object}, 7, None.__class__],
-    ids=str,
-)
-def test_what_is_no_space_is_refused_or_constant(space):
-    if space == {} or not isinstance(space, dict):
-        with pytest.raises(SpaceError):
-            build(space=space)
+@pytest.mark.parametrize("space", [{}, 7, None.__class__], ids=str)
+def test_what_is_no_space_is_refused(space):
+    with pytest.raises(SpaceError):
+        build(space=space)
+
+
+@pytest.mark.parametrize("value", [hpo.Float, object], ids=str)
+def test_what_is_no_domain_is_a_constant(value):
+    results = build(space={"x": value, "y": hpo.uniform(0, 1)}).fit()
+    assert [trial.config["x"] for trial in results] == [value] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
@@ -31,10 +30,10 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.metrics import checked_step
 from raytune_hpo.options import whole
 from raytune_hpo.results import Results
+from raytune_hpo.runtime.failing import failure_of, failure_of_text
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.settings import Settings, default_name
-from raytune_hpo.runtime.trial_run import reason_of
 from raytune_hpo.trial import Trial
 
 MAX_REFERENCE = 1024  # characters
@@ -231,16 +230,14 @@ class Study:
                 given = {} if metrics is None and current.reports else self._rules.named(metrics)
                 plain = self._rules.of_result({**current.metrics, **given})
             except ObjectiveError as error:
-                text = f"ObjectiveError: {error}"
-                return self._end(current, Status.FAILED, error=text, reason=text)
+                return self._end(current, Status.FAILED, **failure_of(error)._asdict())
             return self._end(current, Status.COMPLETED, metrics=plain)
 
     def fail(self, trial: Trial | int, error: BaseException | str) -> Trial:
         """Record that a trial failed, and why."""
-        text = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else str(error)
-        reason = reason_of(error) if isinstance(error, BaseException) else text
+        failure = failure_of(error) if isinstance(error, BaseException) else failure_of_text(str(error))
         with self._lock:
-            return self._end(self._taken(trial), Status.FAILED, error=text, reason=reason)
+            return self._end(self._taken(trial), Status.FAILED, **failure._asdict())
 
     def stop_trial(self, trial: Trial | int) -> None:
         """Stop a trial: its next report is answered by ``"stop"``. A trial that is not running is pruned at once."""

@@ -11,11 +11,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from raytune_hpo.cluster import bootstrap
 from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.failures import cause_of
 from raytune_hpo.cluster.resources import actor_options, as_bundles, limit_threads, room, warn_if_infeasible
-from raytune_hpo.cluster.shells import package, packed, pickler
+from raytune_hpo.cluster.shells import answering_task, package, packed
 from raytune_hpo.cluster.shipping import cannot_load
 from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.runtime.calls import Function, Settled
@@ -47,7 +46,7 @@ class RayCalls:
         self._package, self._shared = ray.put(package()), _put(shared)
         options = actor_options(self._bundles[0])
         self._num_threads = max(1, int(options["num_cpus"]))
-        self._task = _task().options(num_returns=2, max_retries=MAX_RETRIES, **options)
+        self._task = answering_task().options(num_returns=2, max_retries=MAX_RETRIES, **options)
         self._under_way: dict[Any, tuple[int, Any]] = {}
         self._heard: dict[Any, Any] = {}  # registry of warnings, so that each is shown once
 
@@ -104,12 +103,6 @@ def _loaded(what: bytes, shared: Any) -> tuple[Function, Any, Any]:
 
 
 _limit_threads_once = functools.cache(limit_threads)  # looking for the libraries takes longer than some calls
-
-
-@functools.cache
-def _task() -> Any:
-    pickler.register_pickle_by_value(bootstrap)
-    return ray.remote(bootstrap.answer)
 
 
 def _put(shared: Any) -> Any:

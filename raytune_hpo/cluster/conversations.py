@@ -7,7 +7,6 @@ and one thread of the caller answers them.
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import pickle
 import threading
@@ -17,10 +16,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from raytune_hpo.cluster import bootstrap
 from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.failures import cause_of
-from raytune_hpo.cluster.shells import get, hire, package, packed, pickler
+from raytune_hpo.cluster.shells import answering_task, get, hire, package, packed
 from raytune_hpo.errors import ClusterError
 
 Question = tuple[int, Any, Any]  # the number of the question, the key of the call that asks, and what it asks
@@ -87,9 +85,8 @@ class Conversations:
             Exception: whatever the function raises.
             ClusterError: its process was lost.
         """
-        ref = (
-            _task().options(num_cpus=1, max_retries=0).remote([self._package], _RUN, self._function, key, self._mailbox)
-        )
+        task = answering_task().options(num_cpus=1, max_retries=0)
+        ref = task.remote([self._package], _RUN, self._function, key, self._mailbox)
         try:
             return get(ref)
         except RayTaskError as error:
@@ -132,9 +129,3 @@ def run_call(function: bytes, key: Any, mailbox: Any) -> Any:
         return answer
 
     return called(key, ask)
-
-
-@functools.cache
-def _task() -> Any:
-    pickler.register_pickle_by_value(bootstrap)
-    return ray.remote(bootstrap.answer)

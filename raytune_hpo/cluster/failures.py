@@ -32,10 +32,7 @@ def cause_of(error: Exception) -> tuple[str, bool]:
         if "node" in text and ("node has died" in text or "node died" in text or "preempt" in text):
             return "its node was lost", True
         if _GONE in text:
-            return (
-                "its worker died: its process crashed, exited, or was killed (by the kernel, for one, when memory runs out)",
-                False,
-            )
+            return f"its worker died: {_SUDDENLY}", False
         match = _DETAIL.search(text)
         return f"its worker died: {_shortened(match.group(1) if match else text)}", False
     return f"its worker was lost: {type(error).__name__}: {_shortened(text)}", False

@@ -100,12 +100,13 @@ class OptimizerActor:
             self._store = CheckpointStore(place, node=this_node())
             self._deleter = Deleter(self._store)
             self._optimizer = await self._opened()
+            self._desk.open(self._optimizer)
             self._desk.note_end()
             self._note = await noting
             self._open.set()
             prefetcher = Prefetcher(self._plan, self._desk, self.add_note)
             with rarely_collected():
-                await asyncio.gather(self._desk.serve(self._optimizer), self._tick(), prefetcher.run(self._optimizer))
+                await asyncio.gather(self._desk.serve(), self._tick(), prefetcher.run(self._optimizer))
         except BaseException as error:
             self.fail_with(error)
 

@@ -90,6 +90,71 @@ class _Replica:
         return asyncio.ensure_future(self._ask(sent, _of_space(results, to_send)))
 
 
+class _Replicas:
+    """Where suggestions are computed: by one replica of the sampler after the other.
+
+    A new study does not wait for another process: it begins with a replica in a thread of this one. Once that has computed
+    for a second in all, imports aside, a process is started, and takes over when it has answered for the first time.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._packed = b""  # the arguments of ``SamplerReplica``
+        self._replica: _Replica | None = None
+        self._successor: tuple[_Replica, asyncio.Future[list[Outcome]]] | None = None  # and its first answer
+        self._is_here = False
+        # Once restarted it computes nothing here, or a sampler might crash this process again and again.
+        self._left_s = 0.0 if was_restarted() else HERE_S
+
+    def for_request(self, request: SuggestionRequest, ledger: Ledger) -> _Replica:
+        """The replica to be asked now."""
+        # Once, at the first request: if ``bind`` returns the sampler itself, later ones would know results already.
+        self._packed = self._packed or packed(ledger.spec, self._plan.sampler, ledger.recalled)
+        if self._replica is None:
+            self._is_here = self._left_s > 0 and not request.history
+            self._replica = _here(self._packed) if self._is_here else _elsewhere(self._packed, self._plan)
+        if self._is_here and self._left_s <= 0 and self._successor is None:
+            successor = _elsewhere(self._packed, self._plan)
+            first = successor.suggest(request, ledger)
+            first.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised again by the next one
+            self._successor = successor, first
+        if self._successor is not None and self._successor[1].done():
+            self._replica, self._successor, self._is_here = self._successor[0], None, False
+        return self._replica
+
+    def spent(self, seconds: float) -> None:
+        """Note for how long the present replica has computed."""
+        self._left_s -= seconds
+
+    def lost(self) -> None:
+        """Note that the present replica's process is gone: the next request gets another."""
+        self._replica = None
+
+
+def _here(args: bytes) -> _Replica:
+    replica = SamplerReplica(*pickler.loads(args))
+    return _Replica(lambda request, told: asyncio.to_thread(replica.suggest, request, told))
+
+
+def _elsewhere(args: bytes, plan: RunPlan) -> _Replica:
+    actor = hire(
+        PREFETCHER,
+        f"{__name__}:SamplerReplica",
+        args,
+        needs=optimizer_needs("memory", plan.sampler),
+        num_cpus=0,
+        max_restarts=0,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
+    )
+    name = title(PREFETCHER, plan.spec.name)
+
+    def ask(request: SuggestionRequest, told: Sequence[Trial]) -> Awaitable[list[Outcome]]:
+        coming: Awaitable[list[Outcome]] = actor.call.options(name=name).remote("suggest", request, told)
+        return coming
+
+    return _Replica(ask)
+
+
 class Prefetcher:
     """Has a replica of the sampler compute suggestions, ahead of need and for workers that wait.
 
@@ -97,21 +162,13 @@ class Prefetcher:
     may be handed out while the next one is computed; none if there is one worker; and one that has missed more results than
     there are workers is discarded (``Suggestions.drop_stale``).
 
-    A new study does not wait for another process: it begins with a replica in a thread of this one. Once that has computed
-    for a second in all, imports aside, a process is started, and takes over when it has answered for the first time.
-
     Args:
         note: called with notes for users who follow the study.
     """
 
     def __init__(self, plan: RunPlan, desk: AsyncDesk, note: Callable[[str], None]) -> None:
         self._plan, self._desk, self._note = plan, desk, note
-        self._packed = b""  # the arguments of ``SamplerReplica``
-        self._replica: _Replica | None = None
-        self._successor: tuple[_Replica, asyncio.Future[list[Outcome]]] | None = None  # and its first answer
-        self._is_here = False
-        # Once restarted it computes nothing here, or a sampler might crash this process again and again.
-        self._left_s = 0.0 if was_restarted() else HERE_S
+        self._replicas = _Replicas(plan)
         self._duration_s = 0.0
         self._pace: deque[tuple[float, int]] = deque(maxlen=16)  # (time, number of results)
 
@@ -169,7 +226,7 @@ class Prefetcher:
             except Exception as error:
                 if not is_gone(error):
                     raise plain(error) from None
-                self._replica = None
+                self._replicas.lost()
                 _log.warning("the process that computes suggestions died (%d of %d): %s", crash, MAX_CRASHES, error)
         raise ClusterError(
             f"the process that computes suggestions died {MAX_CRASHES} times in a row; "
@@ -177,7 +234,7 @@ class Prefetcher:
         )
 
     async def _ask_replica(self, optimizer: Optimizer, request: SuggestionRequest) -> list[Outcome]:
-        replica = self._replica_for(request, optimizer.ledger)
+        replica = self._replicas.for_request(request, optimizer.ledger)
         coming = replica.suggest(request, optimizer.ledger)
         begin = time.monotonic()
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
@@ -187,46 +244,6 @@ class Prefetcher:
                 break
         outcomes = await coming
         if self._duration_s:  # the first one has imported libraries
-            self._left_s -= time.monotonic() - begin
+            self._replicas.spent(time.monotonic() - begin)
         received = optimizer.ledger.spec.space.received
         return [_of_space([o], received)[0] if isinstance(o, Suggestion) else o for o in outcomes]
-
-    def _replica_for(self, request: SuggestionRequest, ledger: Ledger) -> _Replica:
-        """The replica to be asked now."""
-        # Once, at the first request: if ``bind`` returns the sampler itself, later ones would know results already.
-        self._packed = self._packed or packed(ledger.spec, self._plan.sampler, ledger.recalled)
-        if self._replica is None:
-            self._is_here = self._left_s > 0 and not request.history
-            self._replica = _here(self._packed) if self._is_here else _elsewhere(self._packed, self._plan)
-        if self._is_here and self._left_s <= 0 and self._successor is None:
-            successor = _elsewhere(self._packed, self._plan)
-            first = successor.suggest(request, ledger)
-            first.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised again by the next one
-            self._successor = successor, first
-        if self._successor is not None and self._successor[1].done():
-            self._replica, self._successor, self._is_here = self._successor[0], None, False
-        return self._replica
-
-
-def _here(args: bytes) -> _Replica:
-    replica = SamplerReplica(*pickler.loads(args))
-    return _Replica(lambda request, told: asyncio.to_thread(replica.suggest, request, told))
-
-
-def _elsewhere(args: bytes, plan: RunPlan) -> _Replica:
-    actor = hire(
-        PREFETCHER,
-        f"{__name__}:SamplerReplica",
-        args,
-        needs=optimizer_needs("memory", plan.sampler),
-        num_cpus=0,
-        max_restarts=0,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
-    )
-    name = title(PREFETCHER, plan.spec.name)
-
-    def ask(request: SuggestionRequest, told: Sequence[Trial]) -> Awaitable[list[Outcome]]:
-        coming: Awaitable[list[Outcome]] = actor.call.options(name=name).remote("suggest", request, told)
-        return coming
-
-    return _Replica(ask)

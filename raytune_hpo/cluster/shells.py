@@ -46,6 +46,13 @@ def _shell(kind: type, role: str) -> Any:
     return ray.remote(type(role.capitalize(), (kind,), {"package": package(), "__module__": bootstrap.__name__}))
 
 
+@functools.cache
+def answering_task() -> Any:
+    """``bootstrap.answer`` as a remote function: calls a function of this package, in a process that may be without it."""
+    pickler.register_pickle_by_value(bootstrap)
+    return ray.remote(bootstrap.answer)
+
+
 def hire(
     role: str,
     target: str,

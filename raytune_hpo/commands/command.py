@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 import sys
@@ -190,8 +191,8 @@ class Command:
 
     def once(self) -> Command:
         """The same command, run once for each call, without a cap."""
-        other = Command.__new__(Command)
-        other.__dict__.update(self.__dict__, _rule=RepeatRule(low=1, high=1), _cap=None, _contests={})
+        other = copy.copy(self)
+        other._rule, other._cap = RepeatRule(low=1, high=1), None
         return other
 
     # -------------------------------------------------------------------------------------------- a trial

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,6 +143,7 @@ def run_program(
     """
     launch = _Launch(job)
     try:
+        launch.begin()
         ran = launch.wait(on_report, is_unwanted)
     except BaseException:
         launch.end()
@@ -161,14 +163,26 @@ _under_way: set[_Launch] = set()
 
 
 class _Launch:
-    """A launcher process and the pipes to it."""
+    """A launcher process and the pipes to it.
+
+    Raises:
+        SpecError: the program cannot be found.
+    """
 
     def __init__(self, job: Job) -> None:
+        self._job, self._path = job, found_program(job.argv[0], job.env, job.cwd)
         self._mark = uuid.uuid4().hex
-        path = found_program(job.argv[0], job.env, job.cwd)
-        self._path, self._cwd = path, job.cwd
-        self._cgroup = control_groups.made(self._mark, job.limits.memory_mb, job.limits.cpus)
-        message = marshal.dumps((_code(), self._message(job, path)))
+        self._cgroup: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._has_its_job = False  # until then it starts nothing, and ends with its control pipe
+        self._sending = threading.Lock()
+        self._buffer = b""
+
+    def begin(self) -> None:
+        """Start the launcher, and send it its job."""
+        limits = self._job.limits
+        self._cgroup = control_groups.made(self._mark, limits.memory_mb, limits.cpus)
+        message = marshal.dumps((_code(), self._message()))
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _BOOT],
             stdin=subprocess.PIPE,
@@ -176,15 +190,14 @@ class _Launch:
             env={"LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
-        _under_way.add(self)
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._control, self._answers = self._process.stdin.fileno(), self._process.stdout.fileno()
-        self._buffer = b""
-        data = len(message).to_bytes(8, "big") + message
-        while data:
-            data = data[os.write(self._control, data) :]
+        self._control, self._answers = self._process.stdin, self._process.stdout
+        _under_way.add(self)
+        self._send(len(message).to_bytes(8, "big") + message)
+        self._has_its_job = True
 
-    def _message(self, job: Job, path: str) -> dict[str, Any]:
+    def _message(self) -> dict[str, Any]:
+        job = self._job
         max_bytes = None if job.limits.memory_mb is None else int(job.limits.memory_mb * 1e6)
         rlimits: dict[str, tuple[int, int]] = {"RLIMIT_CORE": (0, 0)}
         if max_bytes is not None and self._cgroup is None:
@@ -193,7 +206,7 @@ class _Launch:
             rlimits["RLIMIT_NOFILE"] = (job.limits.files, job.limits.files)
         env = {**job.env, _MARK: self._mark}
         return {
-            "path": path,
+            "path": self._path,
             "argv": [os.fsencode(word) for word in job.argv],
             "env": {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
             "cwd": job.cwd,
@@ -232,7 +245,7 @@ class _Launch:
                     f"{content.decode('utf-8', 'replace')!r}; write what is large to a file"
                 )
             elif kind == "refused":
-                why = _why_refused(self._path, self._cwd, *content)
+                why = _why_refused(self._path, self._job.cwd, *content)
                 raise SpecError(f"the program {self._path!r} could not be started: {why}")
             elif kind == "ended":
                 return _ran(content)
@@ -248,32 +261,42 @@ class _Launch:
 
     def _read(self, num: int) -> bytes | None:
         while len(self._buffer) < num:
-            data = os.read(self._answers, 65_536)
+            data = os.read(self._answers.fileno(), 65_536)
             if not data:
                 return None
             self._buffer += data
         data, self._buffer = self._buffer[:num], self._buffer[num:]
         return data
 
+    def _send(self, data: bytes) -> None:
+        """Write to the launcher. If it is gone, the end of its answers says so."""
+        # Two threads may send at once. And once the pipe is closed, its number may be that of another file.
+        with self._sending:
+            try:
+                while data and not self._control.closed:
+                    data = data[os.write(self._control.fileno(), data) :]
+            except OSError:
+                return
+
     def stop(self) -> None:
         """Ask the launcher to end the program, first with SIGTERM."""
-        try:
-            os.write(self._control, launcher.STOP)
-        except OSError:
-            return  # it has just ended
+        self._send(launcher.STOP)
 
     def end(self) -> None:
         """End the program, and wait until it has."""
+        if not self._has_its_job:
+            return
         self.stop()
         while (frame := self._frame()) is not None and frame[0] not in ("ended", "refused"):
             continue  # drop the remaining reports
 
     def close(self) -> None:
         _under_way.discard(self)
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
+        if self._process is not None:
+            with self._sending:
+                self._control.close()
+            self._answers.close()
+            self._process.wait()
         control_groups.remove(self._cgroup)
 
     def _sweep(self) -> None:

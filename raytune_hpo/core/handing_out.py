@@ -50,9 +50,8 @@ class HandingOut(StudyFold):
         self._order = order_of(len(spec.instances), spec.seed)
         self._forms: tuple[Space, Mapping[str, Mapping[str, Any]]] | None = None  # of the parameters of a growing space
         self._facts: list[Fact] = []  # of the command that is being decided
-        self._stagnant: tuple[int, bool] | None = (
-            None  # a number of finished trials, and whether the search had stagnated
-        )
+        # A number of finished trials, and whether the search had stagnated.
+        self._stagnant: tuple[int, bool] | None = None
 
     def _record(self, fact: Fact) -> None:
         self.apply(fact)

@@ -170,9 +170,8 @@ class Ledger:
         self._session_deaths: dict[int, int] = {}
         self._elapsed_s = 0.0
         self._last_at: float | None = None
-        self._foreseen: tuple[Trial | None, Reported, Trial] | None = (
-            None  # before and after a report that may come next
-        )
+        # A report that may come next, between the trial before and after it.
+        self._foreseen: tuple[Trial | None, Reported, Trial] | None = None
 
     @classmethod
     def fold(cls, facts: Iterable[Fact], spec: StudySpec | None = None) -> Ledger:

@@ -38,9 +38,8 @@ class Suggestions:
         self._computes_here = sampler.traits.history_free or not ahead
         self._prepared: deque[PreparedSuggestion] = deque()
         self._generation = 0  # grows when suggestions are dropped: those computed with them as pending are void
-        self._nothing_at: tuple[int, bool] | None = (
-            None  # when the sampler had nothing to say, and about what it was asked
-        )
+        # When the sampler had nothing to say, and about what it was asked.
+        self._nothing_at: tuple[int, bool] | None = None
 
     def take(self) -> PreparedSuggestion | None:
         """The suggestion, or signal, for the next trial; None if it has still to be computed."""

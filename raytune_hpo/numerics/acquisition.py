@@ -25,8 +25,8 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.fantasies import Fantasies
 from raytune_hpo.numerics.kernels import Embedding
+from raytune_hpo.numerics.normal import log_density
 
-_LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LOG_SQRT_HALF_PI = math.log(math.pi / 2) / 2
 _LONGEST = 1e150  # its square is a float
 _AT_ONCE = 256  # rows
@@ -91,10 +91,10 @@ def log_h(u: Array) -> Array:
     left = u[~is_near]
     middle = np.maximum(left, _FAR)
     rest = np.log(erfcx(-middle / math.sqrt(2)) * -middle) + _LOG_SQRT_HALF_PI
-    falling = -(middle**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest))
+    falling = log_density(middle) + np.log(-np.expm1(rest))
     if (is_far := left <= _FAR).any():
         far = left[is_far]
-        falling[is_far] = -(far**2) / 2 - _LOG_SQRT_2PI - 2 * np.log(-far)
+        falling[is_far] = log_density(far) - 2 * np.log(-far)
     log[~is_near] = falling
     return log
 
@@ -107,7 +107,7 @@ def _improvement(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
 
 
 def _density(u: Array) -> Array:
-    return np.exp(-(u**2) / 2 - _LOG_SQRT_2PI)
+    return np.exp(log_density(u))
 
 
 # ------------------------------------------------------------------------------------------------ with derivatives
@@ -133,7 +133,7 @@ def log_ei(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
     return ValueAndSlopes(
         np.log(sd) + log,
         -np.exp(log_ndtr(u) - log) / sd,
-        np.exp(-(u**2) / 2 - _LOG_SQRT_2PI - log) / sd,  # 1 - u Phi / h = phi / h
+        np.exp(log_density(u) - log) / sd,  # 1 - u Phi / h = phi / h
     )
 
 
@@ -143,7 +143,7 @@ def log_pi(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
 
     u = (best - mean) / sd
     log = log_ndtr(u)
-    ratio = np.exp(-(u**2) / 2 - _LOG_SQRT_2PI - log)
+    ratio = np.exp(log_density(u) - log)
     return ValueAndSlopes(log, -ratio / sd, -ratio * u / sd)
 
 

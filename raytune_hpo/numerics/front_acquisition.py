@@ -25,9 +25,8 @@ from raytune_hpo.numerics.hypervolume_improvement import (
     log_improvement,
     log_improvement_and_slopes,
 )
+from raytune_hpo.numerics.normal import log_density
 from raytune_hpo.numerics.scalarisation import log_chebyshev_improvement, log_chebyshev_improvement_and_slopes
-
-_LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 
 
 class Improvement(Protocol):
@@ -113,7 +112,7 @@ class Bound(NamedTuple):
         u = (self.limit - mean) / sd
         log = log_ndtr(u)
         value = np.logaddexp(math.log(self.least), math.log1p(-self.least) + log) if self.least else log
-        steepness = (1 - self.least) * np.exp(-(u**2) / 2 - _LOG_SQRT_2PI - value) / sd
+        steepness = (1 - self.least) * np.exp(log_density(u) - value) / sd
         return value, -steepness[:, None] * (dmean + u[:, None] * dsd)
 
 

@@ -24,8 +24,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.acquisition import log_h
 from raytune_hpo.numerics.boxes import Boxes
-
-_LOG_SQRT_2PI = math.log(2 * math.pi) / 2
+from raytune_hpo.numerics.normal import log_density
 
 
 class ImprovementAndSlopes(NamedTuple):
@@ -88,7 +87,7 @@ def _slopes(side: _Sides) -> tuple[Array, Array]:
     """The derivatives (n, k) of log D by mean and standard deviation."""
     from scipy.special import log_ndtr
 
-    below, density = log_ndtr(side.z), -(side.z**2) / 2 - _LOG_SQRT_2PI
+    below, density = log_ndtr(side.z), log_density(side.z)
     upper, lower = below[:, side.high], below[:, side.low]
     with np.errstate(invalid="ignore", over="ignore"):
         by_mean = -np.exp(upper + _log_rest(lower - upper) - side.logs)

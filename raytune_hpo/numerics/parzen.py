@@ -20,7 +20,6 @@ Aitchison, Aitken: Multivariate binary discrimination by the kernel method. Biom
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,8 +30,8 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axes, Axis, Kind
+from raytune_hpo.numerics.normal import LOG_SQRT_2PI
 
-_LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LEAST = 1e-300  # lower bound of masses, so that their logarithms are finite
 _AT_ONCE = 2**14  # densities of components
 _FEW_CELLS = 64  # for axes of more, only the kernels that are needed are computed
@@ -110,7 +109,7 @@ class Parzen:
         active, half = places.active, 0.5 / s**2
         m = np.where(known, M - 0.5, 0.0)
         low, high = _ends(M, s)
-        rest = np.where(known, -half * m**2 - np.log(high - low) - (np.log(s) + _LOG_SQRT_2PI), 0.0)
+        rest = np.where(known, -half * m**2 - np.log(high - low) - (np.log(s) + LOG_SQRT_2PI), 0.0)
         squares = -half * places.x**2
         if active.all() and (known == known[:, :1]).all():
             squares, rest = squares.sum(axis=1, keepdims=True), rest.sum(axis=1, keepdims=True)

@@ -46,10 +46,13 @@ class AsyncDesk:
         """The names of the workers that have asked for trials and have not left."""
         return self._desk.at_work
 
-    async def serve(self, optimizer: Optimizer) -> None:
-        """Let an optimizer handle the commands that arrive, until an error that cannot be retried."""
+    def open(self, optimizer: Optimizer) -> None:
+        """Take the optimizer that is to handle commands."""
         self._optimizer = optimizer
         self._pauses = optimizer.core.promoter is not None
+
+    async def serve(self) -> None:
+        """Have the optimizer handle the commands that arrive, until an error that cannot be retried."""
         await self.commit.work(self._decide)
 
     def _decide(self, commands: Sequence[Command]) -> list[Reply]:

@@ -91,7 +91,7 @@ class Saving:
         return record
 
 
-class Offer(NamedTuple):
+class Extras(NamedTuple):
     """The arguments of a report other than its metrics.
 
     Attributes:
@@ -107,7 +107,7 @@ class Offer(NamedTuple):
 NAMES = frozenset(("step", "save", "checkpoint"))  # keys of a dict of metrics that are not metrics
 
 
-def offered(step: Any = None, save: Any = None, checkpoint: Any = None) -> Offer:
+def extras_of(step: Any = None, save: Any = None, checkpoint: Any = None) -> Extras:
     """Check these arguments of a report.
 
     Raises:
@@ -119,9 +119,9 @@ def offered(step: Any = None, save: Any = None, checkpoint: Any = None) -> Offer
             f"a metric needs another name"
         )
     if checkpoint is None:
-        return Offer(step, save)
+        return Extras(step, save)
     if not isinstance(checkpoint, (str, PathLike)) or not Path(checkpoint).is_dir():
         raise ObjectiveError(
             f"checkpoint is a folder that holds one, got {cut(repr(checkpoint), 80)}; a metric needs another name"
         )
-    return Offer(step, copy_of(checkpoint), is_taken=True)
+    return Extras(step, copy_of(checkpoint), is_taken=True)

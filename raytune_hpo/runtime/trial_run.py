@@ -7,28 +7,25 @@ import inspect
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.messages import Assignment, EndTrial, Parameter
-from raytune_hpo.display.text import cut
 from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialPruned, TrialStopped
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules, checked_step
+from raytune_hpo.runtime.failing import Failure, failure_of
 from raytune_hpo.runtime.objective_trial import ObjectiveTrial, Parameters
 from raytune_hpo.runtime.output import BoundedText, captured
-from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Offer, Saving, offered
+from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Extras, Saving, extras_of
 
-MAX_ERROR_CHARS = 8_000
-MAX_REASON_CHARS = 300
-_NO_OFFER = Offer()
+_NO_EXTRAS = Extras()
 _OF_REPORTS = NAMES - {"step"}
 
 Objective = Callable[[Any], Any]  # called with a configuration, or with a trial that it asks for parameters
@@ -105,7 +102,7 @@ def report(
         ObjectiveError: a step that does not grow, a metric that is not valid, or the trial runs over instances; fails the
             trial.
     """
-    run = _current.get() or _only_one()
+    run = _current.get() or _only_one("report", "nothing was reported")
     if run is None:
         return
     if run.assignment.order:
@@ -127,7 +124,7 @@ def checkpoint() -> Checkpoint | None:
 
     None if the trial starts from scratch, and outside a trial.
     """
-    run = _current.get() or _only_one()
+    run = _current.get() or _only_one("checkpoint", "it returned None")
     return None if run is None else run.saving.begun_with
 
 
@@ -137,7 +134,7 @@ def until() -> int | None:
     None if there is none, and outside a trial. If an objective has called this and returns without having reported that
     step, its result counts as the report of that step.
     """
-    run = _current.get() or _only_one()
+    run = _current.get() or _only_one("until", "it returned None")
     return None if run is None else run.until()
 
 
@@ -146,26 +143,29 @@ def current_run() -> TrialRun | None:
     return _current.get()
 
 
-def _only_one() -> TrialRun | None:
+def _only_one(called: str, instead: str) -> TrialRun | None:
     """The trial of a thread that inherited none (see ``runtime.threads``): the one that runs here, if it is the only one.
 
     The main thread is excluded: it drives the study, or has a trial of its own.
+
+    Args:
+        called, instead: the function of ``hpo`` that was called there, and what it does without a trial, for a warning.
     """
     running = [] if threading.current_thread() is threading.main_thread() else list(_under_way)
     if len(running) > 1:
         warnings.warn(
-            "hpo.report was called in a thread that belongs to none of the trials that run here; nothing was reported. "
-            "Start the thread inside the objective, or report there",
+            f"hpo.{called} was called in a thread that belongs to none of the trials that run here; {instead}. "
+            f"Start the thread inside the objective, or call hpo.{called} there",
             stacklevel=3,
         )
     return running[0] if len(running) == 1 else None
 
 
 class TrialRun:
-    """Runs one assignment.
+    """Runs one assignment. Make it when the objective is to be called: its time begins then.
 
     Attributes:
-        started_at: epoch seconds when the objective was called; ``elapsed_s``: seconds since then, by a monotonic clock.
+        started_at: epoch seconds when it was made; ``elapsed_s``: seconds since then, by a monotonic clock.
         output: what the objective has printed so far.
     """
 
@@ -181,7 +181,7 @@ class TrialRun:
         self.assignment = assignment
         self.started_at = time.time()
         self.rules = rules
-        self._begin = time.monotonic()
+        self._begin = time.perf_counter()
         self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
         self._objective, self._reporter = objective, reporter
@@ -197,16 +197,15 @@ class TrialRun:
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._begin
+        return time.perf_counter() - self._begin
 
     def __call__(self) -> EndTrial:
         """Call the objective and return how it ended; of what it raises, only Ctrl-C gets through."""
         token = _current.set(self)
         _under_way.add(self)
-        begin = time.perf_counter()
         with captured() as self.output:
             try:
-                status, metrics, error = self._outcome()
+                status, metrics, failure = self._outcome()
             finally:
                 self._is_over = True
                 _under_way.discard(self)
@@ -218,11 +217,11 @@ class TrialRun:
             at=0.0,  # stamped by the optimizer's clock on arrival
             metrics=metrics,
             checkpoint=self._saved,
-            error=None if error is None else error.text,
-            reason=None if error is None else error.reason,
+            error=None if failure is None else failure.error,
+            reason=None if failure is None else failure.reason,
             output=str(self.output),
             started_at=self.started_at,
-            duration_s=time.perf_counter() - begin,
+            duration_s=self.elapsed_s,
             asked=None if self._trial is None else list(self._trial.params),
             notes={} if self._trial is None else self._trial.user_attrs,
         )
@@ -238,21 +237,21 @@ class TrialRun:
         return self._until
 
     def report(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Send a report: metrics by name, and among them the arguments that become an ``Offer``."""
-        offer = _NO_OFFER
+        """Send a report: metrics by name, and among them the arguments that become ``Extras``."""
+        extras = _NO_EXTRAS
         if not NAMES.isdisjoint(metrics):
-            offer = offered(metrics.pop("step", None), metrics.pop("save", None), metrics.pop("checkpoint", None))
-        step = offer.step if step is None else step
+            extras = extras_of(metrics.pop("step", None), metrics.pop("save", None), metrics.pop("checkpoint", None))
+        step = extras.step if step is None else step
         with self._lock:
             if self._is_over or self._verdict.is_final:  # after the last step it may return, but not continue
                 raise TrialStopped(f"trial {self.assignment.number} has ended")
             step = self._next_step(step)
             plain = self.rules.of_report(metrics)
             self._step, self._last = step, plain
-            self._verdict = self._reporter.report(step, plain, offer.save is not None)
-            self._save = offer.save
-            if offer.save is not None:
-                self._save_if_wanted(step, always=offer.is_taken)
+            self._verdict = self._reporter.report(step, plain, extras.save is not None)
+            self._save = extras.save
+            if extras.save is not None:
+                self._save_if_wanted(step, always=extras.is_taken)
             # Where a later step will be judged, another trial continues from here, so further training would be wasted.
             is_segment = self._verdict is Verdict.COMPLETE and self._reporter.next_step is not None
             if is_segment:
@@ -311,7 +310,7 @@ class TrialRun:
             )
         return number
 
-    def _outcome(self) -> tuple[Status, dict[str, Any], _Failure | None]:
+    def _outcome(self) -> tuple[Status, dict[str, Any], Failure | None]:
         try:
             returned = self._returned()
             while self._was_only_a_stretch(returned):
@@ -329,14 +328,11 @@ class TrialRun:
         except (TrialStopped, TrialPruned):
             return self._stopped()
         except CheckpointGone as error:
-            return Status.WAITING, {}, _Failure(str(error), str(error))
-        except ObjectiveError as error:
-            text = f"ObjectiveError: {error}"
-            return Status.FAILED, self._last, _Failure(text, text)
+            return Status.WAITING, {}, Failure(str(error), str(error))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # asyncio.CancelledError, for one: it is the trial that fails, not its worker
-            return Status.FAILED, self._last, _failure(error, self._hint(error))
+            return Status.FAILED, self._last, failure_of(_without_own_frames(error), self._hint(error))
 
     def _returned(self) -> dict[str, Any]:
         """Call the objective, again if it returned after one stretch, and return its metrics."""
@@ -387,7 +383,7 @@ class TrialRun:
         step = self.assignment.from_step
         return f" (it resumed after step {step}: where no step is left to do, return nothing, and that report is the result)"
 
-    def _stopped(self) -> tuple[Status, dict[str, Any], _Failure | None]:
+    def _stopped(self) -> tuple[Status, dict[str, Any], Failure | None]:
         """The end of a trial that was stopped or paused, or that reported after its last step."""
         if self._verdict is Verdict.PAUSE:
             return Status.PAUSED, {}, None
@@ -414,6 +410,14 @@ class TrialRun:
             generator.close()  # type: ignore[attr-defined]
 
 
+def _without_own_frames(error: BaseException) -> BaseException:
+    """The exception, with a traceback that begins in the objective."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_globals.get("__name__") == __name__:
+        tb = tb.tb_next
+    return error.with_traceback(tb)
+
+
 def timed_out(number: int, attempt: int, limit: float, started_at: float) -> EndTrial:
     """The end of a trial that ran longer than ``trial_timeout_s``."""
     text = f"the trial ran longer than trial_timeout_s={limit:g}"
@@ -436,33 +440,3 @@ def copied(value: Any) -> Any:
     if isinstance(value, list):
         return [copied(child) for child in value]
     return value
-
-
-class _Failure(NamedTuple):
-    """Why an objective failed: the traceback, and a summary in one line."""
-
-    text: str
-    reason: str
-
-
-def _failure(error: BaseException, hint: str) -> _Failure:
-    """The failure for an exception; its traceback omits our own frames, and is shortened in the middle."""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_globals.get("__name__") == __name__:
-        tb = tb.tb_next
-    try:
-        reason = reason_of(error) + hint
-        text = "".join(traceback.format_exception(type(error), error, tb)).rstrip() + hint
-    except Exception as broken:  # an exception whose own __str__ raises
-        reason = text = f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
-    if len(text) > MAX_ERROR_CHARS:
-        half = MAX_ERROR_CHARS // 2
-        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-    return _Failure(text, reason)
-
-
-def reason_of(error: BaseException) -> str:
-    """An exception in one line: its type, and the first non-empty line of its message."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    name = type(error).__name__
-    return cut(f"{name}: {line}" if line else name, MAX_REASON_CHARS)

@@ -139,13 +139,12 @@ class GoalModels:
 
     def _bounds(self, observed: Observed, kept: Array, pending: Array) -> list[Bound]:
         """A bound for each constraint in which trials differ, and one on the model of failure if trials have failed."""
-        metrics = [] if observed.C is None else [(f"constraint {c}", column) for c, column in enumerate(observed.C.T)]
         bounds = []
-        for name, excesses in metrics:
+        for c, excesses in enumerate(() if observed.C is None else observed.C.T):
             known = excesses[kept][~np.isnan(excesses[kept])]
             if len(known) and np.ptp(known) > 0:
                 scores = self._scores(excesses, kept, bilog)
-                posterior = self._posterior(name, observed, scores, partial(_constraint, int(name.split()[1])))
+                posterior = self._posterior(f"constraint {c}", observed, scores, partial(_constraint, c))
                 bounds.append(Bound(posterior.fantasised(pending), scores.at(0.0)))
         failed = np.isnan(observed.Y).any(axis=1).astype(float)
         if failed[kept].any():

@@ -416,9 +416,8 @@ class GP(ModelBased):
         known = np.flatnonzero(~np.isnan(y))
         known = known[representatives(y[known], self.max_points)]
         X, y = observed.X[known], y[known]
-        settled = int(
-            (known < len(observed) - observed.num_running).sum()
-        )  # the others change with each of their reports
+        # The others change with each of their reports.
+        settled = int((known < len(observed) - observed.num_running).sum())
         due = Observed(X, values[known]).first(last_due(settled if settled >= _SETTLED else len(y)))
         thetas = self.fits.levels[level].of(due, partial(self._fitted_to_level, level, due))
         return [Posterior.of(theta, self._embedding(X), self._embedding.owner, y) for theta in thetas]

@@ -108,9 +108,8 @@ class Portfolio(BaseSampler):
         self.truth = truth
         self._records: list[ArmRecord] = []
         self._began_at = np.inf  # when the first trial began
-        self._duration: tuple[int, duration_model.Model] | None = (
-            None  # a number of completed trials, and the model of them
-        )
+        # A number of completed trials, and the model of them.
+        self._duration: tuple[int, duration_model.Model] | None = None
         self._nominees: dict[int, Array] = {}  # (k, d) by position of a finished trial; not credited yet
         self._credits: dict[int, Array] = {}  # (k,) by position of the trial at whose turn the arms nominated
 
@@ -204,7 +203,7 @@ class Portfolio(BaseSampler):
         meta = {
             ARM: self._labels[arm],
             _NOMINEES: [_listed(x) for x in rows],
-            _CREDITS: [[told, _listed(gains)] for told, gains in credits.items()],
+            _CREDITS: [[position, _listed(gains)] for position, gains in credits.items()],
         }
         return Selection(Suggestion(self._cube.config(rows[arm]), meta), *proposed.get(arm, ()))
 
@@ -269,10 +268,10 @@ class Portfolio(BaseSampler):
                 _inform(sampler, with_own_meta(arm, self._labels, trial), is_new)
 
     def _note_credits(self, trial: Trial, position: int) -> None:
-        for number, gains in trial.meta.get(_CREDITS, ()):
-            if number in self._nominees:
-                self._credits[number] = _array(gains)
-                del self._nominees[number]
+        for credited, gains in trial.meta.get(_CREDITS, ()):
+            if credited in self._nominees:
+                self._credits[credited] = _array(gains)
+                del self._nominees[credited]
         if _NOMINEES in trial.meta:
             self._nominees[position] = np.array([_array(row) for row in trial.meta[_NOMINEES]])
 
@@ -291,7 +290,9 @@ class Portfolio(BaseSampler):
         rewards[~np.isnan(y)] = self._rewards(strategy, scored, scored)
         arm_of = np.array([-1 if record.arm is None else record.arm for record in self._records])
         ours = arm_of >= 0
-        fresh = {number: self._credited(strategy, finished, rows, scored) for number, rows in self._nominees.items()}
+        fresh = {
+            position: self._credited(strategy, finished, rows, scored) for position, rows in self._nominees.items()
+        }
         busy = [self._labels.index(t.meta[ARM]) for t in pending if t.meta.get(ARM) in self._labels]
         state = BanditState(
             turn=int(ours.sum()) + sum(trial.meta.get(ARM) in self._labels for trial in new),

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -228,8 +229,7 @@ class RemoteStudy:
         self._stopping: set[int] = set()
         self._failed: set[int] = set()  # by their own reports
         self._lease: str | None = None
-        self._closing = threading.Event()
-        self._heartbeats: threading.Thread | None = None
+        self._closing: threading.Event | None = None  # ends the heartbeats; None: there are none
 
     def ask(self, *, wait_s: float = WAIT_S) -> RemoteTrial:
         """The next trial to run.
@@ -249,9 +249,12 @@ class RemoteStudy:
             raise StudyWaiting(f"study {self.name!r} has nothing to ask now: all trials are handed out")
         trial = RemoteTrial(**answer["assignments"][0])
         self._held[trial.number] = trial
-        if self._heartbeats is None:
-            self._heartbeats = threading.Thread(target=self._beat, name="raytune_hpo-heartbeats", daemon=True)
-            self._heartbeats.start()
+        self._stopping.discard(trial.number)  # an earlier attempt of it was to stop
+        if self._closing is None:
+            self._closing = threading.Event()
+            threading.Thread(
+                target=self._beat, args=(self._closing,), name="raytune_hpo-heartbeats", daemon=True
+            ).start()
         return trial
 
     def report(
@@ -327,11 +330,16 @@ class RemoteStudy:
                 return Results.from_ledger(Ledger.fold(facts))
 
     def close(self) -> None:
-        """Give back the trials that were asked for and not told; a service that is away takes them when the lease ends."""
+        """Give back the trials that were asked for and not told; a service that is away takes them when the lease ends.
+
+        The study may be used again.
+        """
         self._leave(RETRIES)
 
     def _leave(self, tries: int) -> None:
-        self._closing.set()
+        if self._closing is not None:
+            self._closing.set()
+            self._closing = None
         if self._lease is not None and self._held:
             try:
                 self._client.request("DELETE", f"{self._path}/leases/{self._lease}", tries=tries)
@@ -387,17 +395,23 @@ class RemoteStudy:
 
     def _named(self, metrics: Mapping[str, Any] | float) -> dict[str, Any]:
         if not isinstance(metrics, Mapping):
-            metrics = {self._send("GET", "")["metric"]: metrics}
+            metrics = {self._metric: metrics}
         return {str(name): sendable(str(name), value) for name, value in metrics.items()}
 
-    def _beat(self) -> None:
-        while not self._closing.wait(self._ttl_s / 3):
+    @cached_property
+    def _metric(self) -> str:
+        """The name of the study's metric, which never changes."""
+        return str(self._send("GET", "")["metric"])
+
+    def _beat(self, closing: threading.Event) -> None:
+        while not closing.wait(self._ttl_s / 3):
             if self._lease is None or not self._held:
                 continue
             try:
                 answer = self._client.request("PUT", f"{self._path}/leases/{self._lease}", {})
                 self._stopping |= {v["number"] for v in answer["verdicts"] if v["verdict"] == "stop"}
             except ServiceError as error:
+                # Of all others, the worker hears with its next report or result; the next heartbeat may get through.
                 if error.status == 410:  # the lease has ended, and others have the trials
                     self._stopping |= set(self._held)
 

@@ -12,13 +12,14 @@ from raytune_hpo.display.text import cut, visible
 from raytune_hpo.errors import HpoError
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import form_of
-from raytune_hpo.service.endpoints import Call, Endpoint
+from raytune_hpo.service.endpoints import Call
 from raytune_hpo.service.models import installed
 from raytune_hpo.service.models.estimators import estimators_of
 from raytune_hpo.service.models.scores import scores_of
 from raytune_hpo.service.models.tables import MAX_BYTES, Tables, catalogue
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.reading_routes import viewed
+from raytune_hpo.service.study_routes import edited
 
 FIELD = "file"  # of the form that brings a table
 MAX_UPLOAD = MAX_BYTES + 16_384  # of a form around a table
@@ -87,15 +88,11 @@ async def delete_dataset(call: Call) -> Answer:
     return Answer(status=204)
 
 
-def _edit(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
-    return Endpoint(method=method, path=path, role="editor", name=name, summary=summary, handler=handler, **more)
-
-
 ENDPOINTS = (
     viewed("/estimators", "list_estimators", "The models that can be trained here", estimators),
     viewed("/objectives", "list_objectives", "The objectives that are installed here", objectives),
-    _edit("GET", "/datasets", "list_datasets", "The tables", list_datasets),
-    _edit(
+    edited("GET", "/datasets", "list_datasets", "The tables", list_datasets),
+    edited(
         "POST",
         "/datasets",
         "add_dataset",
@@ -105,8 +102,8 @@ ENDPOINTS = (
         status=201,
         errors=["too-large", "invalid", "no-room"],
     ),
-    _edit("GET", "/datasets/{dataset}", "get_dataset", "A table: its columns, and what to think of them", get_dataset),
-    _edit(
+    edited("GET", "/datasets/{dataset}", "get_dataset", "A table: its columns, and what to think of them", get_dataset),
+    edited(
         "DELETE",
         "/datasets/{dataset}",
         "delete_dataset",

@@ -100,6 +100,7 @@ class HostedStudy:
         take_up = reopen_study if again else open_study
         self._optimizer = await self._desk.commit.do(self._opened, take_up)
         self.workers.leases.find_again(self._optimizer.ledger.owned)
+        self._desk.open(self._optimizer)
         self._desk.note_end()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._serve()), loop.create_task(self._keep_time())]
@@ -124,7 +125,7 @@ class HostedStudy:
     async def _serve(self) -> None:
         while True:
             try:
-                await self._desk.serve(self.optimizer)
+                await self._desk.serve()
             except JournalError as error:  # callers that waited got the error; what was not written has had no effect
                 if isinstance(error, (JournalCorrupt, SequenceConflict)):
                     _log.error("study %r cannot continue here: %s", self.name, error)

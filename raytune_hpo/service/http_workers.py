@@ -10,10 +10,10 @@ from typing import Any, Protocol, TypeVar
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import Answer, EndTrial, Told
 from raytune_hpo.core.messages import Lease as Given
-from raytune_hpo.display.text import first_line
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules
+from raytune_hpo.runtime.failing import failure_of, failure_of_text
 from raytune_hpo.runtime.plan import rules_of
 from raytune_hpo.runtime.wire import ReportRow
 from raytune_hpo.service.leases import TERM_S, Lease, LeaseBook
@@ -208,7 +208,7 @@ def end_of(
     Args:
         trial: as it was when the message came.
     """
-    ending = Status(status)
+    ending, failure = Status(status), None
     plain: Mapping[str, Any] = {}
     known = trial.metrics if trial else {}
     try:
@@ -217,18 +217,18 @@ def end_of(
         elif ending is Status.PRUNED and metrics:
             plain = rules.of_part({**known, **metrics})
     except ObjectiveError as wrong:
-        ending, error = Status.FAILED, f"ObjectiveError: {wrong}"
+        ending, failure = Status.FAILED, failure_of(wrong)
     if ending is Status.FAILED:
         plain = _valid(rules, metrics)
-        error = error or "its worker said that it failed, and no more"
+        failure = failure or failure_of_text(error or "its worker said that it failed, and no more")
     return EndTrial(
         number=number,
         attempt=attempt,
         status=ending,
         at=0.0,
         metrics=plain,
-        error=error if ending is Status.FAILED else None,
-        reason=first_line((error or "").strip().rpartition("\n")[2]) if ending is Status.FAILED else None,
+        error=None if failure is None else failure.error,
+        reason=None if failure is None else failure.reason,
         output=output,
         duration_s=duration_s,
         checkpoint=None if checkpoint is None else {KEPT: checkpoint},

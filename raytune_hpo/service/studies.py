@@ -212,7 +212,8 @@ class Studies:
             return None
         kind, spec = await self.reads.read(name, lambda fold: (self.kind(fold), fold.ledger.spec))
         if kind != "cluster":
-            await self._retire(name)
+            if self.hosted(name) is None:  # unless it has been continued meanwhile
+                await self._retire(name)
             return None
         if spec.grows or spec.instances:
             what = "is asked for its space by its objective" if spec.grows else "goes through instances"
@@ -351,7 +352,8 @@ class Studies:
         study = self.hosted(name)
         if study is not None:
             await study.stop(reason)
-            await self._retire(name)
+            if self._hosted.get(name) is study:  # unless it has been continued meanwhile
+                await self._retire(name)
         else:
             await self._on_cluster(name, lambda run: run.stop(reason))
 
@@ -432,11 +434,12 @@ class Studies:
         Raises:
             Problem: it runs.
         """
-        if self.hosted(name) is not None:
-            raise Problem("running", f"study {name!r} runs; stop it first")
-        await self._retire(name)
-        await asyncio.to_thread(self.storage.delete, name)
-        self.reads.forget(name)
+        async with self._opening:  # or it might be continued between the check and its end
+            if self.hosted(name) is not None:
+                raise Problem("running", f"study {name!r} runs; stop it first")
+            await self._retire(name)
+            await asyncio.to_thread(self.storage.delete, name)
+            self.reads.forget(name)
 
     async def _retire(self, name: str) -> None:
         """Release the journal of a study that has ended here, or stop watching the workers of one on the cluster."""

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from raytune_hpo.core.messages import Observation
-from raytune_hpo.display.text import first_line
 from raytune_hpo.facts import Status
+from raytune_hpo.runtime.failing import failure_of_text
 from raytune_hpo.service import shapes
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_WORKER_BODY
@@ -141,13 +141,13 @@ def _observation(study: HostedStudy, row: shapes.Measured) -> Observation:
     shapes.check_metrics(row.metrics)
     space, rules, status = study.plan.spec.space, study.workers.rules, Status(row.status)
     is_failed = status is Status.FAILED
-    error = (row.error or "it failed where it was measured") if is_failed else None
+    failure = failure_of_text(row.error or "it failed where it was measured") if is_failed else None
     return Observation(
         config=space.pack(space.complete(row.config)),
         status=status,
         metrics=rules.of_report(row.metrics) if status is not Status.COMPLETED else rules.of_result(row.metrics),
-        error=error,
-        reason=None if error is None else first_line(error.strip().rpartition("\n")[2]),
+        error=None if failure is None else failure.error,
+        reason=None if failure is None else failure.reason,
         duration_s=row.duration_s,
     )
 
@@ -224,7 +224,8 @@ async def revoke_token(call: Call) -> Answer:
     return Answer(status=204)
 
 
-def _edit(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+def edited(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+    """An endpoint that needs a token of an editor."""
     return Endpoint(method=method, path=path, role="editor", name=name, summary=summary, handler=handler, **more)
 
 
@@ -233,7 +234,7 @@ def _admin(method: str, path: str, name: str, summary: str, handler: Any, **more
 
 
 ENDPOINTS = (
-    _edit(
+    edited(
         "POST",
         "/studies",
         "create_study",
@@ -244,7 +245,7 @@ ENDPOINTS = (
         errors=["spec-mismatch"],
         is_creating=True,
     ),
-    _edit(
+    edited(
         "PATCH",
         "/studies/{study}",
         "extend_study",
@@ -253,7 +254,7 @@ ENDPOINTS = (
         body=shapes.Extension,
         errors=["limit-too-small", "changed"],
     ),
-    _edit(
+    edited(
         "POST",
         "/studies/{study}/stop",
         "stop_study",
@@ -263,7 +264,7 @@ ENDPOINTS = (
         status=202,
         errors=["not-running"],
     ),
-    _edit(
+    edited(
         "POST",
         "/studies/{study}/continue",
         "continue_study",
@@ -281,7 +282,7 @@ ENDPOINTS = (
         status=204,
         errors=["running", "changed", "precondition-required"],
     ),
-    _edit(
+    edited(
         "POST",
         "/studies/{study}/trials/{number}/stop",
         "stop_trial",
@@ -290,7 +291,7 @@ ENDPOINTS = (
         status=202,
         errors=["already-finished"],
     ),
-    _edit(
+    edited(
         "POST",
         "/studies/{study}/queue",
         "enqueue",
@@ -301,7 +302,7 @@ ENDPOINTS = (
         errors=["not-running"],
         is_creating=True,
     ),
-    _edit(
+    edited(
         "DELETE",
         "/studies/{study}/queue/{position}",
         "withdraw",
@@ -310,7 +311,7 @@ ENDPOINTS = (
         status=204,
         errors=["not-running", "handed-out"],
     ),
-    _edit(
+    edited(
         "POST",
         "/studies/{study}/observations",
         "observe",
@@ -322,8 +323,8 @@ ENDPOINTS = (
         errors=["not-running", "limit-too-small"],
         is_creating=True,
     ),
-    _edit("POST", "/studies/{study}/audit", "begin_audit", "Recompute the study, as a job", begin_audit, status=202),
-    _edit(
+    edited("POST", "/studies/{study}/audit", "begin_audit", "Recompute the study, as a job", begin_audit, status=202),
+    edited(
         "POST",
         "/studies/{study}/confirm",
         "begin_confirming",
@@ -333,8 +334,8 @@ ENDPOINTS = (
         status=202,
         errors=["not-running", "no-result-yet"],
     ),
-    _edit("GET", "/jobs/{job}", "get_job", "A job, and what came of it", get_job),
-    _edit(
+    edited("GET", "/jobs/{job}", "get_job", "A job, and what came of it", get_job),
+    edited(
         "DELETE",
         "/studies/{study}/quarantine/{worker}",
         "lift_quarantine",

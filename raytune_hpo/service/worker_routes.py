@@ -13,6 +13,7 @@ from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.results.records import plain
 from raytune_hpo.rng import derive
+from raytune_hpo.runtime.failing import failure_of
 from raytune_hpo.runtime.plan import rules_of
 from raytune_hpo.service import floats, shapes
 from raytune_hpo.service.answers import Answer
@@ -158,8 +159,7 @@ async def report(call: Call) -> Answer:
                 attempt=given.attempt,
                 status=Status.FAILED,
                 at=0.0,
-                error=f"ObjectiveError: {wrong}",
-                reason=f"ObjectiveError: {wrong}",
+                **failure_of(wrong)._asdict(),
             )
             await workers.tell(trial.worker, [end])
             heard = {"verdict": Verdict.STOP.value, "next_step": None, "attempt": given.attempt, "error": str(wrong)}

@@ -410,9 +410,9 @@ class Space:
         return Packer({})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs", "coding")
-        }  # what is live is so here only, and tables are large
+        # What is live is so here only, and tables are large.
+        left_out = ("_packer", "beliefs", "coding")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """A configuration for another process with this space: options whose copies would not match become positions."""

@@ -36,9 +36,8 @@ def check_promoter_replay(make: SchedulerMaker) -> None:
     """A fresh promoter that observes what a live one observed resumes the same trials."""
     live = race(make().bind(GOALS), curves())
     for position in sorted({asked_at for asked_at, _, _ in live.promotions})[::10]:
-        replayed = make().bind(
-            GOALS
-        )  # one for each question, since a resumed study's promoter was not asked the earlier ones
+        # One for each question, since a resumed study's promoter was not asked the earlier ones.
+        replayed = make().bind(GOALS)
         for trial in live.seen[:position]:
             replayed.observe(trial)
         _same(live, position, _promoter(replayed), "a replay promotes as the live one does: observe alone learns")

@@ -268,6 +268,14 @@ def test_settings_that_make_no_sense_are_refused(settings):
         hpo.Command("true", **settings)
 
 
+def test_a_command_that_runs_once_is_apart_from_the_one_that_it_came_from():
+    command = hpo.Command("true {x}", repeats=3)
+    once = command.once()
+    assert (once._rule.low, once._rule.high, once._cap) == (1, 1, None)
+    assert (once.text, command._rule.low) == (command.text, 3)
+    assert once._lock is not command._lock and once._contests is not command._contests
+
+
 def test_the_best_is_chosen_by_all_of_its_runs_and_its_value_is_that_of_fresh_ones():
     command = hpo.Command(["echo", "{x}"], metrics=["regex:out=(.+)"], mode="min", repeats=1)
     results = tuned(command, {"x": hpo.ordinal([1, 2])})

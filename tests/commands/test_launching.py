@@ -271,6 +271,53 @@ def _program(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
 
 
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_nothing_is_left_of_launchers_that_die_before_they_have_their_job(monkeypatch):
+    monkeypatch.setattr(launching, "_BOOT", "import os; os._exit(3)")
+    processes = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *args, **more: processes.append(popen(*args, **more)) or processes[-1]
+    )
+    before = _open_files()
+    for _ in range(3):
+        with pytest.raises(ObjectiveError, match="launcher of the program was killed"):
+            run_program(Job(argv=["true"], env={**os.environ, "LONG": "x" * 100_000}))
+    assert not launching._under_way
+    assert _open_files() == before
+    assert [process.returncode for process in processes] == [3, 3, 3]  # waited for, so that none is a zombie
+
+
+def test_an_interrupt_while_a_launcher_gets_its_job_leaves_nothing_running(monkeypatch, mark):
+    monkeypatch.setattr(launching, "_BOOT", f"import time; time.sleep(1.5)\n{launching._BOOT}")
+    before = _open_files()
+    earlier = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_program(Job(argv=["sleep", "60"], env={**os.environ, "LONG": "x" * 1_000_000}))
+    finally:
+        signal.signal(signal.SIGALRM, earlier)
+    assert not launching._under_way
+    assert _open_files() == before
+
+
+def test_a_launch_that_has_ended_is_not_stopped_by_way_of_anothers_file():
+    launch = launching._Launch(Job(argv=["true"]))
+    launch.begin()
+    launch.wait(None, None)
+    launch.close()
+    pipes = [os.pipe() for _ in range(4)]  # with the numbers of those that were just closed
+    launch.stop()
+    for reads, writes in pipes:
+        os.close(writes)
+        with open(reads, "rb") as file:
+            assert file.read() == b""
+
+
 def test_a_killed_launcher_takes_everything_with_it(mark):
     spawn = "import subprocess, time; subprocess.Popen(['sleep', '61']); time.sleep(60)"
 

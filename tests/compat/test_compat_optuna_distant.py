@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import socket
 import time
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import AuthenticationError, get_context
+from multiprocessing.connection import Client
+from types import SimpleNamespace
 
 import pytest
 
 import raytune_hpo.compat.optuna as optuna
+from raytune_hpo.compat.optuna.study import distant
 
 
 def objective(trial):
@@ -67,6 +72,30 @@ def test_a_process_that_goes_fails_its_trial(study):
 def test_a_method_that_is_pickled_as_a_function_and_its_object_runs_too(study, elsewhere):
     elsewhere.submit(type(study).optimize, study, objective, n_trials=2).result(timeout=60)
     assert [trial.user_attrs["pid"] != os.getpid() for trial in study.trials] == [True, True]
+
+
+def test_a_connection_that_says_nothing_keeps_no_other_waiting(study, elsewhere):
+    address = distant.distant(study)[1][0]
+    with socket.create_connection(address):
+        assert elsewhere.submit(getattr, study, "study_name").result(timeout=20) == study.study_name
+    with pytest.raises(AuthenticationError):
+        Client(address, authkey=b"another")
+
+
+def test_where_no_connection_can_be_accepted_it_is_tried_again_after_a_while():
+    tried = []
+
+    def accept():
+        tried.append(time.monotonic())
+        if len(tried) == 3:
+            raise SystemExit  # ends the thread
+        raise OSError(errno.EMFILE, "too many open files")
+
+    server = distant._Server.__new__(distant._Server)
+    server._listener = SimpleNamespace(accept=accept)
+    with pytest.raises(SystemExit):
+        server._listen()
+    assert tried[2] - tried[0] >= 2 * distant._RETRY_S
 
 
 def test_studies_that_are_not_shared_go_along_as_they_are(study):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sqlite3
 import warnings
 
@@ -339,13 +341,17 @@ def test_another_process_finds_the_same_trials(tmp_path):
 
 def test_a_database_of_optunas_is_left_alone(tmp_path):
     path = tmp_path / "theirs.db"
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         for table in ("studies", "trials", "version_info"):
             connection.execute(f"CREATE TABLE {table} (x)")
     before = path.read_bytes()
-    with pytest.raises(StorageInternalError, match="theirs.db is a database that Optuna wrote"):
+    with pytest.raises(StorageInternalError, match="theirs.db is a database that Optuna wrote") as refused:
         optuna.create_study(storage=f"sqlite:///{path}")
     assert path.read_bytes() == before
+    # Nor is it kept open by the error.
+    assert refused.tb and str(path) not in {
+        os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+    }
 
 
 def test_a_journal_file_of_optunas_is_left_alone(tmp_path):

@@ -74,7 +74,8 @@ def serving(story, **settings):
     async def play():
         desk = AsyncDesk(WallClock())
         optimizer: Optimizer = open_study(plan, open_storage("memory"), WallClock())
-        work = asyncio.create_task(desk.serve(optimizer))
+        desk.open(optimizer)
+        work = asyncio.create_task(desk.serve())
         try:
             return await asyncio.wait_for(story(desk), 20)
         finally:

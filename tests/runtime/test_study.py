@@ -65,6 +65,21 @@ def test_a_failure_is_kept_with_its_traceback():
     assert trial.status == "failed" and "ZeroDivisionError" in trial.error and "Traceback" in trial.error
 
 
+def test_a_failure_that_is_told_has_a_reason_in_one_line_however_long_it_is():
+    class Broken(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    study = make_study()
+    reason = "ValueError: " + 400 * "x"
+    trial = study.fail(study.ask(), f"Traceback (most recent call last):\n{3_000_000 * 'y'}\n{reason}\n")
+    assert trial.reason == f"{reason[:297]}..."
+    assert len(trial.error) < 9_000 and trial.error.endswith(f"{reason}\n") and "characters left out" in trial.error
+    assert "message cannot be shown: RuntimeError" in study.fail(study.ask(), Broken()).reason
+    assert study.fail(study.ask(), ValueError("first\nsecond")).reason == "ValueError: first"
+    assert len(study.fail(study.ask(), ValueError(3_000_000 * "y")).error) < 9_000
+
+
 def test_reports_are_judged():
     study = make_study(scheduler={"name": "asha", "eta": 2})
     good, bad = study.ask_batch(2)

@@ -130,6 +130,7 @@ def test_a_thread_of_nobody_warns_where_it_cannot_be_told_whose_it_is():
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
                     empty.run(hpo.report, loss=1.0)
+                    assert empty.run(hpo.until) is empty.run(hpo.checkpoint) is None
                     heard.extend(str(warning.message) for warning in caught)
 
             in_a_thread(train)
@@ -138,7 +139,11 @@ def test_a_thread_of_nobody_warns_where_it_cannot_be_told_whose_it_is():
 
     objective.first = True
     tuned(objective, num_trials=2, max_concurrent=2)
-    assert heard and "belongs to none of the trials" in heard[0]
+    assert ["belongs to none of the trials" in text for text in heard] == [True] * 3
+    for text, name, instead in zip(
+        heard, ("report", "until", "checkpoint"), ("nothing was", "None", "None"), strict=True
+    ):
+        assert text.startswith(f"hpo.{name} was called") and instead in text and f"call hpo.{name} there" in text
 
 
 def test_outside_studies_threads_are_as_python_made_them():

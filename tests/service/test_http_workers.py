@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import subprocess
 import sys
@@ -14,8 +15,14 @@ import numpy as np
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.service.client import RemoteStudy
+from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.leases import TERM_S, LeaseBook
+from raytune_hpo.service.models.tables import Tables
+from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.quarantine import FIRST_S, Quarantine
+from raytune_hpo.service.shapes import NewStudy
+from raytune_hpo.service.studies import Studies
 
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}}
 
@@ -215,6 +222,71 @@ def test_deleting_needs_the_tag_of_what_was_seen(server):
     assert api.get("/studies/deleted").status_code == 404
     server.create("deleted", limits={"num_trials": 3})
     assert status(server, "deleted")["num_trials"] == 0
+
+
+def _in_an_ended_study(tmp_path, do, **more):
+    """Have a coroutine use the studies of a service, one of which has ended."""
+
+    async def used():
+        studies = Studies(str(tmp_path / "studies.db"), time.monotonic, Tables(tmp_path), **more)
+        await studies.create(NewStudy(name="ended", space=SPACE, sampler="random"))
+        await studies.stop("ended", "asked")
+        await do(studies)
+        await studies.close()
+
+    asyncio.run(used())
+
+
+def test_a_study_that_is_stopped_as_soon_as_it_was_made_has_ended(tmp_path):
+    async def do(studies):
+        assert await studies.reads.read("ended", lambda fold: fold.ledger.stopped) == "asked"
+
+    _in_an_ended_study(tmp_path, do)
+
+
+def test_a_study_that_is_being_continued_is_not_deleted(tmp_path, monkeypatch):
+    async def do(studies):
+        is_opening, opened = asyncio.Event(), HostedStudy.open
+
+        async def slowly(study, **how):
+            is_opening.set()
+            await asyncio.sleep(0.2)
+            await opened(study, **how)
+
+        monkeypatch.setattr(HostedStudy, "open", slowly)
+        continuing = asyncio.create_task(studies.resume("ended"))
+        await is_opening.wait()
+        with pytest.raises(Problem, match="runs; stop it first"):
+            await studies.delete("ended")
+        await continuing
+        assert studies.hosted("ended") is not None
+
+    _in_an_ended_study(tmp_path, do)
+
+
+def test_a_study_that_is_continued_while_it_is_stopped_or_looked_for_runs_on(tmp_path, monkeypatch):
+    async def do(studies):
+        stop, read = HostedStudy.stop, studies.reads.read
+
+        async def stop_and_continue(study, reason):
+            await stop(study, reason)
+            monkeypatch.undo()
+            await studies.resume("ended")
+
+        async def read_and_continue(name, what):
+            found = await read(name, what)
+            monkeypatch.undo()
+            await studies.resume("ended")
+            return found
+
+        monkeypatch.setattr(studies.reads, "read", read_and_continue)
+        assert await studies.workers_of("ended") is None  # it was not there when it was read
+        assert studies.hosted("ended") is not None
+        monkeypatch.setattr(HostedStudy, "stop", stop_and_continue)
+        await studies.stop("ended", "asked")
+        assert studies.hosted("ended") is not None
+
+    _in_an_ended_study(tmp_path, do, address="127.0.0.1:1")
 
 
 def test_the_same_spec_again_is_the_same_study_and_another_one_is_refused(server):
@@ -482,6 +554,39 @@ def test_a_client_holds_a_trial_until_its_result_is_accepted(server, monkeypatch
         monkeypatch.setattr(client, "request", lambda *sent, **how: asked.append(sent) or send(*sent, **how))
         study.ask()
         assert asked[0][2]["holding"] == [1]
+
+
+def _sent(monkeypatch, client):
+    """The requests of a client from now on, as method and path."""
+    sent = []
+    send = client.request
+    monkeypatch.setattr(client, "request", lambda *what, **how: sent.append(what[:2]) or send(*what, **how))
+    return sent
+
+
+def test_a_client_that_is_used_again_after_its_close_shows_life_again(server, monkeypatch):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    client.create_study("client-again", SPACE, num_trials=3)
+    sent = _sent(monkeypatch, client)
+    study = RemoteStudy(client, "client-again", ttl_s=5)
+    for _ in range(2):
+        with study:
+            study._stopping.add(study.ask().number)  # what it was told of this attempt ends with it
+            sent.clear()
+            wait_until(lambda: any(method == "PUT" and "/leases/" in path for method, path in sent), 10)
+    with study:
+        assert not study.is_stopping(study.ask())
+
+
+def test_a_client_asks_once_for_the_name_of_the_metric(server, monkeypatch):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    with client.create_study("client-metric", SPACE, num_trials=3) as study:
+        one = study.ask()
+        sent = _sent(monkeypatch, client)
+        for step in range(1, 4):
+            study.report(one, step, 0.5)
+        study.tell(one, 0.5)
+    assert [method for method, _ in sent] == ["GET", "POST", "POST", "POST", "PUT"]
 
 
 def test_a_client_explains_what_is_wrong(server):

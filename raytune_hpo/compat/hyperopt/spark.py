@@ -59,9 +59,8 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
         wanted = parallelism if parallelism is not None and parallelism > 0 else os.cpu_count() or 1
         self.parallelism = min(wanted, self.MAX_CONCURRENT_JOBS_ALLOWED)
         self.timeout, self.loss_threshold = timeout, loss_threshold
-        self._begin: Callable[[dict[str, Any]], object] | None = (
-            None  # starts a trial that has been suggested; None between runs
-        )
+        # Starts a trial that has been suggested; None between runs.
+        self._begin: Callable[[dict[str, Any]], object] | None = None
         super().__init__()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -239,7 +240,7 @@ def _refuse_optunas(url: str) -> None:
         return
     way_out = "raytune_hpo.integrations.optuna.from_optuna brings its studies here; name another file, this one stays"
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.DatabaseError:
         raise StorageInternalError(

@@ -6,9 +6,10 @@ import functools
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.trial.live import Trial
 
 _PATIENCE = 128  # the backlog of connections
+_RETRY_S = 0.1  # after a connection that could not be accepted
 
 
 class DistantStudy:
@@ -81,7 +83,7 @@ class _Server:
             host = socket.gethostbyname(socket.gethostname())
         except OSError:  # a name that cannot be resolved
             host = "127.0.0.1"
-        self._listener = Listener((host, 0), backlog=_PATIENCE, authkey=self.key)
+        self._listener = Listener((host, 0), backlog=_PATIENCE)
         self.address: tuple[str, int] = self._listener.address
         threading.Thread(target=self._listen, name="raytune_hpo-studies", daemon=True).start()
 
@@ -89,12 +91,16 @@ class _Server:
         while True:
             try:
                 line = self._listener.accept()
-            except (AuthenticationError, EOFError, OSError):  # a client without the key, or one that has disconnected
+            except OSError:  # this process has no file descriptor left, for one
+                time.sleep(_RETRY_S)
                 continue
             threading.Thread(target=self._serve, args=(line,), daemon=True).start()
 
     def _serve(self, line: Connection) -> None:
         try:
+            # Here and not in ``accept``, where a client that says nothing would keep all others waiting.
+            deliver_challenge(line, self.key)
+            answer_challenge(line, self.key)
             kind, name, content = cloudpickle.loads(line.recv_bytes())
             study = self.studies[name]
             try:
@@ -106,7 +112,7 @@ class _Server:
             except Exception as error:  # of the objective or the study: raised in the calling process
                 answer = "error", error
             line.send_bytes(cloudpickle.dumps(answer))
-        except (EOFError, OSError):  # the other process has ended: its trial has failed
+        except (AuthenticationError, EOFError, OSError):  # it has no key, or has ended: its trial has failed
             return
         finally:
             line.close()

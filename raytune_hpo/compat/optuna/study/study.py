@@ -37,7 +37,7 @@ from raytune_hpo.facts import Status
 from raytune_hpo.metrics import json_value
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.results import Results
-from raytune_hpo.runtime.trial_run import reason_of
+from raytune_hpo.runtime.failing import failure_of, failure_of_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -433,8 +433,8 @@ class Study:
         return self._ended(number, Status.PRUNED, values)
 
     def _tell_failed(self, trial: Trial | int, error: BaseException | None) -> FrozenTrial:
-        reason = "told as failed" if error is None else reason_of(error)
-        return self._ended(self._number(trial), Status.FAILED, None, error=reason, reason=reason)
+        failure = failure_of_text("told as failed") if error is None else failure_of(error)
+        return self._ended(self._number(trial), Status.FAILED, None, **failure._asdict())
 
     def _ended(self, number: int, status: Status, values: list[float] | None, **error: Any) -> FrozenTrial:
         if self.frozen(number).state.is_finished():
