@@ -50,6 +50,17 @@ def json_object(path: Path) -> dict[str, Any]:
     return data
 
 
+def object_if_any(path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file, as from ``json_object``; None if there is no such file.
+
+    To ask for the file first would not do: another process may delete it in between.
+    """
+    try:
+        return json_object(path)
+    except FileNotFoundError:
+        return None
+
+
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Write a file atomically: a reader gets either the old or the new content, even after a crash.
 

@@ -94,7 +94,7 @@ def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     from raytune_hpo.files import write_whole
     from raytune_hpo.live.live import default_seat
     from raytune_hpo.live.plan import LivePlan
-    from raytune_hpo.live.seat import Seat, fall_back
+    from raytune_hpo.live.seat import AgeByChange, Seat, age_at, fall_back
     from raytune_hpo.live.spec_file import read_spec
     from raytune_hpo.options import positive
 
@@ -104,9 +104,10 @@ def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     mine, number = place.folder / "watch.pid", f"{os.getpid()}\n"
     write_whole(mine, number)
     helped: deque[str] = deque(maxlen=100)  # a watch may last for years
+    age = age_at(time.time()) if once else AgeByChange()
     while mine.read_text(encoding="utf-8") == number:  # until another watch takes over
         try:
-            done = fall_back(said["applier"], place, time.time(), term_s)
+            done = fall_back(said["applier"], place, age, term_s)
         except Exception as error:  # an applier may raise anything; the next check tries again
             done = f"the watch could not help: {error}"
         if done:

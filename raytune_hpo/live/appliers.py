@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError
+
+SHOWN = 300  # characters of what a program or a server has said, in messages
 
 Measurement = tuple[Mapping[str, float], Mapping[str, float]]  # metrics, context
 Bounds = Mapping[str, tuple[float, float]]  # by metric, the lowest and the highest value that few requests leave open
@@ -37,6 +42,21 @@ def numbers(what: str, said: Any, *, finite: bool = True) -> dict[str, float]:
         if not math.isnan(value):
             found[name] = float(value)
     return found
+
+
+def json_said(who: str, text: str) -> dict[str, Any]:
+    """The JSON object that a program or a server has said.
+
+    Args:
+        who: who says it and how, for the message, like "read prints".
+
+    Raises:
+        HpoError: it is something else.
+    """
+    with suppress(ValueError):
+        if isinstance(said := json.loads(text), dict):
+            return said
+    raise HpoError(f"{who} a JSON object, got {cut(text.strip(), SHOWN)!r}")
 
 
 def is_running(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -74,7 +76,7 @@ class RequestApplier:
 
     def __init__(self, now: Callable[[], float], patience_s: float = math.inf) -> None:
         self._now, self._patience_s = now, patience_s
-        self._word_at = math.inf
+        self._heartbeat_at = math.inf
         self._lock = threading.Lock()
         self._runs: dict[str, Mapping[str, Any]] = {}
         self._share, self._owed = 0.0, 0.0
@@ -87,7 +89,7 @@ class RequestApplier:
             HpoError: the context has something else than finite numbers.
         """
         context = numbers("the context of a request", context)
-        if self._now() - self._word_at > self._patience_s:
+        if self._now() - self._heartbeat_at > self._patience_s:
             return Choice(self, fallback, _NO_GROUP, context)
         with self._lock:
             self._owed += self._share
@@ -99,19 +101,19 @@ class RequestApplier:
 
     def note(self, group: str, failed: bool, metrics: Mapping[str, float], context: Mapping[str, float]) -> None:
         """Keep the outcome of a request until its window is measured."""
-        at = self._now()
         with self._lock:
+            at = self._now()  # within the lock, so that outcomes are in order of time
             self._outcomes.append(_Outcome(group, at, failed, dict(metrics), dict(context)))
             while self._outcomes[0].at < at - _KEPT_S:
                 self._outcomes.popleft()
 
-    def give_word(self, at: float) -> None:
+    def give_heartbeat(self, at: float) -> None:
         """Note a heartbeat of the controller."""
-        self._word_at = at
+        self._heartbeat_at = at
 
-    def forget_word(self) -> None:
+    def forget_heartbeat(self) -> None:
         """Expect no more heartbeats: what runs now stays."""
-        self._word_at = math.inf
+        self._heartbeat_at = math.inf
 
     def split(self, share: float, seq: int) -> None:
         """Give the canary group this share of the requests."""
@@ -158,8 +160,10 @@ class RequestApplier:
         return bounds
 
     def _found(self, group: str, start: float, end: float) -> list[_Outcome]:
-        with self._lock:
-            return [o for o in self._outcomes if o.group == group and start <= o.at <= end]
+        with self._lock:  # requests wait for it: copy what the window may have, and choose from that afterwards
+            first = bisect_left(self._outcomes, start, key=lambda outcome: outcome.at)
+            newest = list(islice(reversed(self._outcomes), len(self._outcomes) - first))
+        return [o for o in reversed(newest) if o.group == group and o.at <= end]
 
 
 def _values(outcomes: Sequence[_Outcome]) -> dict[str, list[float]]:

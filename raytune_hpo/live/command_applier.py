@@ -10,10 +10,8 @@ from typing import Any
 
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError, SpecError
-from raytune_hpo.live.appliers import Measurement
+from raytune_hpo.live.appliers import SHOWN, Measurement, json_said
 from raytune_hpo.options import positive
-
-_SHOWN = 300
 
 
 class CommandApplier:
@@ -57,11 +55,13 @@ class CommandApplier:
 
     def read(self, group: str) -> Mapping[str, Any]:
         """Run ``read``."""
-        return _object(self._run(self._read, group, {}), "read")
+        return json_said("read prints", self._run(self._read, group, {}))
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
         """Run ``measure``."""
-        said = _object(self._run(self._measure, group, {"HPO_START": repr(start), "HPO_END": repr(end)}), "measure")
+        said = json_said(
+            "measure prints", self._run(self._measure, group, {"HPO_START": repr(start), "HPO_END": repr(end)})
+        )
         return said.get("metrics", {}), said.get("context", {})
 
     def _run(self, argv: list[str], group: str, more: Mapping[str, str]) -> str:
@@ -79,15 +79,5 @@ class CommandApplier:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise HpoError(f"{argv[0]} could not be run: {error}") from error
         if done.returncode != 0:
-            raise HpoError(f"{argv[0]} ended with {done.returncode}: {cut(done.stderr.strip(), _SHOWN)}")
+            raise HpoError(f"{argv[0]} ended with {done.returncode}: {cut(done.stderr.strip(), SHOWN)}")
         return done.stdout
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise HpoError(f"{what} prints a JSON object, got {cut(text.strip(), _SHOWN)!r}") from error
-    if not isinstance(data, dict):
-        raise HpoError(f"{what} prints a JSON object, got {cut(text.strip(), _SHOWN)!r}")
-    return data

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raytune_hpo.core.ledger import damaged_at
-from raytune_hpo.errors import HpoError, InvalidTransition
+from raytune_hpo.errors import HpoError, InvalidTransition, JournalError
 from raytune_hpo.live.appliers import Applier, Bounding, Bounds, Splitter, numbers
 from raytune_hpo.live.fold import CANARY, LiveFold
 from raytune_hpo.live.machine import LiveMachine
@@ -58,6 +58,7 @@ class Controller:
         self._machine = LiveMachine(spec, plan, sampler)
         self._measures: list[Measure] = []
         self._looks: dict[int, float] = {}  # the time of the next measurement of each window
+        self._failure: BaseException | None = None  # of the journal
         for position, fact in enumerate(journal.read()):
             try:
                 self._machine.apply(fact)
@@ -115,8 +116,17 @@ class Controller:
                 waiting.extend(self._carry_out(effect, command.at))
 
     def _append(self, decision: LiveDecision) -> None:
+        if self._failure is not None:  # the fold has facts that the journal lacks: they must not reach the system
+            raise JournalError(
+                f"a decision may not be in the journal, so this controller can decide nothing more; start the study "
+                f"again: {self._failure}"
+            ) from self._failure
         if decision.facts:
-            self._journal.append(decision.facts, expect=self._machine.seen - len(decision.facts))
+            try:
+                self._journal.append(decision.facts, expect=self._machine.seen - len(decision.facts))
+            except BaseException as error:
+                self._failure = error
+                raise
 
     def _carry_out(self, effect: Effect, at: float) -> list[LiveCommand]:
         if isinstance(effect, Apply):
@@ -172,8 +182,10 @@ class Controller:
             return None, {}
 
     def _bounds(self, group: str, start: float, end: float) -> Bounds:
-        """What few requests leave open, so that in a whole window no more than a share of alpha of such guards that hold
-        are called broken; nothing if the applier does not know.
+        """Confidence bounds of a short measurement; empty if the applier has none.
+
+        They are so wide that all checks of one window together call a guard that holds broken with a probability of at most
+        alpha.
         """
         if not isinstance(self._applier, Bounding):
             return {}

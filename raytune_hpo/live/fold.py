@@ -120,9 +120,8 @@ class LiveFold:
         self._breaches: deque[bool] = deque(maxlen=plan.observe)  # whether the baseline broke a guard
         self._newest: deque[float] = deque(maxlen=plan.observe)  # losses of what runs on most of the traffic
         self._losses, self._regrets = Rolling(), Rolling()  # absolute values
-        self._tried: defaultdict[str, Rolling] = defaultdict(
-            Rolling
-        )  # windows with a candidate, and those of the control group, by class
+        # By class, windows with a candidate, and those of the control group.
+        self._tried: defaultdict[str, Rolling] = defaultdict(Rolling)
         self._held: defaultdict[str, Rolling] = defaultdict(Rolling)
         self._spread: deque[float] = deque(maxlen=_MOST_KEPT)  # absolute standardised residuals
         self._changes, self._rollbacks = Rolling(), Rolling()

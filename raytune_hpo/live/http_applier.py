@@ -14,12 +14,11 @@ from urllib.request import Request, urlopen
 
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError, SpecError
-from raytune_hpo.live.appliers import Measurement, StaleChange
+from raytune_hpo.live.appliers import SHOWN, Measurement, StaleChange, json_said
 from raytune_hpo.live.file_applier import Meter
 from raytune_hpo.options import positive
 
 _CONFLICT = 409
-_SHOWN = 200  # characters of an answer
 
 
 class HttpApplier:
@@ -124,7 +123,7 @@ class PrometheusMeter:
 def _number(name: str, query: str, said: Mapping[str, Any]) -> float | None:
     """The number in Prometheus's answer to a query; None if there is none, or no single one."""
     if said.get("status") == "error":
-        raise HpoError(f"Prometheus refuses the query of {name}, {query}: {cut(str(said.get('error')), _SHOWN)}")
+        raise HpoError(f"Prometheus refuses the query of {name}, {query}: {cut(str(said.get('error')), SHOWN)}")
     try:
         result = said["data"]["result"]
         if said["data"].get("resultType") == "scalar":
@@ -133,7 +132,7 @@ def _number(name: str, query: str, said: Mapping[str, Any]) -> float | None:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HpoError(
             f"a query of Prometheus gives a scalar, or a vector of one series; {query}, of {name}, gave "
-            f"{cut(json.dumps(said), _SHOWN)}"
+            f"{cut(json.dumps(said), SHOWN)}"
         ) from error
     if len(numbers) > 1:
         warnings.warn(
@@ -160,20 +159,12 @@ def _called(address: str, headers: Mapping[str, str], timeout_s: float, body: An
     request = Request(address, data, {"Content-Type": "application/json", **headers}, method="PUT" if data else "GET")
     try:
         with urlopen(request, timeout=timeout_s) as answer:
-            text = answer.read()
+            text = answer.read().decode(errors="replace")
     except HTTPError as error:
         if error.code == _CONFLICT and body is not None:
             raise StaleChange(f"{address} has seen a newer change; stop one of the controllers") from error
-        reason = cut(error.read().decode(errors="replace").strip(), _SHOWN)
+        reason = cut(error.read().decode(errors="replace").strip(), SHOWN)
         raise HpoError(f"{address} refuses with {error.code}: {reason or error.reason}") from error
     except (OSError, HTTPException) as error:
         raise HpoError(f"{address} cannot be reached: {error}") from error
-    if not text.strip():
-        return {}
-    try:
-        said = json.loads(text)
-    except ValueError as error:
-        raise HpoError(f"{address} answers a JSON object, got {text[:100]!r}") from error
-    if not isinstance(said, dict):
-        raise HpoError(f"{address} answers a JSON object, got {text[:100]!r}")
-    return said
+    return json_said(f"{address} answers", text) if text.strip() else {}

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from raytune_hpo import registry
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.errors import HpoError, SpecError, SpecMismatch, StudyNotFound, nearest
+from raytune_hpo.errors import HpoError, SpaceError, SpecError, SpecMismatch, StudyNotFound, nearest
 from raytune_hpo.facts import StudyCreated
 from raytune_hpo.goals import Goal, goal_of
 from raytune_hpo.journal import Storage, open_storage
@@ -108,6 +108,9 @@ class Live:
         self._seat = Seat(Path(seat) if seat is not None else default_seat(name))
         self._stored = StoredLive(name, self._storage, seat=self._seat.folder)
         self._stop = threading.Event()
+        # Held by whoever uses the controller; ``tell``, which is called meanwhile, may freeze the system.
+        self._turn = threading.RLock()
+        self._has_stopped = False
         self._thread: threading.Thread | None = None
         spec = StudySpec(
             name=name,
@@ -169,23 +172,25 @@ class Live:
     # -------------------------------------------------------------------------------------------- running
 
     def run(self, duration_s: float | None = None) -> None:
-        """Tune until ``stop`` is called, or for ``duration_s`` seconds, and renew the applier's lease all the while.
+        """Tune until ``stop`` is called, or for ``duration_s`` seconds, and give heartbeats all the while.
 
         Raises:
             JournalError: decisions can no longer be written; the applier's watchdog restores the baseline.
         """
         begin = due = self._clock.now()
-        while not self._stop.is_set():
-            at = self._clock.now()
-            if duration_s is not None and at - begin >= duration_s:
-                break
-            self._keep_baseline()  # before anything else is applied
-            self._seat.give_word(at)
-            if self._requests is not None:
-                self._requests.give_word(at)
-            self._heed(at)
-            if at >= due:
-                due = self._controller.turn(at)
+        while True:
+            with self._turn:
+                at = self._clock.now()
+                # Within the lock, or a turn might begin after another thread has let the system go.
+                if self._stop.is_set() or (duration_s is not None and at - begin >= duration_s):
+                    break
+                self._keep_baseline()  # before anything else is applied
+                self._seat.give_heartbeat(at)
+                if self._requests is not None:
+                    self._requests.give_heartbeat(at)
+                self._heed(at)
+                if at >= due:
+                    due = self._controller.turn(at)
             self._stop.wait(max(0.0, min(_POLL_S, due - self._clock.now())))
 
     def _keep_baseline(self) -> None:
@@ -205,7 +210,7 @@ class Live:
                 continue  # the flag has frozen it already
             try:
                 self._controller.obey(request)
-            except HpoError as error:
+            except (SpecError, SpaceError) as error:  # after any other, the controller cannot go on
                 self._controller.tell(f"{type(request).__name__} was refused: {error}")
 
     def start(self) -> Live:
@@ -216,16 +221,28 @@ class Live:
         return self
 
     def stop(self) -> None:
-        """Stop tuning. The canary group goes back to what is promoted, which stays as it is."""
+        """Stop tuning. The canary group goes back to what is promoted, which stays as it is.
+
+        It waits for a turn that has begun; called again, it does nothing.
+
+        Raises:
+            JournalError: decisions can no longer be written; the applier's watchdog restores the baseline.
+        """
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self._controller.settle(self._clock.now())
-        self._seat.forget_word()
-        if self._requests is not None:
-            self._requests.forget_word()
-        self._seat.let_go()
-        self._journal.close()
+        with self._turn:
+            if self._has_stopped:
+                return
+            self._has_stopped = True
+            try:
+                self._controller.settle(self._clock.now())
+                self._seat.forget_heartbeat()  # if settling has failed, the watchdog is to miss it
+                if self._requests is not None:
+                    self._requests.forget_heartbeat()
+            finally:
+                self._seat.let_go()
+                self._journal.close()
 
     def __enter__(self) -> Live:
         return self
@@ -277,7 +294,8 @@ class Live:
 
     def _asked(self, request: Any) -> None:
         if self._thread is None:
-            self._controller.obey(request)
+            with self._turn:
+                self._controller.obey(request)
         else:
             leave(self._seat.folder / "requests", request)
 
@@ -289,13 +307,13 @@ def _require_known(settings: Mapping[str, Any]) -> None:
             raise SpecError(f"Live has no setting {key!r}; {nearest(key, known)}")
 
 
-def _require_patience(applier: Any, lease_s: float) -> None:
+def _require_patience(applier: Any, silent_s: float) -> None:
     """Refuse an applier that may wait so long for one change that the watchdog could not step in meanwhile."""
-    if isinstance(applier, PullApplier) and applier.patience_s >= lease_s:
+    if isinstance(applier, PullApplier) and applier.patience_s >= silent_s:
         raise SpecError(
             f"a PullApplier waits for a change for less than {TERMS} terms (term_s), after which the watchdog applies the "
-            f"baseline, here {lease_s:g} s, got patience_s={applier.patience_s:g}; lower it, or begin a study with a longer "
-            f"term_s"
+            f"baseline, here {silent_s:g} s, got patience_s={applier.patience_s:g}; lower it, or begin a study with a "
+            f"longer term_s"
         )
 
 
@@ -308,7 +326,8 @@ def _sampler(sampler: Any, plan: LivePlan, options: Mapping[str, Any]) -> Any:
         return registry.make("sampler", sampler)
     guards = [str(guard) for guard in plan.guards]
     newer = {"by_class": True, "beta": None} if plan.rules >= 2 else {}
-    made = {"name": "live", "context": list(plan.context), "guards": guards, **newer, **options}
+    newest = {"shun_broken": True} if plan.rules >= 3 else {}
+    made = {"name": "live", "context": list(plan.context), "guards": guards, **newer, **newest, **options}
     return registry.make("sampler", made)
 
 

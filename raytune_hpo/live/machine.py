@@ -116,25 +116,22 @@ class LiveMachine:
 
     def open(self, at: float) -> LiveDecision:
         """Begin a session: windows of an earlier session end without a result, and nothing is assumed to be applied."""
-        self._facts, self._effects = [], []
         self._record(SessionOpened(at=at, versions=installed_versions()))
         self._end_windows("its controller", at)
-        return LiveDecision(facts=tuple(self._facts))
+        return self._decided()
 
     def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> LiveDecision:
         """Record the first baseline, before anything is applied."""
-        self._facts, self._effects = [], []
         self._record(BaselineSet(config=self._space.pack(config), by=by, at=at))
-        return LiveDecision(facts=tuple(self._facts))
+        return self._decided()
 
     def settle(self, at: float) -> LiveDecision:
         """End the running windows, and return the canary group to what is promoted."""
-        self._facts, self._effects = [], []
         self._end_windows("the session", at)
         config = self.fold.incumbent()
         if config is not None and self.fold.frozen is None:
             self._effects.append(Apply(group=CANARY, config=config, share=self.fold.share, seq=self.seen))
-        return LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
+        return self._decided()
 
     def step(self, command: LiveCommand) -> LiveDecision:
         """Decide on a command, and apply the resulting facts.
@@ -142,7 +139,6 @@ class LiveMachine:
         Raises:
             SpecError, SpaceError: a person's command is invalid.
         """
-        self._facts, self._effects = [], []
         if isinstance(command, LookAround):
             self._look_around(command)
         elif isinstance(command, NoteApplied):
@@ -157,20 +153,14 @@ class LiveMachine:
         else:
             self._obey(command)
         self._go_on(command.at)
-        return LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
+        return self._decided()
 
     # -------------------------------------------------------------------------------------------- people
 
     def _obey(self, command: Approve | Freeze | Thaw | SetBaseline | Adopt) -> None:
         fold = self.fold
         if isinstance(command, Approve):
-            waiting = fold.candidate
-            if waiting is None or waiting.number != command.number or waiting.is_approved:
-                number = None if waiting is None or waiting.is_approved else waiting.number
-                raise SpecError(
-                    f"only a candidate that waits can be approved, got {command.number}; "
-                    f"{'none waits now' if number is None else f'trial {number} waits'}"
-                )
+            require_waiting(fold, command.number)
             self._record(Approved(number=command.number, by=command.by, at=command.at))
         elif isinstance(command, Freeze):
             self._freeze(command.by, command.reason, command.at)
@@ -432,6 +422,23 @@ class LiveMachine:
     def _record(self, fact: Fact) -> None:
         self._facts.append(fact)
         self.fold.apply(fact)
+
+    def _decided(self) -> LiveDecision:
+        """The facts and effects since the last decision."""
+        decision = LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
+        self._facts, self._effects = [], []
+        return decision
+
+
+def require_waiting(fold: LiveFold, number: int) -> None:
+    """Refuse a number that is not that of the candidate that waits for a person."""
+    candidate = fold.candidate
+    waits = None if candidate is None or candidate.is_approved else candidate.number
+    if waits != number:
+        raise SpecError(
+            f"only a candidate that waits can be approved, got {number}; "
+            f"{'none waits now' if waits is None else f'trial {waits} waits'}"
+        )
 
 
 def adoptable(fold: LiveFold) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from raytune_hpo.options import is_real, positive, whole
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
-RULES = 2  # the newest version of the rules
+RULES = 3  # the newest version of the rules
 _FIRST = {"looks": (4, 8, 16)}  # defaults of version 1 that are others now
 
 
@@ -40,11 +40,12 @@ class LivePlan:
         void_windows: the number of void windows in a row that freezes the system.
         quiet_hours: hours of the day (UTC) in which nothing is tried, as pairs (from, to).
         approve: whether every candidate waits for a person.
-        term_s: seconds of a lease: after two without a heartbeat from the controller, the applier applies the baseline.
+        term_s: seconds of a term: after two without a heartbeat from the controller, the watchdog applies the baseline.
         drift: the threshold of the drift test; None for the calibrated one.
         rules: the version of the rules by which all this is decided: a study keeps the one that it was created with. In
             version 1, what was promoted keeps running after a drift, a candidate is judged by its own pairs alone, up to the
-            last look, and it is dropped when the context changes.
+            last look, and it is dropped when the context changes. In versions 1 and 2, what broke a guard may be proposed
+            again at once if its loss could not be measured.
     """
 
     guards: tuple[Guard, ...] = ()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from raytune_hpo.errors import HpoError, SpecError
-from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.files import object_if_any, reading, write_whole
 
 _FILE_S = 3_600.0  # seconds of measurements in one file
 _KEPT_S = 3 * _FILE_S  # of measurements, beyond the longest window
@@ -122,13 +122,9 @@ class PullBoard:
         self._make()
         by_file: dict[Path, list[str]] = defaultdict(list)
         for row in rows:
-            by_file[self._measured_in(group, row.start)].append(json.dumps(asdict(row)) + "\n")
+            by_file[self._measured_in(group, row.start)].append(json.dumps(asdict(row)))
         for path, lines in by_file.items():
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(handle, "".join(lines).encode())
-            finally:
-                os.close(handle)
+            _append(path, lines)
         oldest = self._measured_in(group, at - window_s - _KEPT_S)
         for path in self._folder.glob(f"{group}.measured.*.jsonl"):
             if path.name < oldest.name:
@@ -139,12 +135,9 @@ class PullBoard:
         found: dict[tuple[float, str], Measured] = {}
         for hour in range(int(start // _FILE_S), int(end // _FILE_S) + 1):
             path = self._measured_in(group, hour * _FILE_S)
-            if not path.exists():
-                continue
             with reading("measurements are JSON objects, one on each line", path, error=HpoError):
-                for row in _rows(path):
-                    if row.start >= start and row.end <= end:
-                        found[row.start, row.source] = row
+                for row in _rows(path, start, end):
+                    found[row.start, row.source] = row
         return [found[key] for key in sorted(found)]
 
     def _measured_in(self, group: str, at: float) -> Path:
@@ -152,10 +145,8 @@ class PullBoard:
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self._folder / name
-        if not path.exists():
-            return None
         with reading("what is left for a running system is a JSON object", path, error=HpoError):
-            return json_object(path)
+            return object_if_any(path)
 
     def _write(self, name: str, data: Mapping[str, Any]) -> None:
         self._make()
@@ -165,11 +156,31 @@ class PullBoard:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def _rows(path: Path) -> Iterator[Measured]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        data = json.loads(line)
-        histograms = {name: Histogram(**said) for name, said in data.pop("histograms").items()}
-        yield Measured(**data, histograms=histograms)
+def _append(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a file; they begin with a newline, so that one that was cut short before them stays alone."""
+    data = "".join(f"\n{line}" for line in lines).encode() + b"\n"
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        while data:  # on a disk that is nearly full, a write may take only a part
+            data = data[os.write(handle, data) :]
+    finally:
+        os.close(handle)
+
+
+def _rows(path: Path, start: float, end: float) -> Iterator[Measured]:
+    """The measurements of a period in a file."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:  # nothing was measured then, or it has been deleted since
+        return
+    for line in lines:
+        try:
+            data = json.loads(line)
+        except ValueError:  # empty, or cut short by a full disk or a power cut, which the others have survived
+            continue
+        if data["start"] >= start and data["end"] <= end:
+            histograms = {name: Histogram(**said) for name, said in data.pop("histograms").items()}
+            yield Measured(**data, histograms=histograms)
 
 
 def together(rows: Sequence[Measured]) -> tuple[dict[str, float], dict[str, float]]:

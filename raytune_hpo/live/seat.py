@@ -1,4 +1,4 @@
-"""The seat: the state that an applier keeps in a folder beside the running system: newest change, lease, freeze.
+"""The seat: the state that an applier keeps in a folder beside the running system: newest change, heartbeat, freeze.
 
 It needs no database and no controller, so that a freeze works when both are gone, and a second controller is refused. One
 live study at a time holds it, whatever its name and storage.
@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from raytune_hpo.errors import HpoError, StudyExists
-from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.files import object_if_any, reading, write_whole
 from raytune_hpo.journal.locks import FileLock
 from raytune_hpo.live.appliers import (
     Applier,
@@ -31,6 +31,9 @@ _PATIENCE_S = 30.0
 _HEED_S = 3.0  # within which a running controller acts on the freeze flag
 _NEWS_S = 0.1  # after which a heartbeat is worth another write to the disk
 TERMS = 2  # without a heartbeat, until the baseline is applied
+
+# Seconds since something was left at the seat, from its name and the time that it says.
+Age = Callable[[str, float], float]
 
 
 class Seat:
@@ -104,13 +107,13 @@ class Seat:
         """The baseline that the controller set last."""
         return self._state().get("baseline")
 
-    def restored(self, word_at: float) -> list[str]:
+    def restored(self, heartbeat_at: float) -> list[str]:
         """The groups to which the watchdog has applied the baseline since this heartbeat, the controller's last."""
         found = self._state().get("restored", {})
-        return list(found["groups"]) if found.get("word_at") == word_at else []
+        return list(found["groups"]) if found.get("word_at") == heartbeat_at else []
 
-    def keep_restored(self, group: str, word_at: float) -> None:
-        self._note(restored={"word_at": word_at, "groups": [*self.restored(word_at), group]})
+    def keep_restored(self, group: str, heartbeat_at: float) -> None:
+        self._note(restored={"word_at": heartbeat_at, "groups": [*self.restored(heartbeat_at), group]})
 
     @property
     def control(self) -> Mapping[str, Any] | None:
@@ -147,28 +150,27 @@ class Seat:
             with self._locked():
                 self._note(baseline=dict(config))
 
-    # -------------------------------------------------------------------------------------------- the lease
+    # -------------------------------------------------------------------------------------------- the heartbeat
 
-    def give_word(self, at: float) -> None:
+    def give_heartbeat(self, at: float) -> None:
         """Record a heartbeat of the controller."""
         write_whole(self.folder / "word.json", json.dumps({"at": at}), private=True)
 
-    def renew_word(self, at: float) -> None:
-        """Record a heartbeat if one is expected: only a controller that runs begins a lease."""
-        word_at = self.word_at
-        if word_at is not None and at - word_at >= _NEWS_S:
-            self.give_word(at)
+    def renew_heartbeat(self, at: float) -> None:
+        """Record a heartbeat if one is expected: only a controller that runs gives the first one."""
+        heartbeat_at = self.heartbeat_at
+        if heartbeat_at is not None and at - heartbeat_at >= _NEWS_S:
+            self.give_heartbeat(at)
 
     @property
-    def word_at(self) -> float | None:
+    def heartbeat_at(self) -> float | None:
         """The time of the controller's last heartbeat; None before the first, and after the watchdog has acted."""
         path = self.folder / "word.json"
-        if not path.exists():
-            return None
-        with reading("a word is a JSON object", path, error=HpoError):
-            return float(json_object(path)["at"])
+        with reading("a heartbeat is a JSON object", path, error=HpoError):
+            found = object_if_any(path)
+            return None if found is None else float(found["at"])
 
-    def forget_word(self) -> None:
+    def forget_heartbeat(self) -> None:
         (self.folder / "word.json").unlink(missing_ok=True)
 
     # -------------------------------------------------------------------------------------------- the freeze
@@ -183,11 +185,8 @@ class Seat:
     @property
     def frozen(self) -> Mapping[str, Any] | None:
         """Who set the freeze flag, why and when; None if it is not set. An unreadable flag counts as set."""
-        path = self.folder / "frozen.json"
-        if not path.exists():
-            return None
         try:
-            return json_object(path)
+            return object_if_any(self.folder / "frozen.json")
         except (OSError, ValueError, TypeError) as error:
             return {"by": "somebody", "reason": f"the flag cannot be read: {error}", "at": 0.0}
 
@@ -195,10 +194,8 @@ class Seat:
 
     def _state(self) -> dict[str, Any]:
         path = self.folder / "state.json"
-        if not path.exists():
-            return {}
         with reading("an applier's state is a JSON object", path, error=HpoError):
-            return json_object(path)
+            return object_if_any(path) or {}
 
     def _note(self, **news: Any) -> None:
         write_whole(self.folder / "state.json", json.dumps({**self._state(), **news}), private=True)
@@ -270,11 +267,36 @@ class SeatedApplier:
 
     def _renew(self) -> None:
         if self._now is not None:
-            self._seat.renew_word(self._now())
+            self._seat.renew_heartbeat(self._now())
 
 
-def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | None:
-    """The watchdog: does what is due at this time, and returns it in words; None if nothing was.
+def age_at(at: float) -> Age:
+    """How old things at the seat are by the times that they say, for a process that looks only once."""
+    return lambda name, left_at: at - left_at
+
+
+class AgeByChange:
+    """For how long something at the seat has not changed, for a process that goes on looking.
+
+    Whoever left it may live by another clock: a controller's does not follow when the time of day is set. Compared with
+    that, it would seem dead for ever, or alive for as long as the time was set back.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._seen: dict[str, tuple[float, float]] = {}  # by name, the time that it says, and when that was seen first
+
+    def __call__(self, name: str, left_at: float) -> float:
+        now = self._now()
+        known, since = self._seen.get(name, (None, now))
+        if known != left_at:
+            since = now
+        self._seen[name] = left_at, since
+        return now - since
+
+
+def fall_back(applier: Applier, seat: Seat, age: Age, term_s: float) -> str | None:
+    """The watchdog: does what is due now, and returns it in words; None if nothing was.
 
     Two terms after the controller's last heartbeat, the baseline is applied everywhere. If the freeze flag is set and the
     controller has not acted on it, the canary group gets the control group's configuration.
@@ -285,18 +307,19 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
     """
     if isinstance(applier, Sitter):
         applier.sit(seat.folder)
-    word_at, baseline = seat.word_at, seat.baseline
-    if word_at is not None and at - word_at > TERMS * term_s:
+    heartbeat_at, baseline = seat.heartbeat_at, seat.baseline
+    if heartbeat_at is not None and (silent_s := age("heartbeat", heartbeat_at)) > TERMS * term_s:
         if baseline is None:
             return None
         with seat.changing() as seq:
-            if seat.word_at != word_at:  # the controller was changing the system meanwhile, and lives
+            if seat.heartbeat_at != heartbeat_at:  # the controller was changing the system meanwhile, and lives
                 return None
-            _restore(applier, seat, baseline, seq, word_at)
-        seat.forget_word()
-        return f"no word from the controller for {at - word_at:.0f} s: the baseline is applied"
+            _restore(applier, seat, baseline, seq, heartbeat_at)
+            if seat.heartbeat_at == heartbeat_at:  # a newer one is of a controller that has begun meanwhile
+                seat.forget_heartbeat()
+        return f"no word from the controller for {silent_s:.0f} s: the baseline is applied"
     flag, control = seat.frozen, seat.control
-    if flag is None or control is None or at - float(flag.get("at", 0.0)) < _HEED_S:
+    if flag is None or control is None or age("freeze", float(flag.get("at", 0.0))) < _HEED_S:
         return None
     if is_running(applier.read("canary"), control):
         return None
@@ -307,9 +330,9 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
     return "frozen, and the controller has not heeded it: the canary group is taken back"
 
 
-def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int, word_at: float) -> None:
+def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int, heartbeat_at: float) -> None:
     """Apply the baseline to every group that can be changed; the first error is raised once all have been tried."""
-    errors, restored = [], seat.restored(word_at)
+    errors, restored = [], seat.restored(heartbeat_at)
     for group in ("canary", "control"):
         if group in restored:
             continue  # a system is not to be reloaded at every check because its other group is down
@@ -320,6 +343,6 @@ def _restore(applier: Applier, seat: Seat, baseline: Mapping[str, Any], seq: int
         else:
             if group == "control":
                 seat.keep_control(baseline)
-            seat.keep_restored(group, word_at)
+            seat.keep_restored(group, heartbeat_at)
     if errors:
         raise errors[0]

@@ -13,7 +13,7 @@ from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage, open_storage
 from raytune_hpo.live.deciding import Deaf
 from raytune_hpo.live.fold import LiveFold, group_of
-from raytune_hpo.live.machine import LiveMachine, adoptable
+from raytune_hpo.live.machine import LiveMachine, adoptable, require_waiting
 from raytune_hpo.live.messages import Adopt, Approve, Freeze, SetBaseline, Thaw
 from raytune_hpo.live.replaying import LiveReplay, live_parts, replayed, stored_plan
 from raytune_hpo.live.requests import Request, leave
@@ -153,13 +153,7 @@ class StoredLive:
         Raises:
             SpecError: it does not wait.
         """
-        fold = self.fold()
-        candidate = fold.candidate
-        if candidate is None or candidate.is_approved or candidate.number != number:
-            waits = (
-                "none waits now" if candidate is None or candidate.is_approved else f"trial {candidate.number} waits"
-            )
-            raise SpecError(f"only a candidate that waits can be approved, got {number}; {waits}")
+        require_waiting(self.fold(), number)
         self._ask(Approve(number=number, by=by, at=at), self.seat())
 
     def set_baseline(self, config: Mapping[str, Any] | None, by: str, at: float, reason: str = "") -> None:

@@ -77,9 +77,8 @@ class Timeline:
         self.fold = LiveFold(plan, StudyFold(spec, Deaf()))
         self.events: list[Event] = []
         self.shares: list[Share] = []
-        self._promoted: defaultdict[str, list[int]] = defaultdict(
-            list
-        )  # numbers, as ``fold.promoted`` has configurations
+        # The numbers of the trials whose configurations are in ``fold.promoted``.
+        self._promoted: defaultdict[str, list[int]] = defaultdict(list)
         self._fact: Fact | None = None
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal, Guard, make_guards
 from raytune_hpo.numerics import drifting
 from raytune_hpo.numerics.axes import Kind
@@ -88,6 +89,8 @@ class Live:
         history: how many windows the model is trained on: the newest tries, and the windows beside them, thinned.
         by_class: whether steps toward what runs in another class of context are candidates, and only what was tried lately
             in the same class is not tried again.
+        shun_broken: whether what broke a guard, and what is close to it, is not tried again in the same class until the
+            system drifts, even if nothing else could be measured: requests that all fail have no latency.
 
     Raises:
         SpecError: an option out of range, or a parameter to tune that the space does not have.
@@ -106,6 +109,7 @@ class Live:
         beta: float | None = 1.0,
         history: int = 500,
         by_class: bool = False,
+        shun_broken: bool = False,
     ) -> None:
         self.context, self.guards = tuple(context), tuple(guards)
         if isinstance(tunable, str) or not isinstance(tunable, (Sequence, type(None))):
@@ -116,6 +120,7 @@ class Live:
         self.beta = None if beta is None else number_option("live", "beta", beta, least=0)
         self.history = integer_option("live", "history", history, least=_KEPT)
         self.by_class = flag_option("live", "by_class", by_class)
+        self.shun_broken = flag_option("live", "shun_broken", shun_broken)
         self._rules: tuple[Guard, ...] = make_guards(self.guards)
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Live:
@@ -124,6 +129,7 @@ class Live:
         bound = Live(**options)
         bound._cube, bound._goal = Cube(space), goals[0]
         bound._windows, bound._incumbent, bound._promoted = [], None, {}
+        bound._broken = []
         bound._fits, bound._posteriors = {}, {}
         bound._encoded = deque(maxlen=4)
         names = [column.name for column in space.columns]
@@ -142,6 +148,7 @@ class Live:
     _windows: list[_Window]
     _incumbent: Array | None
     _promoted: dict[str, Array]  # by class of context, what ran there last
+    _broken: list[tuple[str, int, Array]]  # what broke a guard, by class of context and number of drifts
     _columns: list[int]
     _fits: dict[tuple[int, int], Array]  # by metric and number of windows
     _posteriors: dict[tuple[int, int], _Model]
@@ -150,6 +157,10 @@ class Live:
     def tell(self, trial: Trial) -> None:
         """Note a window, if anything was measured in it."""
         metrics, meta = trial.metrics, trial.meta
+        epoch = int(meta.get("epoch", self._windows[-1].epoch if self._windows else 0))
+        place = str(meta.get("place", "")) if self.by_class else ""
+        if self.shun_broken and trial.status is Status.FAILED:
+            self._broken.append((place, epoch, self._row_of(trial.config)))
         named = [float(metrics.get(name, math.nan)) for name in (self._goal.metric, *(r.metric for r in self._rules))]
         if not all(abs(value) < _MOST for value in named):  # NaN is not either
             return
@@ -164,13 +175,13 @@ class Live:
                 loss=self._goal.loss(named[0]),
                 guarded=tuple(named[1:]),
                 is_try=is_try,
-                epoch=int(meta.get("epoch", self._windows[-1].epoch if self._windows else 0)),
-                place=str(meta.get("place", "")) if self.by_class else "",
+                epoch=epoch,
+                place=place,
             )
         )
         if self._incumbent is None or meta.get("group") == "control":
             self._incumbent = x
-            self._promoted[self._windows[-1].place] = x
+            self._promoted[place] = x
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The candidate that may gain most over the configuration that runs now, or that configuration itself."""
@@ -191,9 +202,10 @@ class Live:
             sure *= self._probability(index, num, X, x0, newest)
         bound = mean - (1.0 if self.beta is None else self.beta) * sd
         worth = bound if self.beta is not None else -_expected_gain(mean, sd)
-        bound[sure < self.safe] = worth[sure < self.safe] = np.inf
-        best = next((i for i in np.argsort(worth, kind="stable") if self._cube.feasible(X[i : i + 1])[0]), 0)
-        if not bound[best] < 0.0:
+        safe = np.flatnonzero(sure >= self.safe)
+        by_worth = safe[np.argsort(worth[safe], kind="stable")]
+        best = next((i for i in by_worth if self._cube.feasible(X[i : i + 1])[0]), None)
+        if best is None or not bound[best] < 0.0:
             return Suggestion(config, meta={"holds": "nothing that is safe promises a gain"})
         meta = {
             "context": dict(zip(self.context, newest.context, strict=True)),
@@ -260,12 +272,13 @@ class Live:
         return self.step if axis.kind is Kind.REAL else max(self.step, 1.0 / axis.size)
 
     def _untried(self, X: Array, x0: Array) -> Array:
-        """The rows without the one that runs now, and without those close to one of the newest tries."""
-        place = self._windows[-1].place
+        """The rows without the one that runs now, and those close to a recent try, or to a shunned one."""
+        place, epoch = self._windows[-1].place, self._windows[-1].epoch
         tried = [window.x for window in self._windows if window.is_try and window.place == place][-_MOST_FITTED:]
         newest = list({row.tobytes(): row for row in tried}.values())[-_TRIED:]
+        shunned = [row for where, drifts, row in self._broken if (where, drifts) == (place, epoch)]
         width = np.array([self._width(j) for j in range(X.shape[1])])
-        for row, near in [(x0, 0.02), *((row, 0.25) for row in newest)]:
+        for row, near in [(x0, 0.02), *((row, 0.25) for row in (*newest, *shunned))]:
             apart = np.nan_to_num(np.abs(X - row) / width)
             X = np.asarray(X[(apart > near).any(axis=1)])
         return X
@@ -387,7 +400,7 @@ class Live:
         return f"Live({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
 
 
-_OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history", "by_class")
+_OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history", "by_class", "shun_broken")
 
 
 def _prior(d: int) -> Prior:

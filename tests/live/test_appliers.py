@@ -16,6 +16,7 @@ import pytest
 
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.live.appliers import StaleChange
+from raytune_hpo.live.command_applier import CommandApplier
 from raytune_hpo.live.file_applier import FileApplier
 from raytune_hpo.live.http_applier import HttpApplier, PrometheusMeter
 
@@ -159,3 +160,14 @@ def test_a_signal_goes_to_the_process_that_is_named_and_to_nothing_else(tmp_path
     with nullcontext() if says is None else pytest.raises(HpoError, match=says):
         applier.apply({"threads": 2}, "control", 1)
     assert sent == ([(os.getpid(), signal.SIGCONT)] if says is None else [])
+
+
+def test_an_answer_that_is_no_object_is_shown_as_far_as_it_helps(server):
+    server.says("Bad gateway " * 100)
+    with pytest.raises(HpoError, match="answers a JSON object, got 'Bad gateway Bad") as refused:
+        HttpApplier(server.url).read("canary")
+    assert len(str(refused.value)) < 400 and "...'" in str(refused.value)
+    program = CommandApplier(["true"], ["echo", "Bad gateway " * 100], ["true"])
+    with pytest.raises(HpoError, match="read prints a JSON object, got 'Bad gateway Bad") as refused:
+        program.read("canary")
+    assert len(str(refused.value)) < 400

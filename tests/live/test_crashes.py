@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytune_hpo.errors import InvalidTransition
+from raytune_hpo.errors import InvalidTransition, JournalError
 from raytune_hpo.facts import Finished, Started
 from raytune_hpo.files import write_whole
 from raytune_hpo.journal.memory import MemoryStorage
 from raytune_hpo.live.messages import Freeze, SetBaseline, Thaw
 from raytune_hpo.live.replaying import replayed
-from raytune_hpo.live.seat import Seat, SeatedApplier, fall_back
+from raytune_hpo.live.requests import leave
+from raytune_hpo.live.seat import Seat, SeatedApplier, age_at, fall_back
 from raytune_hpo.live.stored import StoredLive
 from tests.live.running_system import (
     BASELINE,
@@ -100,7 +101,7 @@ def test_killed_at_any_touch_of_journal_system_or_seat_the_watchdog_leaves_what_
         vars(system).update(healed)
         seat = Seat(tmp_path / str(num))
         time.at += 2 * TERM_S + 1.0
-        fall_back(system, seat, time.at, TERM_S)
+        fall_back(system, seat, age_at(time.at), TERM_S)
         good = [{}, *promoted(storage)]  # as it was, before anything was ever applied to it
         assert all(config in good for config in system.runs.values()), (num, system.runs)
         again = lived(monkeypatch, time, sampler=sampler, **given)
@@ -123,17 +124,17 @@ def test_a_watchdog_that_dies_halfway_is_finished_by_the_next_one(tmp_path, monk
     seat.keep_baseline(BASELINE)
     for group in ("control", "canary"):
         SeatedApplier(system, seat).apply(FAST, group, 3)
-    seat.give_word(0.0)
+    seat.give_heartbeat(0.0)
     fate = Fate(num, is_after=is_after)
     fate.over(system, "apply")
     monkeypatch.setattr("raytune_hpo.live.seat.write_whole", fate.touching(write_whole))
     with pytest.raises(Killed):
-        fall_back(system, seat, 61.0, TERM_S)
-        fall_back(system, seat, 62.0, TERM_S)
+        fall_back(system, seat, age_at(61.0), TERM_S)
+        fall_back(system, seat, age_at(62.0), TERM_S)
         raise Killed  # it touched less often
     vars(system)["apply"] = System.apply.__get__(system)
     monkeypatch.setattr("raytune_hpo.live.seat.write_whole", write_whole)
-    fall_back(system, seat, 63.0, TERM_S)
+    fall_back(system, seat, age_at(63.0), TERM_S)
     assert system.runs == {"control": BASELINE, "canary": BASELINE}
 
 
@@ -194,6 +195,35 @@ def test_while_the_optimizer_hangs_requests_get_the_baseline_and_afterwards_what
     live.stop()
     time.at += 3_600.0
     assert serve().config == FAST
+
+
+def test_a_request_that_cannot_be_written_ends_the_controller_before_it_changes_anything(tmp_path, monkeypatch):
+    system, time, told = System(), VirtualTime(), []
+    given = {"applier": system, "storage": MemoryStorage(), "seat": tmp_path, "sampler": Scripted()}
+    live = lived(monkeypatch, time, tell=told.append, **given)
+    live.run(120.0)
+    leave(tmp_path / "requests", SetBaseline(config=FAST, by="ann", at=time.at))
+    append = live._journal.append
+
+    def is_away(facts, expect):
+        live._journal.append = append  # and back at once
+        raise JournalError("the database is away")
+
+    live._journal.append = is_away
+    with pytest.raises(JournalError, match="^the database is away"):
+        live.run(120.0)
+    with pytest.raises(JournalError, match="can decide nothing more; start the study again: the database is away"):
+        live.stop()
+    live.stop()
+    assert system.runs == {"control": BASELINE, "canary": BASELINE} and told == []
+    seat = Seat(tmp_path)
+    seat.hold("stall", "memory")
+    assert seat.heartbeat_at is not None  # so that the watchdog steps in
+    seat.let_go()
+    again = lived(monkeypatch, time, **given)
+    again.run(120.0)
+    again.stop()
+    assert seat.heartbeat_at is None
 
 
 EVENTS = st.lists(

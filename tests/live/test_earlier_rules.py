@@ -11,6 +11,7 @@ import raytune_hpo as hpo
 from raytune_hpo import codec
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Drifted
+from raytune_hpo.journal import open_storage
 from raytune_hpo.live.plan import RULES, LivePlan
 from raytune_hpo.live.replaying import replayed, stored_plan
 from raytune_hpo.live.stored import status_of
@@ -66,6 +67,13 @@ def test_a_study_keeps_the_rules_that_it_was_created_with(tmp_path):
         assert again.plan.rules == 1 and again.plan.looks == LivePlan.of({"rules": 1}).looks != LivePlan().looks
     with make(tmp_path, name="new") as new:
         assert new.plan.rules == RULES
+    make(tmp_path, name="second", rules=2).stop()
+    with make(tmp_path, name="second") as second:
+        assert second.plan.rules == 2
+    known = {"shop": (False, False), "second": (True, False), "new": (True, True)}
+    for name, flags in known.items():
+        spec, _ = stored_plan(list(open_storage(f"sqlite:///{tmp_path}/s.db").read(name)))
+        assert (spec.sampler.options["by_class"], spec.sampler.options["shun_broken"]) == flags
     with pytest.raises(SpecError, match="by_class"):
         make(tmp_path, name="new", rules=1)
     with pytest.raises(SpecError, match="a newer one needs a newer release"):

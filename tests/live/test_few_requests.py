@@ -6,7 +6,7 @@ import pytest
 
 from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Finished, Status
-from raytune_hpo.live.choosing import RequestApplier
+from raytune_hpo.live.choosing import RequestApplier, _Outcome
 from raytune_hpo.numerics.few import share_bounds
 from tests.live.running_system import BASELINE, FAST, Story, System
 
@@ -76,6 +76,35 @@ def test_a_request_has_numbers_and_nothing_where_there_is_none():
             choice.feedback(latency=bad)
         with pytest.raises(HpoError, match="context of a request gives finite numbers, got rps="):
             requests.choose(BASELINE, {"rps": bad})
+
+
+def test_requests_do_not_wait_while_all_outcomes_before_a_window_are_looked_at(monkeypatch):
+    looked = []
+
+    class Watched(_Outcome):
+        @property
+        def at(self):
+            looked.append(self)
+            return super().at
+
+    now = [0.0]
+    requests = RequestApplier(lambda: now[0])
+    monkeypatch.setattr("raytune_hpo.live.choosing._Outcome", Watched)
+    for i in range(3_000):
+        now[0] = float(i)
+        with requests.choose(BASELINE, {}) as choice:
+            choice.feedback(latency=float(i))
+    looked.clear()
+    metrics, _ = requests.measure("control", 2_990.0, 2_997.0)
+    assert metrics["requests"] == 8.0 and metrics["latency"] == 2_993.5
+    assert len(looked) < 50
+
+
+def test_outcomes_are_kept_in_the_order_of_their_times():
+    held = []
+    requests = RequestApplier(lambda: float(held.append(requests._lock.locked()) is None))
+    requests.note("control", False, {}, {})
+    assert held == [True]
 
 
 def test_requests_have_bounds_as_wide_as_they_are_few():

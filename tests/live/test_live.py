@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.live.appliers import StaleChange, is_running
 from raytune_hpo.live.live import default_seat
 from raytune_hpo.live.pull_applier import PullApplier
-from raytune_hpo.live.seat import Seat, SeatedApplier, fall_back
+from raytune_hpo.live.seat import AgeByChange, Seat, SeatedApplier, age_at, fall_back
 from tests.live.running_system import BASELINE, FAST, SPACE, Scripted, System
 
 SHORT = {"window_s": 0.2, "check_s": 0.05, "observe": 4, "looks": [4], "changes_per_hour": 1000, "exploration": 0.9}
@@ -85,6 +85,37 @@ def test_a_freeze_by_another_process_takes_effect_within_a_second(tmp_path):
     assert cli(tmp_path, "thaw").exit_code == 0
     wait(lambda: "frozen" not in cli(tmp_path, "status").output)
     live.stop()
+
+
+@pytest.mark.parametrize("verb", ["stop", "freeze", "roll_back", "adopt"])
+def test_what_another_thread_asks_for_waits_until_the_turn_is_over(tmp_path, verb):
+    began, applying, overlaps, turns = threading.Event(), threading.Lock(), [], []
+
+    class Slow(System):
+        def apply(self, config, group, seq):
+            overlaps.append(not applying.acquire(blocking=False))
+            began.set()
+            time.sleep(0.1)
+            super().apply(config, group, seq)
+            if not overlaps[-1]:
+                applying.release()
+
+    def ask():
+        began.wait(10.0)
+        with suppress(SpecError):  # there is nothing to adopt
+            getattr(live, verb)()
+        turns.append(len(system.log))
+
+    system = Slow()
+    live = make(tmp_path, applier=system, sampler=Scripted(), window_s=60.0)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    live.run(1.0)
+    asking.join()
+    live.stop()
+    num_changes = len(system.log)
+    live.stop()
+    assert turns[0] >= 2 and not any(overlaps) and len(system.log) == num_changes
 
 
 def test_without_a_controller_requests_are_put_on_record(tmp_path):
@@ -242,21 +273,21 @@ def test_tuples_are_proven_although_the_seat_keeps_lists(tmp_path):
     applier.apply({"bins": (1, 2)}, "control", 1)
     seat.freeze("ann", "sale", 0.0)
     applier.apply({"bins": (1, 2)}, "canary", 2)
-    assert fall_back(system, seat, 10.0, 30.0) is None  # the canary group runs what control runs
+    assert fall_back(system, seat, age_at(10.0), 30.0) is None  # the canary group runs what control runs
 
 
 def test_the_dead_man_brings_the_baseline_back_after_two_terms(tmp_path):
     seat, system = Seat(tmp_path / "seat"), System()
     applier = SeatedApplier(system, seat)
-    assert fall_back(system, seat, 0.0, 30.0) is None
+    assert fall_back(system, seat, age_at(0.0), 30.0) is None
     seat.keep_baseline(BASELINE)
     applier.apply(FAST, "control", 1)
     applier.apply({**FAST, "threads": 30}, "canary", 2)
-    seat.give_word(100.0)
-    assert fall_back(system, seat, 159.0, 30.0) is None
-    assert "baseline" in fall_back(system, seat, 161.0, 30.0)
+    seat.give_heartbeat(100.0)
+    assert fall_back(system, seat, age_at(159.0), 30.0) is None
+    assert "baseline" in fall_back(system, seat, age_at(161.0), 30.0)
     assert system.runs == {"control": BASELINE, "canary": BASELINE}
-    assert fall_back(system, seat, 500.0, 30.0) is None  # once is enough
+    assert fall_back(system, seat, age_at(500.0), 30.0) is None  # once is enough
 
 
 @pytest.mark.parametrize("down", ["canary", "control"])
@@ -272,13 +303,14 @@ def test_a_group_that_is_down_does_not_keep_the_other_from_its_baseline(tmp_path
     seat, system = Seat(tmp_path / "seat"), HalfDown()
     system.runs = {"control": FAST, "canary": FAST}
     seat.keep_baseline(BASELINE)
-    seat.give_word(100.0)
+    seat.give_heartbeat(100.0)
     with pytest.raises(OSError, match=f"{down} is down"):
-        fall_back(system, seat, 161.0, 30.0)
+        fall_back(system, seat, age_at(161.0), 30.0)
     (up,) = {"control", "canary"} - {down}
     assert system.runs == {up: BASELINE, down: FAST} and (seat.control == BASELINE) == (up == "control")
     system.is_up = True
-    assert "baseline" in fall_back(system, seat, 162.0, 30.0)  # it tries on until both have it, and each gets it once
+    # It tries on until both have it, and each gets it once.
+    assert "baseline" in fall_back(system, seat, age_at(162.0), 30.0)
     assert [(group, config) for group, config, _ in system.log] == [(up, BASELINE), (down, BASELINE)]
     assert system.runs == {"control": BASELINE, "canary": BASELINE}
 
@@ -298,21 +330,61 @@ def test_a_controller_whose_applier_is_slow_is_not_taken_for_dead(tmp_path):
     system, helped = Slow(), []
 
     def watch():
-        helped.append(fall_back(system, seat, 100.0 + 61.0, 30.0))
+        helped.append(fall_back(system, seat, age_at(100.0 + 61.0), 30.0))
         waited.set()
 
     waits = threading.Thread(target=watch)
     applier = SeatedApplier(system, seat, now=lambda: at[0])
     applier.apply(BASELINE, "control", 1)
-    assert seat.word_at is None  # a change alone begins no lease
+    assert seat.heartbeat_at is None  # a change alone is no heartbeat
     seat.keep_baseline({**BASELINE, "threads": 1})
     at[0] = 100.0
-    seat.give_word(at[0])
+    seat.give_heartbeat(at[0])
     applier.apply(FAST, "canary", 2)
     applier.apply(FAST, "control", 2)
     assert waited.wait(10.0) and helped == [None]
-    assert fall_back(system, seat, at[0], 30.0) is None and seat.word_at == at[0] == 200.0
+    assert fall_back(system, seat, age_at(at[0]), 30.0) is None and seat.heartbeat_at == at[0] == 200.0
     assert system.runs == {"control": FAST, "canary": FAST}
+
+
+@pytest.mark.parametrize("ahead_s", [-3_600.0, 3_600.0])
+def test_a_clock_that_was_set_makes_a_controller_neither_dead_nor_alive(tmp_path, ahead_s):
+    seat, system, now = Seat(tmp_path / "seat"), System(), [0.0]
+    age = AgeByChange(lambda: now[0])
+    seat.keep_baseline(BASELINE)
+    for _ in range(10):
+        seat.give_heartbeat(time.time() + ahead_s + now[0])
+        assert fall_back(system, seat, age, 30.0) is None
+        now[0] += 59.0
+    assert fall_back(system, seat, age, 30.0) is None
+    now[0] += 2.0
+    assert "for 61 s: the baseline is applied" in fall_back(system, seat, age, 30.0)
+
+
+@pytest.mark.parametrize("ahead_s", [-3_600.0, 3_600.0])
+def test_a_flag_whose_clock_was_set_is_heeded_as_soon(tmp_path, ahead_s):
+    seat, system, now = Seat(tmp_path / "seat"), System(), [0.0]
+    age = AgeByChange(lambda: now[0])
+    applier = SeatedApplier(system, seat)
+    applier.apply(BASELINE, "control", 1)
+    applier.apply(FAST, "canary", 2)
+    seat.freeze("ann", "sale", time.time() + ahead_s)
+    assert fall_back(system, seat, age, 30.0) is None
+    now[0] += 4.0
+    assert "taken back" in fall_back(system, seat, age, 30.0)
+
+
+def test_a_heartbeat_that_comes_while_the_watchdog_acts_is_kept(tmp_path):
+    class Slow(System):
+        def apply(self, config, group, seq):
+            seat.give_heartbeat(170.0)
+            super().apply(config, group, seq)
+
+    seat = Seat(tmp_path / "seat")
+    seat.keep_baseline(BASELINE)
+    seat.give_heartbeat(100.0)
+    assert "baseline" in fall_back(Slow(), seat, age_at(161.0), 30.0)
+    assert seat.heartbeat_at == 170.0
 
 
 def test_the_dead_man_heeds_the_flag(tmp_path):
@@ -320,10 +392,10 @@ def test_the_dead_man_heeds_the_flag(tmp_path):
     applier = SeatedApplier(system, seat)
     applier.apply(BASELINE, "control", 1)
     applier.apply(FAST, "canary", 2)
-    seat.give_word(100.0)
+    seat.give_heartbeat(100.0)
     seat.freeze("ann", "sale", 100.0)
-    assert fall_back(system, seat, 102.0, 30.0) is None
-    assert "taken back" in fall_back(system, seat, 104.0, 30.0)
+    assert fall_back(system, seat, age_at(102.0), 30.0) is None
+    assert "taken back" in fall_back(system, seat, age_at(104.0), 30.0)
     assert system.runs["canary"] == BASELINE
 
 
@@ -372,7 +444,7 @@ measure = {json.dumps(argv[2])}
     assert found.exit_code == 0, found.output
     assert "threads=16" in cli(tmp_path, "status").output
     assert json.loads((tmp_path / "control").read_text()) == {"threads": 16}
-    Seat(tmp_path / "seat").give_word(1.0)
+    Seat(tmp_path / "seat").give_heartbeat(1.0)
     (tmp_path / "control").write_text('{"threads": 60}')
     watched = CliRunner().invoke(main, ["live", "watch", str(spec), "--seat", str(tmp_path / "seat"), "--once"])
     assert "the baseline is applied" in watched.output
@@ -445,6 +517,6 @@ def test_a_controller_that_is_told_to_end_stops_in_order_and_takes_its_watch_alo
     controller = run_behind_programs(tmp_path, seat)
     controller.terminate()
     said, _ = controller.communicate(timeout=60.0)  # which the watch would keep open
-    assert controller.returncode == 0 and "shop" in said and seat.word_at is None
+    assert controller.returncode == 0 and "shop" in said and seat.heartbeat_at is None
     with pytest.raises(ProcessLookupError):
         os.kill(int((seat.folder / "watch.pid").read_text()), 0)

@@ -10,6 +10,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.errors import StudyExists
 from raytune_hpo.live.messages import Approve
+from raytune_hpo.live.pull_board import PullBoard
 from raytune_hpo.live.requests import leave
 from raytune_hpo.live.seat import Seat
 from tests.live.running_system import BASELINE, FAST, SPACE, Scripted, System
@@ -84,3 +85,10 @@ os.kill(os.getpid(), 9)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
     make(tmp_path).stop()
+
+
+def test_a_file_that_another_process_deletes_before_it_is_read_was_not_there(tmp_path, monkeypatch):
+    seat, board = Seat(tmp_path), PullBoard(tmp_path)
+    monkeypatch.setattr("pathlib.Path.exists", lambda path: True)
+    assert (seat.frozen, seat.heartbeat_at, seat.baseline, seat.seq) == (None, None, None, -1)
+    assert (board.offered("canary"), board.running("canary"), board.measured("canary", 0.0, 9.0)) == (None, None, [])

@@ -17,7 +17,8 @@ from raytune_hpo.samplers.live import _expected_gain
 from raytune_hpo.space import Choice, Float, Int, Space
 from raytune_hpo.trial import Trial
 
-SPACE = Space({"a": Float(0, 1), "b": Float(0, 1), "n": Int(1, 4), "kind": Choice(["x", "y"])})
+DOMAINS = {"a": Float(0, 1), "b": Float(0, 1), "n": Int(1, 4), "kind": Choice(["x", "y"])}
+SPACE = Space(DOMAINS)
 HERE = {"a": 0.5, "b": 0.5, "n": 2, "kind": "x"}
 
 
@@ -101,6 +102,39 @@ def test_what_may_break_a_guard_is_not_suggested():
     assert guarded.config["a"] < 0.521
     if "safe" in guarded.meta:
         assert guarded.meta["safe"] >= 0.95
+
+
+def test_where_the_space_forbids_all_that_is_safe_it_holds_what_runs():
+    asked = []
+
+    def forbids(config):
+        asked.append(config["a"])
+        return config == HERE
+
+    space = Space(DOMAINS, constraints=[forbids])
+    sampler = told(Live(context=["rps"], beta=0.0, guards=["p99 <= 104"]).bind(space, (Goal("loss"),), 0))
+    asked.clear()
+    suggestion = ask(sampler, 50, (), 0)
+    assert suggestion.config == HERE and "nothing that is safe" in suggestion.meta["holds"]
+    assert asked and max(asked) < 0.53  # what is not safe is not even asked about
+
+
+@pytest.mark.parametrize("where", ["the same", "another class", "after a drift"])
+def test_what_broke_a_guard_without_a_loss_is_not_proposed_again_where_it_was(where):
+    def suggested(shun_broken):
+        sampler = told(bound(beta=0.0, by_class=True, shun_broken=shun_broken))
+        proposed = ask(sampler, 50, (), 0).config
+        meta = {"group": "canary", "role": "canary", "place": "night" if where == "another class" else ""}
+        failed = replace(window(50, proposed), status=Status.FAILED, metrics={"errors": 1.0}, meta=meta)
+        sampler.tell(failed)
+        sampler.tell(window(51, HERE, epoch=int(where == "after a drift")))
+        rows = SPACE.encode(
+            [proposed, {**proposed, "a": proposed["a"] - 0.01}, {**proposed, "a": proposed["a"] - 0.02}]
+        )
+        return sampler._untried(rows, sampler._incumbent)
+
+    assert len(suggested(False)) == 3
+    assert len(suggested(True)) == (1 if where == "the same" else 3)
 
 
 def test_with_few_windows_it_holds_what_runs():

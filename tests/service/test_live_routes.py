@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -249,6 +250,24 @@ def test_measurements_are_kept_for_a_window_by_the_clock_alone(tmp_path):
     late = begin + 17 * hour
     board.note("canary", [Measured(start=late - 10, end=late)], at=late, window_s=6 * hour)
     assert board.measured("canary", begin, begin + 6 * hour) == []
+
+
+def test_a_line_that_was_cut_short_loses_no_other_measurement(tmp_path):
+    board = PullBoard(tmp_path)
+    for end in (1, 2):
+        board.note("canary", [Measured(start=end, end=end + 0.5, metrics={"cost": end})], at=2.0)
+        (file,) = tmp_path.rglob("*.jsonl")
+        file.write_bytes(file.read_bytes().rstrip(b"\n") + b'\n{"start": 1.0, "end": \xff\x00')
+    board.note("canary", [Measured(start=3, end=3.5, metrics={"cost": 3})], at=3.0)
+    assert [row.metrics["cost"] for row in board.measured("canary", 0, 9)] == [1, 2, 3]
+
+
+def test_measurements_of_which_the_disk_takes_a_part_at_a_time_are_whole(tmp_path, monkeypatch):
+    board, write = PullBoard(tmp_path), os.write
+    monkeypatch.setattr("os.write", lambda handle, data: write(handle, data[:100]))
+    rows = [Measured(start=start, end=start + 1, metrics={"cost": 1.0}) for start in range(5)]
+    board.note("canary", rows, at=5.0)
+    assert board.measured("canary", 0, 9) == rows
 
 
 def test_machines_of_a_group_post_side_by_side_over_http(server, tmp_path):
