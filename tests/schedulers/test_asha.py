@@ -83,7 +83,7 @@ def test_a_rung_passed_without_losses_is_judged_at_the_next_report():
         ({"eta": 1}, "asha needs a whole number eta >= 2, got eta=1"),
         ({"eta": 2.5}, "asha needs a whole number eta >= 2, got eta=2.5"),
         ({"min_steps": 0}, "asha needs a whole number min_steps >= 1, got min_steps=0"),
-        ({"min_steps": 5, "max_steps": 5}, r"asha needs a whole number max_steps >= 6, got max_steps=5; it is the last step.*min_steps=5"),
+        ({"min_steps": 5, "max_steps": 5}, "asha needs a whole number max_steps >= 6, got max_steps=5; .*min_steps=5"),
     ],
 )
 def test_options_are_checked_at_the_door(options, message):
