@@ -235,7 +235,9 @@ class SlowAtFirst(hpo.samplers.Random):
 
 
 @pytest.mark.parametrize(("slow", "in_the_pass"), [(1, 0), (2, 1)])
-def test_what_a_sampler_loads_once_is_not_part_of_the_seconds_and_else_part_of_the_start(slow, in_the_pass, monkeypatch):
+def test_what_a_sampler_loads_once_is_not_part_of_the_seconds_and_else_part_of_the_start(
+    slow, in_the_pass, monkeypatch
+):
     """The first call in a process imports what the sampler needs: the speed-up may not depend on that."""
     monkeypatch.setattr(SlowAtFirst, "slow_left", slow)
     found = serially(make(), {"rate": hpo.uniform(0, 1)}, num_trials=2, sampler=SlowAtFirst()).serial
