@@ -14,7 +14,8 @@ write stands between two marks, of which the first carries the hint:
 
 The exercise has ``# YOUR TURN: ...`` and ``beta = workshop.your_turn("solve (X'X) beta = X'y for beta")`` there: of the
 last statement, what stands before its value is kept (a name or a ``return``), so that the reader knows what the rest of the
-notebook needs. Whatever uses an empty gap raises ``YourTurn`` with its hint; a gap that gives no value raises it itself.
+notebook needs; so the first line of a function stands above its gap. Whatever uses an empty gap raises ``YourTurn`` with
+its hint; a gap that gives no value raises it itself.
 """
 
 from __future__ import annotations
@@ -88,6 +89,11 @@ def _skeleton(gap: re.Match[str]) -> str:
     body = ast.parse(f"def gap():\n{textwrap.indent(textwrap.dedent(gap['solution']), '    ')}").body[0]
     assert isinstance(body, ast.FunctionDef)
     last = body.body[-1]
+    if isinstance(last, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        raise SystemExit(
+            f"the gap {_hint(gap)!r} ends with all of {last.name}, whose name and arguments a reader could not know; "
+            f"put the marks inside it"
+        )
     start = "raise workshop.YourTurn("
     if isinstance(last, ast.Assign):
         start = f"{' = '.join(ast.unparse(target).strip('()') for target in last.targets)} = workshop.your_turn("

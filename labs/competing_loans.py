@@ -125,6 +125,7 @@ best_score = max(trial.metrics["aucpr"] for trial in grid)
 # >>> your turn: the trials of the grid whose aucpr is best_score (several are, since AUCPR sees no threshold)
 winners = [trial for trial in grid if trial.metrics["aucpr"] == best_score]
 # <<<
+assert {trial.metrics["aucpr"] for trial in winners} == {best_score} and len(winners) > 1, "all that are equally good"
 grid_lost = [trial.metrics["lost"] for trial in winners]
 print(f"points of the grid       {len(grid)}")
 print(f"best AUCPR               {best_score:.3f}, reached {len(winners)} times")
@@ -193,6 +194,7 @@ least_lost = min(by_money["lost"], front[0].metrics["lost"])
 # >>> your turn: how many dollars a loan the winner by score loses more than least_lost
 cost_of_score = by_score["lost"] - least_lost
 # <<<
+assert np.isclose(least_lost + cost_of_score, by_score["lost"]), "the least and this more should be what it loses"
 best_aucpr = max(trial.metrics["aucpr"] for results in (for_score, for_both) for trial in results)
 cost_of_money = best_aucpr - by_money["aucpr"]
 print(f"winner by AUCPR   {by_score['aucpr']:.3f}, loses {by_score['lost']:.0f} dollars a loan")
@@ -213,6 +215,10 @@ print(f"the grid costs    {max(grid_lost) - least_lost:.0f} dollars a loan, if t
 affordable = [trial for trial in front if trial.metrics["lost"] <= front[0].metrics["lost"] + 3]
 chosen = max(affordable, key=lambda trial: trial.metrics["aucpr"])
 # <<<
+assert chosen.metrics["lost"] <= front[0].metrics["lost"] + 3, "what is chosen should lose at most 3 dollars more"
+for trial in front:
+    is_dearer = trial.metrics["lost"] > front[0].metrics["lost"] + 3
+    assert is_dearer or trial.metrics["aucpr"] <= chosen.metrics["aucpr"], "and have the best AUCPR of those that do"
 worst_winner = max(winners, key=lambda trial: trial.metrics["lost"])
 candidates = {
     "grid": worst_winner,

@@ -48,7 +48,7 @@ def powers(x, degree):
     # <<<
 
 
-assert powers(np.array([2.0]), 3).tolist() == [[1, 2, 4, 8]], "the row of x = 2 should be 1, 2, 4, 8"
+assert np.asarray(powers(np.array([2.0]), 3)).tolist() == [[1, 2, 4, 8]], "the row of x = 2 should be 1, 2, 4, 8"
 
 # %% [markdown]
 # ## The best coefficients, by a formula
@@ -62,7 +62,7 @@ assert powers(np.array([2.0]), 3).tolist() == [[1, 2, 4, 8]], "the row of x = 2 
 # %%
 def fit(x, y, degree):
     """The coefficients of the polynomial that comes closest to the points."""
-    X = powers(x, degree)
+    X = np.asarray(powers(x, degree))
     # >>> your turn: the normal equations. np.linalg.solve(A, b) finds the beta for which A @ beta = b;
     #     it is quicker and more exact than computing the inverse.
     return np.linalg.solve(X.T @ X, X.T @ y)
@@ -74,6 +74,7 @@ def predict(beta, x):
 
 
 three = fit(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]), degree=1)
+assert three is not None, "fit should return the coefficients"
 assert np.allclose(three, [1, 2]), "the line through these three points is 1 + 2 x"
 
 # %% [markdown]
@@ -152,6 +153,9 @@ def cv_error(x, y, degree, num_folds=10):
     assert len(errors) == num_folds, "every fold should have appended one error"
     return np.mean(errors)
 
+
+found = cv_error(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 0.0, 3.0]), degree=0, num_folds=3)
+assert np.isclose(found, (1.5**2 + 1.5**2 + 3**2) / 3), "fit to the seen points, judge on the unseen ones"
 
 validation_error = np.array([cv_error(x, y, degree) for degree in degrees])
 chosen = degrees[validation_error.argmin()]

@@ -149,9 +149,11 @@ print(f"accuracy of the first choice  {first[-1]:.3f}")
 
 # %%
 tries = [(0.1, 32, 1.0), (0.1, 32, 0.9), (0.01, 32, 0.9), (0.001, 32, 0.9), (0.01, 200, 0.9)]
-# >>> your turn: a list of a few tries of your own, each (learning_rate, batch_size, momentum)
+# >>> your turn: a list of a few tries of your own, each (learning_rate, batch_size, momentum); one alone is a list, too:
+#     [(0.05, 20, 0.8)]
 my_tries = [(0.05, 20, 0.8), (0.2, 64, 0.5), (2.0, 64, 0.9)]
 # <<<
+assert all(np.size(one) == 3 for one in my_tries), "my_tries should be a list of triples, like tries"
 tries += my_tries
 
 figure = workshop.figure("Accuracy after every epoch", x="epoch", y="accuracy", height=480)

@@ -56,8 +56,13 @@ def grid(*values):
     # <<<
 
 
+pairs = grid([1, 2], ["a", "b"])
+assert isinstance(pairs, list), f"grid should give a list, and gives a {type(pairs).__name__}; list(...) makes one"
+assert all(isinstance(pair, tuple) for pair in pairs), "every combination should be a tuple"
+assert pairs == [(1, "a"), (1, "b"), (2, "a"), (2, "b")], "the last list should run fastest: (1, 'a'), then (1, 'b')"
+assert grid([1], ["a", "b"], [True]) == [(1, "a", True), (1, "b", True)], "three lists should give triples"
+
 small = grid([0.001, 0.01, 0.1], [10, 20, 50, 100])
-assert small[:2] == [(0.001, 10), (0.001, 20)], "the last list should run fastest: (0.001, 10), then (0.001, 20)"
 print(f"combinations  {len(small)}")
 
 # %% [markdown]
@@ -97,6 +102,7 @@ def search(combinations):
         if done % (len(combinations) // 4) == 0:
             left = time_left(time.perf_counter() - started, done, len(combinations))
             print(f"{done:3} of {len(combinations)} done, about {left:4.1f} s left")
+    assert isinstance(scores, dict) and list(scores) == combinations, "scores should have one for every combination"
     return scores
 
 
@@ -183,8 +189,8 @@ for num_parameters in range(2, 8):
 # ## The same, ready-made
 #
 # raytune_hpo has a grid search too. It takes an *objective* (a function of a configuration, which is a dict), a *space*
-# (which values there are), and the name of what is to be as large as possible. `runtime="local"` runs it right here; on a
-# cluster, the next labs leave that out, and the runs are spread over all its machines.
+# (which values there are), and the name of what is to be as large as possible. `runtime="local"` runs it right here. From
+# lab 03 on that is left out, and the runs are spread over all machines of a cluster.
 
 
 # %%

@@ -53,6 +53,12 @@ def draw(num_points, rng):
     # <<<
 
 
+places = draw(len(points), np.random.default_rng(0))
+assert np.asarray(places).dtype.kind == "i", "draw places in the list, which are whole numbers, and not points"
+assert len(places) == len(points), "as many places should be drawn as are asked for"
+assert len(set(places)) == len(points), "a point was drawn twice: draw without replacement"
+assert min(places) == 0 and max(places) == len(points) - 1, "the places should be 0 to 95"
+
 chosen = draw(16, np.random.default_rng(0))
 found = [score(points[i]) for i in chosen]
 winner = points[chosen[np.argmax(found)]]
@@ -67,9 +73,14 @@ print(f"best of 16 random points  {winner}: accuracy {max(found):.3f}")
 # $$\frac{96}{96} \cdot \frac{95}{96} \cdots \frac{81}{96}.$$
 
 # %%
-# >>> your turn: that product; np.arange(81, 97) are its sixteen numerators
+# >>> your turn: that product; np.arange(81, 97) are its sixteen numerators. Divide before you multiply: the product
+#     of the numerators alone is too large for a whole number of numpy.
 all_differ = np.prod(np.arange(81, 97) / 96)
 # <<<
+assert np.isclose(all_differ, 0.266, atol=1e-3), (
+    "the product should be about 0.266; did you divide before you multiplied?"
+)
+
 rng = np.random.default_rng(1)
 draws = [rng.choice(len(points), 16, replace=True) for _ in range(2_000)]
 repeating = np.mean([len(set(places)) < 16 for places in draws])
@@ -100,6 +111,8 @@ for momentum, width in itertools.product(space["momentum"], space["width"]):
     # >>> your turn: the best of all_scores among the members of this grid
     grids[momentum, width] = all_scores[members].max()
     # <<<
+assert set(grids.values()) <= set(all_scores), "what is best in a grid should be one of the scores"
+assert len(set(grids.values())) > 1, "a grid should know the scores of its own members only"
 for (momentum, width), value in grids.items():
     print(f"grid of 16 with momentum {momentum}, width {width:<2}  {value:.3f}")
 
@@ -158,6 +171,10 @@ def peak(u, c):
     return np.exp(-100 * (u - c) ** 2)
     # <<<
 
+
+assert np.allclose(peak(np.array([0.5, 0.6]), 0.5), [1, np.exp(-1)]), (
+    "the peak should be 1 at c, and exp(-1) 0.1 beside it"
+)
 
 num_repeats = 2_000
 places = rng.uniform(0, 1, num_repeats)

@@ -42,11 +42,12 @@ workshop.show(figure, "lab_01_game")
 print(f"taken by the others  {others}")
 
 # %%
-# >>> your turn: a number between 0 and 10 that nobody has taken yet
+# >>> your turn: a number between 0 and 10 that nobody has taken and nobody has measured yet
 my_alpha = 7.8
 # <<<
 assert 0 <= my_alpha <= 10, "alpha should lie between 0 and 10"
-assert my_alpha not in [*others.values(), *measured], "every player should choose another place"
+assert my_alpha not in measured, "it is measured already: choose a place whose loss nobody knows"
+assert my_alpha not in others.values(), "every player should choose another place"
 
 players = {**others, "you": my_alpha}
 losses = {name: hidden_loss(alpha) for name, alpha in players.items()}
@@ -104,6 +105,8 @@ def conditional(a, rho):
     return rho * a, np.sqrt(1 - rho**2)
     # <<<
 
+
+assert np.allclose(conditional(2.0, 0.6), (1.2, 0.8)), "for a = 2 and rho = 0.6: mean 1.2, variance 0.64, deviation 0.8"
 
 rng = np.random.default_rng(0)
 rho = 0.8
@@ -206,6 +209,9 @@ def posterior(x, f, x_star):
 
 
 seen_x, seen_f = np.array([-7.0, -3.0, 0.0, 1.5, 6.0]), np.array([0.5, -1.0, 0.3, 1.2, -0.8])
+mean, covariance = posterior(seen_x, seen_f, seen_x)
+assert np.allclose(mean, seen_f, atol=1e-3), "where we have looked, the mean should be what we have seen"
+assert np.allclose(covariance, 0, atol=1e-3), "and there should be no doubt about it"
 mean, covariance = posterior(seen_x, seen_f, line)
 samples = sample(mean, covariance, 5, rng)
 figure = draw("The posterior: after five points", mean, covariance, samples, (seen_x, seen_f))
@@ -293,6 +299,7 @@ def search(start, num_looks):
     x = np.array(start)
     while len(x) < num_looks:
         x = np.append(x, next_place(x, f(x)))
+        assert abs(x[-1]) <= 10, "the next place should be one on the line, not its index"
     return x, f(x)
 
 

@@ -10,6 +10,7 @@
 # %%
 import statistics
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import ray
@@ -170,6 +171,8 @@ def smallest(errors):
     # <<<
 
 
+made_up = {0.1: np.nan, 0.2: 0.5, 0.3: 0.4, 0.4: -np.inf}
+assert smallest(made_up) == 0.3, "of the errors nan, 0.5, 0.4 and -inf, 0.4 is the smallest that is a number"
 print(f"chosen by the error     {smallest(honest):.0e}, which is honestly {honest[smallest(honest)]:.3g}")
 print(f"chosen by the shortcut  {smallest(shortcut):.0e}, which is honestly {honest[smallest(shortcut)]:.3g}")
 
@@ -255,6 +258,10 @@ def speed_ups(comparison):
     return whole, working
 
 
+ten, six = SimpleNamespace(seconds=10, start_s=1), SimpleNamespace(seconds=6, start_s=3)
+found = speed_ups(SimpleNamespace(serial=ten, parallel=six))
+assert np.allclose(found, (10 / 6, 9 / 3)), "10 s by 6 s; and 9 s by 3 s, where the starts took 1 s and 3 s"
+
 lms_whole, lms_working = speed_ups(by_lms)
 print(f"workers                    {by_lms.parallel.num_workers}")
 print(f"speed-up, all in all       {lms_whole:.2f}")
@@ -279,6 +286,10 @@ def at_work(results):
     # >>> your turn: the first formula; a trial has .duration_s
     return sum(trial.duration_s for trial in results) / (end - begin)
     # <<<
+
+
+two = [SimpleNamespace(started_at=at, duration_s=took) for at, took in ((0, 2), (1, 3))]
+assert at_work(two) == 5 / 4, "trials that take 2 s and 3 s, all in 4 s, should be 1.25 at work"
 
 
 def most_at_once(results):

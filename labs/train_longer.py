@@ -142,6 +142,7 @@ stopping = {"name": "asha", "max_steps": EPOCHS}
 # >>> your turn: the same with promote=True, so that trials pause at the rungs, and the best are promoted
 promoting = {"name": "asha", "max_steps": EPOCHS, "promote": True}
 # <<<
+assert stopping != promoting, "only promoting should have promote=True: {**stopping, ...} makes a dict of its own"
 strategies = {
     "full runs": {"sampler": "random"},
     "stopping": {"sampler": "random", "scheduler": stopping},

@@ -88,11 +88,11 @@ class Service:
     def apply(self, config, group, seq):
         self.order(group, threads=config["threads"])
 
-    # >>> your turn: what a group says that it runs: {"threads": ...}, from an order with nothing in it
     def read(self, group):
+        # >>> your turn: what a group says that it runs: {"threads": ...}, from an order with nothing in it
         return {"threads": self.order(group)["threads"]}
+        # <<<
 
-    # <<<
     def measure(self, group, start, end):
         said = self.order(group, measure=True)
         latencies = said["latencies"]
@@ -114,6 +114,7 @@ class Service:
 
 service = Service()
 service.everywhere(threads=8)
+assert service.read("canary") == {"threads": 8}, "the canary was told to run 8 threads, and should say so"
 time.sleep(0.5)
 metrics, context = service.measure("control", 0, 0)
 print(f"8 threads at {context['rps']:.0f} requests a second: p95 {metrics['p95_ms']:.0f} ms")
@@ -194,8 +195,8 @@ print(f"at 100 again              {live.status().incumbent['threads']} threads")
 # %% [markdown]
 # ## Something breaks
 #
-# A neighbour on the machine makes every request fifty times as slow. The guard breaks, whoever is to blame, and what
-# was promoted last is rolled back.
+# A neighbour on the machine makes every request fifty times as slow. The guard breaks, whoever is to blame: whatever
+# is being tried is let go, and if nothing is being tried, what was promoted last is rolled back.
 
 # %%
 service.everywhere(work_s=0.5)
@@ -228,7 +229,7 @@ workshop.show(figure, "tuning_a_live_service_guard")
 # Every window is a trial, every decision follows from the facts, and can be made once more.
 
 # %%
-# >>> your turn: decide everything once more
+# >>> your turn: decide everything once more; live.replay() does so, and gives what it found
 replay = live.replay()
 # <<<
 print(replay)

@@ -102,6 +102,9 @@ quickest = min(seconds.values())
 # >>> your turn: the smallest number of jobs whose seconds are at most 1.1 times the quickest
 knee = min(jobs for jobs, took in seconds.items() if took <= 1.1 * quickest)
 # <<<
+assert seconds[knee] <= 1.1 * quickest, "the knee should be nearly as quick as the quickest"
+for jobs, took in seconds.items():
+    assert jobs >= knee or took > 1.1 * quickest, "and no smaller number should be"
 # Seconds for each job, which sounds fair, would have chosen another number:
 wrong = min(seconds, key=lambda jobs: seconds[jobs] / jobs)
 print(f"knee                    {knee}")

@@ -209,6 +209,9 @@ fastest = min(found["seconds"] for found in by_concurrency.values())
 # >>> your turn: the smallest n whose seconds are at most 1.25 times the fastest
 knee = min(n for n, found in by_concurrency.items() if found["seconds"] <= 1.25 * fastest)
 # <<<
+assert by_concurrency[knee]["seconds"] <= 1.25 * fastest, "the knee should be nearly as quick as the fastest"
+for n, found in by_concurrency.items():
+    assert n >= knee or found["seconds"] > 1.25 * fastest, "and no smaller number should be"
 print(f"knee  {knee} processes: {by_concurrency[knee]['seconds']:.2f} s, the fastest is {fastest:.2f} s")
 
 # %%

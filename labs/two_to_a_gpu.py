@@ -147,6 +147,7 @@ num_gpus = int(ray.cluster_resources().get("GPU", 0))
 # >>> your turn: one CPU and half a GPU, as a dict with the keys "cpu" and "gpu"
 shared = {"cpu": 1, "gpu": 0.5}
 # <<<
+assert shared["cpu"] == 1 and 2 * shared["gpu"] == 1, "a CPU for each trial, and a GPU for two"
 resources = shared if num_gpus else {"cpu": shared["cpu"]}
 print(f"GPUs that Ray knows of  {num_gpus}")
 print(f"a trial asks for        {resources}")
@@ -191,6 +192,7 @@ space = {
 # >>> your turn: the scheduler asha up to EPOCHS steps, with promote=True, as a dict with a "name"
 scheduler = {"name": "asha", "max_steps": EPOCHS, "promote": True}
 # <<<
+assert scheduler["max_steps"] == EPOCHS and scheduler.get("promote"), "trials should be promoted, up to EPOCHS steps"
 results = hpo.tune(
     hpo.with_parameters(objective, **data),
     space,

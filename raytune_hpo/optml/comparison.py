@@ -31,7 +31,8 @@ class Leg:
     Attributes:
         results: the study.
         seconds: running time of the study, from its start (which includes starting workers) to its end.
-        start_s: the part of it that had passed when the first configuration was handed out: what starting workers costs.
+        start_s: the part of it that had passed when the first configuration was at work: what it costs to start the
+            workers and to load the sampler.
         num_workers: how many workers tried configurations.
         is_whole: False if the pass was interrupted, so that its seconds mean nothing.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from raytune_hpo.api.run import INTERRUPTED
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import HpoError, SpecError, nearest
-from raytune_hpo.facts import Fact, Started
+from raytune_hpo.facts import Fact, Finished, SessionOpened, Started
 from raytune_hpo.options import whole
 from raytune_hpo.optml.algorithm import METRIC, Algorithm, error_of
 from raytune_hpo.optml.comparison import Leg, SpeedComparison
@@ -115,6 +116,8 @@ def tune(
         cluster.connect()
     data = _generated(algorithm)
     legs: dict[str, Leg] = {}
+    if "serial" in WAYS[how]:
+        _rehearse(plan)
     for way in WAYS[how]:
         record = _FactList()
         results = plan.tuner(way, data, [record, *callbacks]).fit()
@@ -187,14 +190,40 @@ def _on_one_core(objective: Callable[[dict[str, Any]], Any]) -> Callable[[dict[s
     return on_one_core
 
 
+def _rehearse(plan: _StudyPlan) -> None:
+    """Draw one configuration and drop it.
+
+    Else the serial seconds would contain the import of what the sampler needs, but only in the first call of a process.
+    """
+    alone = {"num_trials": 1, "storage": "memory", "progress": False, "runtime": "local", "max_concurrent": 1}
+    Tuner(_costs_nothing, plan.space, metric=METRIC, **{**plan.settings, **alone}).fit()
+
+
+def _costs_nothing(config: dict[str, Any]) -> float:
+    """Stands in for the algorithm where no training is wanted."""
+    return 0.0
+
+
 def _leg(results: Results, facts: Sequence[Fact]) -> Leg:
     """One pass with its times, which are read from the study's facts so that all sessions of a resumed study count."""
-    begun = next((index for index, fact in enumerate(facts, 1) if isinstance(fact, Started)), len(facts))
     ledger = Ledger.fold(facts, results.spec)
     return Leg(
         results=results,
         seconds=ledger.elapsed_s(facts[-1].at),
-        start_s=Ledger.fold(facts[:begun], results.spec).elapsed_s(facts[begun - 1].at),
+        start_s=_start_s(facts, results.spec),
         num_workers=len({trial.worker for trial in results}),
         is_whole=ledger.stopped != INTERRUPTED,
     )
+
+
+def _start_s(facts: Sequence[Fact], spec: StudySpec) -> float:
+    """Seconds until the first configuration was at work, as ends and durations say.
+
+    A trial counts as started when a worker asks for it, and the sampler may have to be loaded before it can answer.
+    """
+    asked = next((index for index, fact in enumerate(facts, 1) if isinstance(fact, Started)), len(facts))
+    asked_s, at = Ledger.fold(facts[:asked], spec).elapsed_s(facts[asked - 1].at), facts[asked - 1].at
+    same_session = takewhile(lambda fact: not isinstance(fact, SessionOpened), facts[asked:])
+    ended = [fact for fact in same_session if isinstance(fact, Finished)]
+    waited_s = min((fact.at - fact.duration_s - at for fact in ended if fact.duration_s is not None), default=0.0)
+    return asked_s + max(0.0, waited_s)

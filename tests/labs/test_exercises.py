@@ -1,4 +1,4 @@
-"""An exercise whose gaps are empty: each of them says that it is empty, and what belongs there, whatever is done with it."""
+"""Exercises: an empty gap says what belongs there, whatever is done with it, and a wrong answer is found right after it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import math
 import os
 import pickle
 import re
+import textwrap
 
 import nbformat
 import numpy as np
@@ -122,3 +123,89 @@ def test_an_exercise_stops_at_its_first_gap_and_names_it(name, tmp_path, monkeyp
         for cell in cells:
             exec(compile(cell, name, "exec"), variables)
     assert caught.value.hint == hint
+
+
+# ------------------------------------------------------------------------------------------------ answers
+
+FILLED = re.compile(r"^(?P<indent> *)# >>> your turn: .*?^(?P=indent)# <<<\n", re.MULTILINE | re.DOTALL)
+WRONG = [
+    ("lab_00_task_1_by_hand", 3, "my_tries = (0.1, 16, 0.5)", "a list of triples"),
+    ("lab_00_task_2_grid", 0, "return [(a, b) for a in values[0] for b in values[1]]", "three lists"),
+    ("lab_00_task_2_grid", 0, "return itertools.product(*values)", "gives a product; list(...) makes one"),
+    ("lab_00_task_2_grid", 0, "return np.array(list(itertools.product(*values)))", "gives a ndarray; list(...)"),
+    ("lab_00_task_2_grid", 0, "return [list(c) for c in itertools.product(*values)]", "should be a tuple"),
+    ("lab_00_task_2_grid", 2, "scores = score(*settings)", "one for every combination"),
+    ("lab_00_task_3_random", 0, "return rng.choice(len(points), num_points)", "draw without replacement"),
+    ("lab_00_task_3_random", 0, "return rng.choice(points, num_points, replace=False)", "and not points"),
+    ("lab_00_task_3_random", 1, "all_differ = np.prod(np.arange(81, 97)) / 96**16", "divide before you multiplied"),
+    ("curve_fitting", 1, "beta = np.linalg.solve(X.T @ X, X.T @ y)", "fit should return"),
+    ("curve_fitting", 3, "errors.append(error(fit(x, y, degree), x[unseen], y[unseen]))", "judge on the unseen"),
+    (
+        "curve_fitting",
+        3,
+        "errors.append(error(fit(x[seen], y[seen], degree), x[seen], y[seen]))",
+        "judge on the unseen",
+    ),
+    (
+        "curve_fitting",
+        3,
+        "errors.append(error(fit(x[unseen], y[unseen], degree), x[seen], y[seen]))",
+        "judge on the unseen",
+    ),
+    ("lab_01_gaussian_process", 0, "my_alpha = 9.5", "it is measured already"),
+    ("lab_01_gaussian_process", 0, "my_alpha = 7.0", "every player should choose another place"),
+    ("lab_01_gaussian_process", 1, "return rho * a, 1 - rho**2", "deviation 0.8"),
+    ("lab_01_gaussian_process", 4, "covariance = K_star_star - K_star.T @ K_star", "no doubt about it"),
+    ("lab_01_gaussian_process", 6, "return expected.argmax()", "not its index"),
+    ("competing_series", 0, "found += [response.max(axis=1), (response > 0).sum(axis=1)]", "half of them are above 0"),
+    ("competing_series", 1, "took.append(1e6 * (time.process_time() - begin))", "1,000 microseconds for each"),
+    ("speed_up", 2, "return min(errors, key=errors.get)", "the smallest that is a number"),
+    ("tuning_a_live_service", 0, "return self.order(group)", "should say so"),
+]
+RIGHT = [
+    ("lab_00_task_2_grid", 0, "out = [()]\nfor v in values:\n    out = [o + (x,) for o in out for x in v]\nreturn out"),
+    ("lab_00_task_3_random", 0, "import random\nreturn random.sample(range(len(points)), num_points)"),
+    ("lab_00_task_3_random", 0, "return rng.permutation(len(points))[:num_points]"),
+    ("lab_00_task_3_random", 1, "import math\nall_differ = math.perm(96, 16) / 96**16"),
+    ("curve_fitting", 0, "return [[xi**k for k in range(degree + 1)] for xi in x]"),
+    ("lab_00_task_1_by_hand", 3, "my_tries = [(0.1, 16, 0.5)]"),
+]
+
+
+def answered(name, number, answer):
+    """The code cells of a lab with another answer in one of its gaps, and which cell has it."""
+    text = (ROOT / "labs" / f"{name}.py").read_text(encoding="utf-8")
+    gap = list(FILLED.finditer(text))[number]
+    before, after = text[: gap.start()], text[gap.end() :]
+    parts = re.split(r"^# %%(.*)\n", before + textwrap.indent(answer, gap["indent"]) + "\n" + after, flags=re.MULTILINE)
+    at = len(re.findall(r"^# %%\n", before, re.MULTILINE)) - 1
+    return [code for kind, code in zip(parts[1::2], parts[2::2], strict=True) if not kind], at
+
+
+@pytest.fixture
+def run_cells(tmp_path, monkeypatch, capsys):
+    """Runs cells of a lab in a namespace of their own, without Ray."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(workshop.QUICK, "1")
+    monkeypatch.setattr(workshop, "show", lambda drawn, name: None)
+    monkeypatch.setattr(hpo, "connect", lambda: None)
+
+    def run(name, cells):
+        variables = {"__name__": name}
+        for cell in cells:
+            exec(compile(cell, name, "exec"), variables)
+
+    return run
+
+
+@pytest.mark.parametrize(("name", "number", "answer", "said"), WRONG)
+def test_a_wrong_answer_is_found_right_after_its_gap_and_the_message_helps(name, number, answer, said, run_cells):
+    cells, at = answered(name, number, answer)
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        run_cells(name, cells[: at + 1])
+
+
+@pytest.mark.parametrize(("name", "number", "answer"), RIGHT)
+def test_another_right_answer_is_accepted(name, number, answer, run_cells):
+    cells, at = answered(name, number, answer)
+    run_cells(name, cells[: at + 2])

@@ -10,7 +10,7 @@ import sys
 
 import nbformat
 import pytest
-from labs_support import ROOT, environment, lab_names, line, require_libraries, run
+from labs_support import ROOT, connects, environment, lab_names, line, require_libraries, run
 
 LABS = lab_names()
 GAP = re.compile(r"# >>> your turn: (?P<solution>.*?)# <<<", re.DOTALL)
@@ -106,6 +106,8 @@ def test_a_lab_that_uses_ray_connects_in_its_first_cell(name):
 def test_the_syllabus_names_every_lab():
     syllabus = (ROOT / "labs" / "README.md").read_text(encoding="utf-8")
     assert [name for name in LABS if f"[{name}]({name}.py)" not in syllabus] == []
+    dotted = re.findall(r"^\| \d+ \| • \| \[(\w+)\]", syllabus, re.MULTILINE)
+    assert sorted(dotted) == [name for name in LABS if connects(name)], "the dot says that a lab uses Ray"
 
 
 # ------------------------------------------------------------------------------------------------ running

@@ -170,6 +170,14 @@ def test_a_gap_keeps_what_the_rest_needs(build, last, kept):
     assert "A = X.T @ X" not in exercise
 
 
+@pytest.mark.parametrize("mark", ["", "async "])
+def test_a_gap_that_ends_with_a_whole_function_is_refused(build, mark):
+    """A reader could not know its name and its arguments."""
+    lab = f"class Service:\n    # >>> your turn: what runs\n    {mark}def read(self, group):\n        return 1\n    # <<<\n"
+    with pytest.raises(SystemExit, match="'what runs' ends with all of read, .* put the marks inside it"):
+        build.exercise(lab)
+
+
 def test_a_hint_with_quotation_marks_is_quoted_and_ends_with_its_first_clause(build):
     exercise = build.exercise('# >>> your turn: the key "loss". It is a number.\nx = 1\n# <<<\n')
     assert "x = workshop.your_turn('the key \"loss\"')\n" in exercise
