@@ -291,11 +291,11 @@ def test_a_metric_of_xgboost_that_is_not_measured_is_answered_with_those_that_ar
     def pruning(key):
         trial = study.ask()
         callbacks = [optuna.integration.XGBoostPruningCallback(trial, key)]
-        xgb.train(params, data, 2, evals=[(data, "hold-out")], callbacks=callbacks, verbose_eval=False)
+        xgb.train(params, data, 2, evals=[(data, "test")], callbacks=callbacks, verbose_eval=False)
 
-    pruning("hold-out-auc")
+    pruning("test-auc")
     assert len(study.trials[0].intermediate_values) == 2
-    with pytest.raises(ValueError, match=r"has not measured 'valid-auc'; it has \['hold-out-auc'\]"):
+    with pytest.raises(ValueError, match=r"has not measured 'valid-auc'; it has \['test-auc'\]"):
         pruning("valid-auc")
 
 
