@@ -11,27 +11,34 @@ on, and skips those that its record already holds.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact, StudyStopped
 from raytune_hpo.spec import StudySpec
 
 Callback = Callable[[Fact], object]
 POLL_S = 0.5
+_REPORTERS = "raytune_hpo.integrations."  # where the reporters of training libraries are made
 GRACE_S = 60.0  # how long an ended study waits for its callbacks
 CHUNK = 1_000  # facts that are read at a time
+_HOW_TO_COMPLETE = "; hpo.integrations.record(name, logger, storage=...) completes the record of a stored study"
 _log = logging.getLogger("raytune_hpo")
 
 
 @runtime_checkable
 class Recorder(Protocol):
-    """A callback that keeps a record of a study: it receives every fact from the first, and learns when no more follow."""
+    """A callback that keeps a record of a study: it receives every fact from the first, and learns when no more follow.
+
+    If ``open`` raises, nothing else is called.
+    """
 
     def open(self, spec: StudySpec | None) -> None:
         """Called before the first fact; with the live spec if this process has it, whose space has functions."""
@@ -91,12 +98,13 @@ class _Listener(threading.Thread):
 
     def run(self) -> None:
         recorder = self._callback if isinstance(self._callback, Recorder) else None
-        if recorder is None or self._call(recorder.open, self._spec):
-            try:
-                self._heard = 0 if recorder is not None else self._source.status().session_start
-                self._follow()
-            except Exception as error:  # a failure to read facts affects the callback, not the study
-                _log.warning("callback %s misses the rest of the study: %s", _called(self._callback), error)
+        if recorder is not None and not self._call(recorder.open, self._spec):
+            return
+        try:
+            self._heard = 0 if recorder is not None else self._source.status().session_start
+            self._follow()
+        except Exception as error:  # a failure to read facts affects the callback, not the study
+            _log.warning("callback %s misses the rest of the study: %s", _called(self._callback), error)
         if recorder is not None:
             self._call(recorder.close)
 
@@ -130,9 +138,46 @@ class _Listener(threading.Thread):
         try:
             function(*args)
         except BaseException:
-            _log.warning("callback %s raised and gets no more facts", _called(self._callback), exc_info=True)
+            way_out = _HOW_TO_COMPLETE if isinstance(self._callback, Recorder) else ""
+            _log.warning("callback %s raised and gets no more facts%s", _called(self._callback), way_out, exc_info=True)
             return False
         return True
+
+
+def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """The callbacks of a study, from one or several.
+
+    Raises:
+        SpecError: one of them cannot be called with a fact.
+    """
+    listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
+    for callback in listed:
+        check_callback(callback)
+    return tuple(listed)
+
+
+def check_callback(callback: Any) -> None:
+    """Check what can be known of a callback before it is called.
+
+    Raises:
+        SpecError: it is a class, a reporter of a training library, or cannot be called with a fact.
+    """
+    if isinstance(callback, type):
+        name = callback.__name__
+        raise SpecError(f"a callback is called with a fact, and {name} is a class; write {name}(...)")
+    if _called(callback).startswith("reporter.") and str(callback.__module__).startswith(_REPORTERS):
+        raise SpecError(
+            "a reporter of a training library is no callback of a study; it belongs in the library's training call, inside "
+            "the objective"
+        )
+    if not callable(callback):
+        raise SpecError(f"a callback is called with a fact, got {callback!r}; give functions or loggers")
+    try:
+        inspect.signature(callback).bind(None)
+    except TypeError as error:
+        raise SpecError(f"a callback is called with one fact, {_called(callback)} cannot be: {error}") from None
+    except ValueError:
+        return  # a function in C need not have a signature
 
 
 def _called(callback: Callback) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback, Follower
+from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError
@@ -72,7 +72,7 @@ class Run:
 
         ``wait`` and ``close`` give callbacks that are behind some time to catch up.
         """
-        self._followers.append(Follower(callbacks, self, self._spec))
+        self._followers.append(Follower(checked_callbacks(callbacks), self, self._spec))
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` up to now."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback
+from raytune_hpo.api.callbacks import Callback, checked_callbacks
 from raytune_hpo.api.objective import check_by, check_objective, over_instances, warn_of_lists, with_brought
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
@@ -130,7 +130,7 @@ class Tuner:
         runtime: str = "ray",
     ) -> None:
         check_objective(objective, takes_instance=instances is not None)
-        self._callbacks, self._progress = _checked_callbacks(callbacks), progress
+        self._callbacks, self._progress = checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
             metric=metric, mode=mode, valid_range=valid_range, thresholds=thresholds,
@@ -306,11 +306,3 @@ def _checked_runtime(runtime: str, settings: Settings) -> str:
             stacklevel=4,
         )
     return runtime
-
-
-def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
-    listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
-    for callback in listed:
-        if not callable(callback):
-            raise SpecError(f"a callback is called with a fact, got {callback!r}; give functions or loggers")
-    return tuple(listed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raytune_hpo.integrations.recording import require
 from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 
@@ -16,10 +17,11 @@ def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = Non
 
     Args:
         metrics: which to report: all by default, a list of names such as "val_loss", or {your name: Keras' name}.
-        every: the number of epochs from one report to the next.
+        every: the number of epochs from one report to the next; with ``validation_freq=2``, 2 or a multiple of it.
         save: ``save(model, folder)`` writes what the trial needs to resume; see ``hpo.report``. A resumed training counts
             its epochs from ``fit(initial_epoch=...)``, the ``step`` of its checkpoint.
     """
+    require("keras", "keras")
     from keras.callbacks import Callback
 
     reporting = Reporting(metrics, every, save)

@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from typing import Any
 
+from raytune_hpo.integrations.recording import require
 from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # the same library under two names, which do not mix
@@ -29,6 +30,8 @@ def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = Non
     """
     loaded = [name for name in _PACKAGES if name in sys.modules]
     found = [name for name in _PACKAGES if importlib.util.find_spec(name.partition(".")[0]) is not None]
+    if not (loaded or found):
+        require("lightning", "lightning")
     callback: Any = importlib.import_module([*loaded, *found, *_PACKAGES][0]).Callback
     reporting = Reporting(metrics, every, save)
 

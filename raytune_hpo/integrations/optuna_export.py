@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from raytune_hpo.errors import StudyExists
+from raytune_hpo.errors import SpecError, StudyExists
 from raytune_hpo.facts import Status
 from raytune_hpo.integrations.optuna_distributions import OptunaParameter
 from raytune_hpo.integrations.recording import require
@@ -31,7 +33,7 @@ def to_optuna(results: Results, storage: Any = None, *, study_name: str | None =
     """An Optuna study with the same trials under the same numbers.
 
     Parameters are named as in tables (``model/svm/C``); those of branches not taken are absent. Metrics that are not
-    goals become user attributes.
+    goals become user attributes. Outcome constraints become Optuna's, so that a trial that breaks one is not its best.
 
     Args:
         storage: as ``optuna.create_study`` takes it: "sqlite:///optuna.db", or None for this process only.
@@ -40,10 +42,15 @@ def to_optuna(results: Results, storage: Any = None, *, study_name: str | None =
 
     Raises:
         StudyExists: the storage already has a study of that name.
+        SpecError: what is to be exported is not results, or the storage is a text that is no URL.
     """
     require("optuna", "optuna")
     import optuna
 
+    if not isinstance(results, Results):
+        raise SpecError(f'to_optuna takes results, as hpo.load("name") or a Tuner returns them, got {results!r}')
+    if isinstance(storage, str) and "://" not in storage:
+        raise SpecError(f'Optuna names a storage by its URL, got {storage!r}; write "sqlite:///{storage}"')
     name = results.name if study_name is None else study_name
     with _quiet():
         store = optuna.storages.get_storage(storage)
@@ -81,6 +88,7 @@ class _TrialConverter:
 
     def __init__(self, results: Results) -> None:
         self._goals = [goal.metric for goal in results.goals]
+        self._constraints = results.spec.constraints
         space = results.spec.space
         self._flat = [space.flatten(trial.config) for trial in results]
         self._columns = {
@@ -111,7 +119,7 @@ class _TrialConverter:
             params={name: self._columns[name](value) for name, value in flat.items()},
             distributions={name: self._columns[name].distribution for name in flat},
             user_attrs=plain({**others, **own}),
-            system_attrs={},
+            system_attrs=self._excesses(trial),
             intermediate_values={r.step: r.metrics[first] for r in trial.reports if first in r.metrics},
         )
 
@@ -124,6 +132,14 @@ class _TrialConverter:
         if not has_values or any(metric not in trial.metrics for metric in self._goals):
             return None
         return [trial.metrics[metric] for metric in self._goals]
+
+    def _excesses(self, trial: Trial) -> dict[str, Any]:
+        """By how much a completed trial exceeds the bound of each outcome constraint, as Optuna's samplers keep it."""
+        if not self._constraints or trial.status is not Status.COMPLETED:
+            return {}
+        excesses = [c.excess(float(trial.metrics.get(c.metric, math.nan))) for c in self._constraints]
+        # A bound that is not known to hold is broken. Not by infinity, which the dashboard's JSON cannot hold.
+        return {"constraints": [e if math.isfinite(e) else sys.float_info.max for e in excesses]}
 
 
 def _ended(trial: Trial) -> datetime | None:

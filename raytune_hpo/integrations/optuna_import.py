@@ -67,18 +67,25 @@ def from_optuna(
 
     Raises:
         SpaceError: a trial is not in the space.
+        SpecError: what is to be imported is not a study, or ``metric`` does not name each of its values.
         StudyExists: the storage already has a study of that name.
 
     Warns:
         UserWarning: user attributes that are lists or dicts, which metrics cannot be, and enqueued points that are not
-            in the space are left out.
+            in the space are left out, and so are user attributes with the name of a goal.
     """
+    if not hasattr(study, "get_trials"):
+        raise SpecError(
+            f"from_optuna takes a study, as optuna.load_study or optuna.create_study returns it, got {study!r}"
+        )
     trials = study.get_trials(deepcopy=False)
     found = _space_of(trials) if space is None else Space.of(space)
     if metric is None:
         default = ["value"] if len(study.directions) == 1 else [f"value_{i}" for i in range(len(study.directions))]
         names = getattr(study, "metric_names", None)
         metric = default if names is None else list(names)
+    elif (1 if isinstance(metric, str) else len(metric)) != len(study.directions):
+        raise SpecError(f"metric names each value of Optuna's study, which has {len(study.directions)}, got {metric!r}")
     settings = Settings(
         metric=metric,
         mode=[direction.name.lower()[:3] for direction in study.directions],
@@ -285,6 +292,13 @@ def _attributes(spec: StudySpec, trial: Any) -> dict[str, Any]:
 
 
 def _warn_of_attributes(spec: StudySpec, trials: Sequence[Any]) -> None:
+    given = {name for trial in trials for name in trial.user_attrs}
+    if hidden := sorted(given.intersection(goal.metric for goal in spec.goals)):
+        warnings.warn(
+            f"user attributes {hidden} are left out: these are the names of Optuna's values here; name the values with "
+            f"metric=",
+            stacklevel=3,
+        )
     names = {name for trial in trials for name, value in _attributes(spec, trial).items() if not is_scalar(value)}
     if names:
         warnings.warn(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.reporting import Reporting
 from raytune_hpo.options import whole
+from raytune_hpo.runtime.trial_run import checkpoint
+
+_FILE = "estimator.pickle"
 
 Scorer = Callable[[Any, Any, Any], float]
 
@@ -25,6 +30,7 @@ def train(
     batch_size: int | None = None,
     seed: int = 0,
     every: int = 1,
+    save: bool = False,
 ) -> dict[str, float]:
     """Train an estimator in steps, report its score on the validation data after each, and return the last one.
 
@@ -39,11 +45,19 @@ def train(
         batch_size: rows passed to one call of ``partial_fit``; by default all.
         seed: seed of the order of rows, which changes from pass to pass.
         every: the number of steps from one report to the next.
+        save: whether the estimator is pickled where a checkpoint is wanted, and a resumed trial continues with it; otherwise
+            it trains from the first step again. See ``hpo.report``.
 
     Raises:
         TrialStopped: the scheduler stops the trial; do not catch it.
-        SpecError: the estimator cannot be trained in steps.
+        SpecError: the estimator cannot be trained in steps, or an argument is none of these.
     """
+    if isinstance(estimator, type):
+        raise SpecError(
+            f"an estimator is an object, and {estimator.__name__} is a class; write {estimator.__name__}(...)"
+        )
+    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        raise SpecError(f"validation is (X, y) to score on, got {type(validation).__name__}; write validation=(X, y)")
     if scoring is None:
         score: Scorer = lambda estimator, X, y: float(estimator.score(X, y))  # noqa: E731
     elif callable(scoring):
@@ -55,14 +69,28 @@ def train(
     step_once = (
         _passes(estimator, X, y, batch_size, seed) if hasattr(estimator, "partial_fit") else _growth(estimator, X, y)
     )
-    reporting = Reporting(None, every)
+    saved = checkpoint() if save else None
+    if saved is not None:
+        _resume(estimator, saved.path)
+    reporting = Reporting(None, every, _save if save else None)
     result: dict[str, float] = {}
-    for step in range(1, whole("steps", steps, least=1) + 1):
+    for step in range(1 if saved is None else saved.step + 1, whole("steps", steps, least=1) + 1):
         step_once(step)
         if step % every == 0 or step == steps:
             result = {metric: float(score(estimator, *validation))}
-            reporting(step, result)
+            reporting(step, result, estimator)
     return result
+
+
+def _save(estimator: Any, folder: Path) -> None:
+    (folder / _FILE).write_bytes(pickle.dumps(estimator))
+
+
+def _resume(estimator: Any, folder: Path) -> None:
+    """Give an estimator what a saved one has learned. It keeps its own parameters: another trial may have saved it."""
+    params = estimator.get_params(deep=False)
+    vars(estimator).update(vars(pickle.loads((folder / _FILE).read_bytes())))
+    estimator.set_params(**params)
 
 
 def _passes(estimator: Any, X: Any, y: Any, batch_size: int | None, seed: int) -> Callable[[int], None]:

@@ -21,6 +21,7 @@ from raytune_hpo.core.messages import AskTrials, Command, EndTrial, EnqueueConfi
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
 from raytune_hpo.facts import Fact, Status, StudyCreated
+from raytune_hpo.goals import make_goals
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings
@@ -190,6 +191,9 @@ class _Searching:
         seed: int | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        if mode is not None:  # checked here, since Ray's own check is an assert, and needs a mode for each metric
+            goals = make_goals(DEFAULT_METRIC if metric is None else metric, mode)
+            mode = [goal.mode for goal in goals] if isinstance(metric, list) else mode
         super().__init__(metric=metric, mode=mode)  # type: ignore[call-arg]  # of ray.tune.search.Searcher
         self._metric, self._mode = metric, mode
         self._space, self._sampler, self._seed, self._points = space, sampler, seed, points_to_evaluate

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from raytune_hpo.api import stored
-from raytune_hpo.api.callbacks import Recorder
+from raytune_hpo.api.callbacks import Recorder, check_callback
 from raytune_hpo.codec import is_trial_fact
 from raytune_hpo.display.text import cut
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import (
     Fact,
     Printed,
@@ -28,6 +30,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.spec import StudySpec, stored_spec
 from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
+_opening = threading.Lock()  # studies that begin at the same time may have been given the same logger
 _OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts not passed to loggers; checkpoints stay where they are
 
 
@@ -48,8 +51,8 @@ def attempt_key(trial: Trial) -> AttemptKey:
 class TrialRecorder(ABC):
     """Base class of loggers: a Recorder that receives each attempt in order, unless its record already holds it.
 
-    It follows one study at a time. Recording must be repeatable: after a crash, an attempt whose end is not in the record
-    is passed again from its beginning.
+    It follows one study at a time, and refuses another until it is closed. Recording must be repeatable: after a crash, an
+    attempt whose end is not in the record is passed again from its beginning.
 
     Attributes:
         best: the best completed trial so far, by the first metric.
@@ -59,6 +62,7 @@ class TrialRecorder(ABC):
 
     def __init__(self) -> None:
         self._live: StudySpec | None = None
+        self._is_open = False
         self._forget()
 
     def _forget(self) -> None:
@@ -72,8 +76,14 @@ class TrialRecorder(ABC):
     # -------------------------------------------------------------------------------------------- for callers
 
     def open(self, spec: StudySpec | None = None) -> None:
-        self._forget()
-        self._live = spec
+        with _opening:
+            if self._is_open:
+                followed = self._spec or self._live
+                name = "another study" if followed is None else f"study {followed.name!r}"
+                raise SpecError(f"this logger follows {name}; make one logger for each study")
+            self._is_open = True
+            self._forget()
+            self._live = spec
 
     def __call__(self, fact: Fact) -> None:
         if isinstance(fact, StudyCreated):
@@ -88,9 +98,12 @@ class TrialRecorder(ABC):
             self._follow(fact)
 
     def close(self) -> None:
-        if self._stop is not None:  # not earlier, since another session might have followed
-            self.end_study(self._stop)
-        self.release()
+        try:
+            if self._stop is not None:  # not earlier, since another session might have followed
+                self.end_study(self._stop)
+        finally:
+            self.release()
+            self._is_open = False
 
     # -------------------------------------------------------------------------------------------- for loggers
 
@@ -170,7 +183,13 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
 
     Raises:
         StudyNotFound: no study has that name; the message lists the nearest ones.
+        SpecError: the name is no text, or the recorder no logger.
     """
+    if not isinstance(name, str):
+        raise SpecError(f"record takes the name of a stored study, such as results.name, got {name!r}")
+    check_callback(recorder)
+    if not isinstance(recorder, Recorder):
+        raise SpecError(f"record takes a logger, such as hpo.integrations.mlflow.Logger(), got {recorder!r}")
     with stored.opened(storage) as studies:
         facts = studies.read(name)
         recorder.open(None)

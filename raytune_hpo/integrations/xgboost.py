@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raytune_hpo.integrations.recording import require
 from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 
@@ -22,6 +23,7 @@ def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = Non
         save: ``save(booster, folder)`` writes what the trial needs to resume; see ``hpo.report``.
         after: the rounds already trained in the model that this training continues, the ``step`` of its checkpoint.
     """
+    require("xgboost", "xgboost")
     from xgboost.callback import TrainingCallback
 
     reporting = Reporting(metrics, every, save, after)

@@ -102,7 +102,7 @@ def report(
         ObjectiveError: a step that does not grow, a metric that is not valid, or the trial runs over instances; fails the
             trial.
     """
-    run = _current.get() or _only_one("report", "nothing was reported")
+    run = run_here("report", "nothing was reported")
     if run is None:
         return
     if run.assignment.order:
@@ -124,7 +124,7 @@ def checkpoint() -> Checkpoint | None:
 
     None if the trial starts from scratch, and outside a trial.
     """
-    run = _current.get() or _only_one("checkpoint", "it returned None")
+    run = run_here("checkpoint", "it returned None")
     return None if run is None else run.saving.begun_with
 
 
@@ -134,7 +134,7 @@ def until() -> int | None:
     None if there is none, and outside a trial. If an objective has called this and returns without having reported that
     step, its result counts as the report of that step.
     """
-    run = _current.get() or _only_one("until", "it returned None")
+    run = run_here("until", "it returned None")
     return None if run is None else run.until()
 
 
@@ -143,14 +143,17 @@ def current_run() -> TrialRun | None:
     return _current.get()
 
 
-def _only_one(called: str, instead: str) -> TrialRun | None:
-    """The trial of a thread that inherited none (see ``runtime.threads``): the one that runs here, if it is the only one.
+def run_here(called: str, instead: str) -> TrialRun | None:
+    """The run to which a report of this thread goes; None outside a trial.
 
-    The main thread is excluded: it drives the study, or has a trial of its own.
+    For a thread that inherited none (see ``runtime.threads``) it is the one that runs here, if it is the only one. The main
+    thread is excluded: it drives the study, or has a trial of its own.
 
     Args:
         called, instead: the function of ``hpo`` that was called there, and what it does without a trial, for a warning.
     """
+    if (run := _current.get()) is not None:
+        return run
     running = [] if threading.current_thread() is threading.main_thread() else list(_under_way)
     if len(running) > 1:
         warnings.warn(
@@ -167,6 +170,8 @@ class TrialRun:
     Attributes:
         started_at: epoch seconds when it was made; ``elapsed_s``: seconds since then, by a monotonic clock.
         output: what the objective has printed so far.
+        last_step: the step of the newest report, None before the first.
+        unreported: why a training callback has reported nothing yet, for the error of an objective that gives nothing.
     """
 
     def __init__(
@@ -184,6 +189,7 @@ class TrialRun:
         self._begin = time.perf_counter()
         self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
+        self.unreported = ""
         self._objective, self._reporter = objective, reporter
         self._store, self._checkpoint_every_s = store, checkpoint_every_s
         self._last: dict[str, Any] = {}
@@ -230,6 +236,10 @@ class TrialRun:
     def saving(self) -> Saving:
         """The checkpoints of this run; most trials have none."""
         return Saving(self.assignment, self._store, self._checkpoint_every_s)
+
+    @property
+    def last_step(self) -> int | None:
+        return self._step
 
     def until(self) -> int | None:
         """See the function ``until``."""
@@ -340,6 +350,7 @@ class TrialRun:
         result = self._call(self._argument())
         if result is None and not self._last and self.assignment.from_step is None:
             hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
+            hint = f"; {self.unreported}" if self.unreported else hint
             raise ObjectiveError(
                 f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
             )

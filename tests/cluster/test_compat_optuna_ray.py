@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -54,3 +55,21 @@ def test_a_space_that_the_objective_makes_on_ray(tmp_path):
     results = hpo.tune(objective, None, num_trials=10, seed=0, storage=path, name="s", progress=False)
     assert results.num_by_status["completed"] == 10
     assert all(("n" in trial.config) == (trial.config["x"] >= 0) for trial in results)
+
+
+def test_what_is_logged_of_a_failed_trial_begins_in_the_objective():
+    class Heard(logging.Handler):
+        def emit(self, record):
+            texts.append(record.getMessage())
+
+    def objective(trial):
+        raise ValueError("too small")
+
+    texts, handler = [], Heard()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.get_logger("optuna").addHandler(handler)
+    try:
+        optuna.create_study().optimize(objective, n_trials=1, runtime="ray", catch=(ValueError,))
+    finally:
+        optuna.logging.get_logger("optuna").removeHandler(handler)
+    assert texts[0].count('File "') == 1 and "in objective" in texts[0] and texts[0].endswith("ValueError: too small")

@@ -217,3 +217,9 @@ def test_spark_trials_end_with_their_time():
     assert 0 < trials.count_successful_trials() < 100
     with pytest.raises(AllTrialsFailed):
         minimised(lambda x: 1 / 0, hp.uniform("x", 0, 1), trials=SparkTrials(), max_evals=3, verbose=False)
+
+
+def test_spark_trials_that_all_raise_say_why(caplog):
+    with pytest.raises(AllTrialsFailed, match="all 2 trials failed; the first: ZeroDivisionError: division by zero"):
+        minimised(lambda x: 1 / 0, hp.uniform("x", 0, 1), max_evals=2, trials=SparkTrials(2))
+    assert caplog.text.count("failed: ZeroDivisionError: division by zero") == 2

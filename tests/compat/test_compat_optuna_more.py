@@ -279,3 +279,37 @@ def test_a_line_is_written_once_where_optuna_is_loaded_too():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stderr.count("first"), done.stderr.count("second")) == (1, 1)
+
+
+def test_a_metric_of_xgboost_that_is_not_measured_is_answered_with_those_that_are():
+    xgb = pytest.importorskip("xgboost")
+    features = np.random.default_rng(0).normal(size=(60, 2))
+    data = xgb.DMatrix(features, (features[:, 0] > 0).astype(int))
+    params = {"objective": "binary:logistic", "eval_metric": "auc"}
+    study = optuna.create_study(direction="maximize")
+
+    def pruning(key):
+        trial = study.ask()
+        callbacks = [optuna.integration.XGBoostPruningCallback(trial, key)]
+        xgb.train(params, data, 2, evals=[(data, "test")], callbacks=callbacks, verbose_eval=False)
+
+    pruning("test-auc")
+    assert len(study.trials[0].intermediate_values) == 2
+    with pytest.raises(ValueError, match=r"has not measured 'valid-auc'; it has \['test-auc'\]"):
+        pruning("valid-auc")
+
+
+def test_what_a_script_has_set_in_optunas_logging_stays():
+    program = """
+import logging, optuna
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.enable_propagation()
+optuna.logging.disable_default_handler()
+import raytune_hpo.compat.optuna as ours
+ours.create_study().optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+logger = logging.getLogger("optuna")
+assert ours.logging.get_verbosity() == optuna.logging.get_verbosity() == logging.WARNING
+assert logger.propagate and not logger.handlers
+"""
+    pytest.importorskip("optuna")
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

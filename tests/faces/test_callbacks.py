@@ -13,6 +13,7 @@ import raytune_hpo as hpo
 from raytune_hpo.api import callbacks
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Finished, SessionOpened, Started, StudyCreated, StudyStopped
+from raytune_hpo.integrations.lightgbm import reporter
 from raytune_hpo.journal import open_storage
 
 SPACE = {"x": hpo.uniform(0, 1)}
@@ -139,7 +140,7 @@ def test_a_recorder_that_cannot_be_opened_is_told_nothing(caplog):
 
     shut = Shut()
     assert len(tuner(callbacks=[shut]).fit()) == 20
-    assert shut.facts == [] and "no such place" in caplog.text
+    assert shut.facts == [] and shut.calls == [] and "no such place" in caplog.text
 
 
 def test_a_run_in_the_background_is_followed_too():
@@ -198,3 +199,30 @@ def test_what_cannot_be_called_is_refused_at_the_door(given):
 @pytest.fixture(autouse=True)
 def _heard_warnings(caplog):
     caplog.set_level(logging.WARNING, logger="raytune_hpo")
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (Diary, r"Diary is a class; write Diary\(...\)"),
+        (lambda: None, "is called with one fact, .*lambda.* cannot be: too many positional arguments"),
+        (lambda fact, results: None, "missing a required argument: 'results'"),
+        (reporter(), "a reporter of a training library is no callback of a study"),
+    ],
+)
+def test_what_cannot_take_a_fact_is_refused_at_the_door(given, match):
+    with pytest.raises(SpecError, match=match):
+        tuner(callbacks=[given])
+    with tuner(num_trials=1).start() as run, pytest.raises(SpecError, match=match):
+        run.follow(given)
+
+
+def test_a_recorder_that_raises_is_said_how_its_record_is_completed(caplog):
+    class Torn(Diary):
+        def __call__(self, fact):
+            raise OSError("the server is gone")
+
+    torn = Torn()
+    tuner(callbacks=[torn]).fit()
+    assert torn.calls == ["open", "close"]
+    assert "gets no more facts; hpo.integrations.record(name, logger, storage=...) completes" in caplog.text

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 import raytune_hpo as hpo
 from raytune_hpo import integrations
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Started
 from raytune_hpo.integrations.mlflow import Logger
 from tests.integrations.neighbours import fit, tell
@@ -163,3 +164,68 @@ def test_names_that_mlflow_refuses_are_replaced(uri):
     run = Found(uri).trials["trial-00000"]
     assert set(run.data.params) == {"rate ___"} and run.data.metrics["f1_k"] == 0.5
     assert run.data.tags["weights"] == "nan"
+
+
+def test_every_name_has_a_name_of_its_own_in_mlflow(uri):
+    names = ["x(1)", "x[1]", "..", "../x", "/x", "a//b", "long" * 80, "long" * 81]
+    result = {name: float(place) for place, name in enumerate(names)}
+    space = {"x(1)": hpo.uniform(0, 1), "x[1]": hpo.uniform(1, 2)}
+    for num_trials in (1, 2):  # the second time as another session does
+        logger = Logger(EXPERIMENT, tracking_uri=uri)
+        storage = uri.replace("mlflow.db", "studies.db")
+        fit(lambda config: {"loss": 1.0, **result}, space, num_trials=num_trials, storage=storage, callbacks=logger)
+    runs = Found(uri).trials.values()
+    assert len(runs) == 2
+    for run in runs:
+        metrics = {name: value for name, value in run.data.metrics.items() if name != "loss"}
+        assert sorted(metrics.values()) == sorted(result.values())
+        assert metrics["x_1_"] == 0.0 and max(map(len, metrics)) == 250
+        first, second = sorted(run.data.params)
+        assert first == "x_1_" and float(run.data.params[first]) < 1 < float(run.data.params[second])
+    assert len({tuple(sorted(run.data.metrics)) for run in runs}) == 1, "the same in every session"
+
+
+def test_a_logger_that_fails_leaves_no_run_open_and_its_record_is_completed_later(story, uri):
+    logger = Logger(EXPERIMENT, tracking_uri=uri)
+    logger.open(None)
+    for fact in story.crashed:
+        logger(fact)
+    logger.close()  # as the thread does that called it, once it has raised
+    found = Found(uri)
+    assert found.studies[0].info.status == "KILLED"
+    assert "RUNNING" not in {run.info.status for run in found.trials.values()}
+    tell(Logger(EXPERIMENT, tracking_uri=uri), story.facts)
+    assert_tells_the_story(Found(uri))
+
+
+def test_mistakes_are_named_before_a_study_begins(tmp_path):
+    with pytest.raises(SpecError, match="MLflow cannot record at tracking_uri='ftq://x'"):
+        Logger(tracking_uri="ftq://x")
+    with pytest.raises(SpecError, match="experiment is the name of an experiment of MLflow, got 3"):
+        Logger(3)
+    with pytest.raises(SpecError, match="tags is a dict"):
+        Logger(tags="vision")
+
+
+def test_one_logger_follows_one_study_at_a_time(story, uri):
+    logger = Logger(EXPERIMENT, tracking_uri=uri)
+    logger.open(None)
+    for fact in story.first:
+        logger(fact)
+    with pytest.raises(SpecError, match="this logger follows study 'digits'; make one logger for each study"):
+        logger.open(None)
+    logger.close()
+    tell(logger, story.facts)
+    assert_tells_the_story(Found(uri))
+
+
+def test_a_record_is_asked_for_with_a_name_and_a_logger(storage, uri):
+    logger = Logger(EXPERIMENT, tracking_uri=uri)
+    results = fit(lambda config: 1.0, {"x": 1}, num_trials=1, storage=storage)
+    for wrong, match in [
+        ((results, logger), "record takes the name of a stored study"),
+        (("digits", Logger), r"Logger is a class; write Logger\(...\)"),
+        (("digits", print), "record takes a logger"),
+    ]:
+        with pytest.raises(SpecError, match=match):
+            integrations.record(*wrong, storage)

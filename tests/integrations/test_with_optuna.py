@@ -435,3 +435,32 @@ def test_names_that_become_one_are_refused():
     study.optimize(lambda trial: trial.suggest_float("a/x", 0, 1) + trial.suggest_float("a.x", 0, 1), n_trials=1)
     with pytest.raises(SpaceError, match='two parameters have the same name once "/" becomes "."'):
         from_optuna(study)
+
+
+def test_a_trial_that_breaks_an_outcome_constraint_is_not_the_best_there():
+    objective = lambda config: {"loss": config["x"], "size": 10 * config["x"], "speed": 5.0}  # noqa: E731
+    bounds = {"outcome_constraints": ["size <= 5", "speed >= 4"], "mode": "max", "storage": "memory"}
+    limited = fit(objective, {"x": hpo.uniform(0, 1)}, **bounds)
+    study = to_optuna(limited)
+    assert study.best_trial.number == limited.best_trial.number and max(t.value for t in study.trials) > 0.5
+    size = limited[0].metrics["size"]
+    assert study.trials[0].system_attrs == {"constraints": [pytest.approx(size - 5), -1.0]}
+    assert from_optuna(study).best_value == limited.best_value
+
+
+def test_what_is_neither_a_study_nor_results_is_named(results):
+    with pytest.raises(SpecError, match="from_optuna takes a study, .* got 'theirs'"):
+        from_optuna("theirs")
+    with pytest.raises(SpecError, match="to_optuna takes results, .* got 'digits'"):
+        to_optuna("digits")
+    with pytest.raises(SpecError, match="got 'optuna.db'; write \"sqlite:///optuna.db\""):
+        to_optuna(results, "optuna.db")
+
+
+def test_a_name_is_needed_for_each_value_and_an_attribute_with_that_name_is_left_out():
+    study = optuna.create_study()
+    study.optimize(lambda trial: trial.set_user_attr("loss", 4) or trial.suggest_float("x", 0, 1), n_trials=1)
+    with pytest.raises(SpecError, match=r"metric names each value of Optuna's study, which has 1, got \['a', 'b'\]"):
+        from_optuna(study, metric=["a", "b"])
+    with pytest.warns(UserWarning, match=r"user attributes \['loss'\] are left out: these are the names of"):
+        assert from_optuna(study, metric="loss")[0].metrics["loss"] == study.best_value

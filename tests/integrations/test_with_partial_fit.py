@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations import partial_fit
-from tests.integrations.neighbours import run_trial
+from tests.integrations.neighbours import run_trial, set_aside
 
 X, Y = make_classification(300, 6, random_state=0)
 SPLIT = {"validation": (X[200:], Y[200:]), "steps": 5}
@@ -95,3 +95,26 @@ def test_a_scorer_by_name_and_a_name_for_it():
 def test_what_can_only_be_trained_in_one_go_is_refused():
     with pytest.raises(SpecError, match="KNeighborsClassifier has neither"):
         train(KNeighborsClassifier())
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: SGDClassifier(random_state=0), lambda: RandomForestClassifier(n_estimators=3, random_state=0)]
+)
+def test_a_trial_that_pauses_goes_on_with_what_it_has_learned(make):
+    curve, rows = [], {"validation": (X[200:], Y[200:]), "metric": "value", "steps": 9}
+    scored = lambda model, X, y: curve.append(float(model.score(X, y))) or curve[-1]  # noqa: E731
+    train(make(), scoring=scored, **rows)
+    set_aside(lambda done, saved: train(make(), save=True, **rows), curve)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "wrong", "match"),
+    [
+        (SGDClassifier, {}, r"SGDClassifier is a class; write SGDClassifier\(...\)"),
+        (SGDClassifier(), {"validation": X}, r"validation is \(X, y\) to score on, got ndarray"),
+        (SGDClassifier(), {"validation": None}, r"validation is \(X, y\) to score on, got NoneType"),
+    ],
+)
+def test_wrong_arguments_are_named(estimator, wrong, match):
+    with pytest.raises(SpecError, match=match):
+        train(estimator, **wrong)

@@ -195,3 +195,9 @@ def test_it_is_sent_elsewhere_as_it_is():
     search = searcher(sampler="tpe")
     drive(search, 12)
     assert drive(cloudpickle.loads(cloudpickle.dumps(search)), 3, begin=12) == drive(search, 3, begin=12)
+
+
+def test_modes_are_those_of_a_tuner():
+    with pytest.raises(SpecError, match='mode is "min" or "max", got \'minimize\''):
+        Searcher(mode="minimize")
+    assert Searcher(metric=["loss", "size"], mode="min").mode == ["min", "min"]

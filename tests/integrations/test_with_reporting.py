@@ -96,3 +96,52 @@ def test_epochs_of_lightning_without_their_validation_are_not_reported(monkeypat
             reporter.on_train_epoch_end(trainer, None)
 
     assert [step for step, _ in run_trial(objective)[1]] == [1, 3]
+
+
+def test_outside_a_trial_nothing_is_asked_of_the_training():
+    Reporting({"loss": "val_loss"})(1, {})
+    Reporting(None)(1, {})
+
+
+@pytest.mark.parametrize("metrics", [3, lambda: 1, [], {"auc": ["a"]}, {"auc": 1}])
+def test_metrics_are_names(metrics):
+    with pytest.raises(SpecError, match="metrics are names like"):
+        Reporting(metrics)
+
+
+def test_saving_is_a_function():
+    with pytest.raises(SpecError, match="save is a function of what is trained and a folder, got 'm.txt'"):
+        Reporting(None, save="m.txt")
+
+
+def test_a_trial_that_trains_several_models_is_told_what_to_do():
+    def objective(config):
+        for _ in range(2):
+            reporting = Reporting(None)
+            for step in (1, 2):
+                reporting(step, GIVEN)
+
+    ended, reports = run_trial(objective)
+    assert ended.status == "failed" and len(reports) == 2
+    assert "a training reports step 1 after step 2 of the same trial" in ended.error
+    assert "initial_epoch=" in ended.error and "report their mean with hpo.report" in ended.error
+
+
+def test_a_training_that_is_shorter_than_every_is_told_so():
+    def objective(config):
+        reporting = Reporting(None, every=10)
+        for step in range(1, 7):
+            reporting(step, GIVEN)
+
+    ended, _ = run_trial(objective)
+    assert "its reporter has every=10, and none of the 6 steps that it could report" in ended.error
+
+
+@pytest.mark.parametrize(("module", "package"), [(keras, "keras"), (lightning, "lightning")])
+def test_a_library_that_is_not_installed_is_named(monkeypatch, module, package):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(lightning, "_PACKAGES", ("not_loaded.pytorch", "lightning.pytorch"))
+    for name in ("keras", "lightning", "lightning.pytorch"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(ModuleNotFoundError, match=f"this needs the package {package}: pip install {package}"):
+        module.reporter()

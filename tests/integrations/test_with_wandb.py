@@ -9,6 +9,8 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
 
+import raytune_hpo as hpo
+from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.wandb import Logger
 from tests.integrations.neighbours import fit, tell
 
@@ -79,11 +81,11 @@ def assert_tells_the_story(found):
     assert {"model", "batch", "act"} < set(first.config)
     assert first.history[0] == {"_step": 1, "loss": 1.0}
     assert first.history[-1] == {"_step": 2, "loss": 0.25, "note": "half way", "size": 3}
-    assert first.summary["status"] == "completed" and first.summary["number"] == 0
+    assert first.summary["raytune_hpo/status"] == "completed" and first.summary["raytune_hpo/number"] == 0
     assert found["trial-00001"].history == [{"_step": 1, "loss": 9.0}]
-    assert found["trial-00001"].summary["status"] == "waiting"
-    assert "batch too small" in found["trial-00002"].summary["error"]
-    assert found["trial-00003"].summary["status"] == "pruned"
+    assert found["trial-00001"].summary["raytune_hpo/status"] == "waiting"
+    assert "batch too small" in found["trial-00002"].summary["raytune_hpo/error"]
+    assert found["trial-00003"].summary["raytune_hpo/status"] == "pruned"
 
 
 @pytest.mark.slow
@@ -121,10 +123,31 @@ def test_a_real_study_beside_a_run_of_the_users_own(tmp_path, storage):
     found, _ = runs(tmp_path)
     for trial in results:
         run = found[f"trial-{trial.number:05}"]
-        assert run.config["batch"] == trial.config["batch"] and run.summary["status"] == trial.status
+        assert run.config["batch"] == trial.config["batch"] and run.summary["raytune_hpo/status"] == trial.status
 
 
 def test_the_package_is_missed_before_a_study_begins(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="this needs the package wandb: pip install wandb"):
         Logger()
+
+
+@pytest.mark.slow
+def test_metrics_keep_their_names_beside_what_is_said_of_the_trial(tmp_path):
+    def objective(config):
+        hpo.report(loss=1.0, status=3.0, step=1, _step=50.0)
+        return {"loss": 0.5, "status": 4.0, "attempt": 99}
+
+    fit(objective, {"x": 1}, num_trials=1, storage="memory", callbacks=logger(tmp_path))
+    found, _ = runs(tmp_path)
+    run = found["trial-00000"]
+    assert run.summary["status"] == 4.0 and run.summary["attempt"] == 99
+    assert run.summary["raytune_hpo/status"] == "completed" and run.summary["raytune_hpo/attempt"] == 1
+    assert run.history[0]["raytune_hpo/_step"] == 50.0 and run.history[0]["_step"] == 1
+
+
+def test_modes_and_keywords_are_checked_before_a_study_begins():
+    with pytest.raises(SpecError, match="wandb has no mode 'offlin'; did you mean 'offline'"):
+        Logger(mode="offlin")
+    with pytest.raises(SpecError, match=r"wandb.init has no keyword 'projet'; did you mean 'project'"):
+        Logger(projet="vision")

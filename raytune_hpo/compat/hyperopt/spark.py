@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -24,11 +25,13 @@ from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.utils import coarse_utcnow
 
 from raytune_hpo import cluster
+from raytune_hpo.runtime.trial_run import reason_of
 
 __all__ = ["SparkTrials"]
 
 Evaluation = Callable[[dict[str, Any], Ctrl], dict[str, Any]]  # of a point, for the trial of a Ctrl: its result
 
+_log = logging.getLogger("raytune_hpo")
 _POLL_S = 0.01  # how often hyperopt's loop looks for trials that have ended
 
 
@@ -122,7 +125,7 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
         if not return_argmin:
             return None if not self.trials else hyperopt.space_eval(space, self.argmin)
         if not self.count_successful_trials():
-            raise AllTrialsFailed
+            raise AllTrialsFailed(self._failure())
         return self.argmin
 
     def _evaluate(self, trial: dict[str, Any], evaluate: Evaluation, ends_at: float | None) -> None:
@@ -135,10 +138,19 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
             trial["result"] = evaluate(spec_from_misc(trial["misc"]), Ctrl(self, current_trial=trial))
             state = JOB_STATE_DONE
         except Exception as error:  # whatever an objective raises
+            _log.warning("trial %d failed: %s", trial["tid"], reason_of(error))
             trial["misc"]["error"] = (str(type(error)), str(error))
+            trial["misc"]["reason"] = reason_of(error)
             state = JOB_STATE_ERROR
         trial["refresh_time"] = coarse_utcnow()
         trial["state"] = state
+
+    def _failure(self) -> str:
+        """Why there is no trial with a result."""
+        reasons = [trial["misc"]["reason"] for trial in self._dynamic_trials if "reason" in trial["misc"]]
+        if not reasons:
+            return "no trial has begun; give a longer timeout or more max_evals"
+        return f"all {len(reasons)} trials failed; the first: {reasons[0]}"
 
     # -------------------------------------------------------------------------------------------- counts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from logging import CRITICAL, DEBUG, ERROR, FATAL, INFO, WARN, WARNING
+from logging import CRITICAL, DEBUG, ERROR, FATAL, INFO, NOTSET, WARN, WARNING
 
 __all__ = [
     "CRITICAL",
@@ -49,12 +49,16 @@ def library_logger() -> logging.Logger:
     logger = logging.getLogger(_NAME)
     optunas = getattr(sys.modules.get("optuna.logging"), "_default_handler", None)
     with _lock:
+        writes = optunas is None or optunas in logger.handlers  # what Optuna has been told by the script holds here too
         if optunas is not None:
             logger.removeHandler(optunas)
         if not getattr(logger, "_raytune_hpo", False):
-            logger.addHandler(_default)
-            logger.setLevel(INFO)
-            logger.propagate = False
+            if writes:
+                logger.addHandler(_default)
+            if logger.level == NOTSET:
+                logger.setLevel(INFO)
+            if optunas is None:
+                logger.propagate = False
             logger._raytune_hpo = True  # type: ignore[attr-defined]
     return logger
 

@@ -53,12 +53,13 @@ def XGBoostPruningCallback(trial: Any, observation_key: str) -> Any:
 
     class _Reporting(TrainingCallback):  # type: ignore[misc]  # xgboost is loaded here
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            data, _, metric = observation_key.partition("-")
-            found = evals_log.get(data, {}).get(metric)
-            if found is None:
-                raise ValueError(f"XGBoost has not measured {observation_key!r}; it has {sorted(evals_log)}")
-            newest = found[-1]
-            _report(trial, float(newest[0] if isinstance(newest, tuple) else newest), epoch)
+            newest = {
+                f"{data}-{metric}": values[-1] for data, log in evals_log.items() for metric, values in log.items()
+            }
+            if observation_key not in newest:
+                raise ValueError(f"XGBoost has not measured {observation_key!r}; it has {sorted(newest)}")
+            value = newest[observation_key]
+            _report(trial, float(value[0] if isinstance(value, tuple) else value), epoch)
             return False
 
     return _Reporting()

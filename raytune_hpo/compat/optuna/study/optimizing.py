@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.exceptions import TrialPruned
 from raytune_hpo.compat.optuna.logging import library_logger
+from raytune_hpo.compat.optuna.study.workers import traceback_of
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 from raytune_hpo.compat.optuna.trial.live import Trial
@@ -139,7 +139,7 @@ class Optimizing:
                 trial.number,
                 trial.params,
                 error,
-                "".join(traceback.format_exception(error)).rstrip(),
+                traceback_of(error),
             )
             if isinstance(error, self._catch):
                 return frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Call = Callable[[Callable[[Any], Any], Trial], Any]
 _RUNTIMES = ("local", "ray")
+_TRACEBACK = "worker_traceback"  # the attribute of an exception that carries its traceback, which Ray does not
 
 
 @contextlib.contextmanager
@@ -58,7 +60,18 @@ def call_of(study: Study, objective: Callable[[Any], Any], runtime: str | None) 
 
 def call_there(objective: Callable[[Any], Any], number: int, ask: Callable[[Any], Any]) -> Any:
     """Call an objective on a worker."""
-    return objective(DistantTrial(number, ask))
+    try:
+        return objective(DistantTrial(number, ask))
+    except Exception as error:
+        from_objective = error.__traceback__.tb_next if error.__traceback__ is not None else None
+        vars(error)[_TRACEBACK] = "".join(traceback.format_exception(type(error), error, from_objective))
+        raise
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an exception; of one that was raised on a worker, from the objective on."""
+    there: str | None = vars(error).get(_TRACEBACK)
+    return ("".join(traceback.format_exception(error)) if there is None else there).rstrip()
 
 
 def answered(trial: Trial, question: tuple[str, tuple[Any, ...]]) -> Any:
