@@ -25,7 +25,7 @@ from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.utils import coarse_utcnow
 
 from raytune_hpo import cluster
-from raytune_hpo.runtime.trial_run import reason_of
+from raytune_hpo.runtime.failing import failure_of
 
 __all__ = ["SparkTrials"]
 
@@ -138,9 +138,9 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
             trial["result"] = evaluate(spec_from_misc(trial["misc"]), Ctrl(self, current_trial=trial))
             state = JOB_STATE_DONE
         except Exception as error:  # whatever an objective raises
-            _log.warning("trial %d failed: %s", trial["tid"], reason_of(error))
+            _log.warning("trial %d failed: %s", trial["tid"], failure_of(error).reason)
             trial["misc"]["error"] = (str(type(error)), str(error))
-            trial["misc"]["reason"] = reason_of(error)
+            trial["misc"]["reason"] = failure_of(error).reason
             state = JOB_STATE_ERROR
         trial["refresh_time"] = coarse_utcnow()
         trial["state"] = state
