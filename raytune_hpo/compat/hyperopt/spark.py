@@ -138,9 +138,9 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
             trial["result"] = evaluate(spec_from_misc(trial["misc"]), Ctrl(self, current_trial=trial))
             state = JOB_STATE_DONE
         except Exception as error:  # whatever an objective raises
-            _log.warning("trial %d failed: %s", trial["tid"], failure_of(error).reason)
-            trial["misc"]["error"] = (str(type(error)), str(error))
-            trial["misc"]["reason"] = failure_of(error).reason
+            reason = failure_of(error).reason
+            _log.warning("trial %d failed: %s", trial["tid"], reason)
+            trial["misc"] |= {"error": (str(type(error)), str(error)), "reason": reason}
             state = JOB_STATE_ERROR
         trial["refresh_time"] = coarse_utcnow()
         trial["state"] = state
