@@ -132,6 +132,17 @@ def to_jsonable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written to the journal")
 
 
+def is_json(value: Any) -> bool:
+    """Whether a fact that holds the value is read back with an equal one."""
+    if isinstance(value, (str, int, float)) or value is None:
+        return True
+    if isinstance(value, list):
+        return all(map(is_json, value))
+    if not isinstance(value, (dict, Mapping)):
+        return False
+    return all(isinstance(key, str) for key in value) and all(map(is_json, value.values()))
+
+
 # One encoder for all: making one costs more than using it.
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 

@@ -149,6 +149,11 @@ def check_part(role: str, part: object) -> None:
         raise SpecError(
             f"a scheduler has a whole number as the version of its class; {cls.__name__} has none: write version = 1 into it"
         )
+    elif len(lacking := [name for name in ("promote", "keeps") if not callable(getattr(part, name, None))]) == 1:
+        raise SpecError(
+            f"a scheduler that pauses trials has promote and keeps; {cls.__name__} has no method {lacking[0]!r}: define it, "
+            "or define neither"
+        )
     for option in option_names(cls):
         kept_as = kept_under(cls, option)
         if not hasattr(part, kept_as):
@@ -190,6 +195,33 @@ def kept_under(cls: type, option: str) -> str:
 def option_value(part: object, option: str) -> Any:
     """The value of a part's option."""
     return getattr(part, kept_under(type(part), option))
+
+
+def check_bound(role: str, part: object, bound: Any) -> Any:
+    """Check what ``bind`` of a part has returned, and return it.
+
+    Raises:
+        SpecError: it is no such part, or an option that was given is the default again.
+    """
+    from raytune_hpo.space.values import same  # needs numpy, which opening a storage does not
+
+    cls, needed = type(part), _METHODS[role][1]
+    if not callable(getattr(bound, needed, None)):
+        raise SpecError(
+            f"bind of {cls.__name__} returns a fresh one for a study, with {needed}, got {bound!r}; return it"
+        )
+    if type(bound) is not cls:
+        return bound
+    parameters = inspect.signature(cls).parameters
+    for option in option_names(cls):
+        given, kept = option_value(part, option), option_value(bound, option)
+        # An option that bind works out for the study differs as well, but is not the default.
+        if same(kept, parameters[option].default) and not same(given, kept):
+            raise SpecError(
+                f"bind returns a part with the same options; bind of {cls.__name__} drops its option {option} ({given!r} "
+                f"became {kept!r}): pass it on, {cls.__name__}({option}=self.{kept_under(cls, option)})"
+            )
+    return bound
 
 
 def renamed(cls: type) -> Mapping[str, str]:

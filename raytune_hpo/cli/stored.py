@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from itertools import islice
@@ -38,7 +39,7 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
     """List the stored studies, oldest first."""
     from raytune_hpo.results.records import study_record
 
-    if storage is not None and address is None:
+    if address is None:
         _check_exists(storage)
     with opened(storage, address) as store:
         rows = [study_record(row) for row in store.studies()]
@@ -64,20 +65,27 @@ def _cell(name: str, value: Any) -> Any:
     return "" if value is None else value
 
 
-def _check_exists(storage: str) -> None:
-    """Tell a misspelt file from one that holds no studies.
+def _check_exists(storage: str | None) -> None:
+    """Tell a misspelt file from one that holds no studies. The variable is set once, before there are any: it is no error.
 
     Raises:
-        SpecError: there is no such file.
+        SpecError: there is no file of the name that was typed.
     """
     from raytune_hpo.journal import open_storage
+    from raytune_hpo.journal.opening import STORAGE_VARIABLE
 
-    store = open_storage(storage)
+    named = storage or os.environ.get(STORAGE_VARIABLE)
+    if not named:
+        return
+    store = open_storage(named)
     url = store.url
     store.close()
     path = url.removeprefix("sqlite:///")
-    if path != url and not Path(path).exists():
+    if path == url or Path(path).exists():
+        return
+    if storage:
         raise SpecError(f"there is no file {path}, so it holds no studies; is --storage spelt right?")
+    click.echo(f"there is no file {path} yet, which {STORAGE_VARIABLE} names", err=True)
 
 
 def _outcome(store: StoredStudies, name: str) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from raytune_hpo.codec import is_json
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
+from raytune_hpo.space.values import show
 from raytune_hpo.trial import Trial
 
 _UNREAD = derive(0, "unread")  # for samplers that do not use their generator
@@ -51,7 +53,7 @@ def ask(
     cores, and a difference in the last digit grows into other suggestions.
 
     Raises:
-        SpecError: the sampler returns anything but a suggestion or a signal.
+        SpecError: the sampler returns anything but a suggestion or a signal, or a suggestion that breaks a rule.
     """
     turn = number if turn is None else turn
     assert turn is not None, "every question has a random stream of its own"
@@ -68,7 +70,56 @@ def ask(
             f"ask of {type(sampler).__name__} returns a Suggestion or a Signal, got {outcome!r}; "
             "wrap a configuration: Suggestion(config)"
         )
+    if isinstance(outcome, Suggestion):
+        _check_suggestion(sampler, outcome, number)
     return outcome
+
+
+def check_stored(sampler: Sampler, what: str, value: object) -> None:
+    """Check what a journal is to keep of a suggestion.
+
+    Args:
+        what: the name of the suggestion's field.
+
+    Raises:
+        SpecError: it is not a dict of JSON values, by which alone a replay finds it again as it was.
+    """
+    is_dict = isinstance(value, (dict, Mapping))  # a dict at once, which is ten times as fast
+    if is_dict and is_json(value):
+        return
+    if not isinstance(value, Mapping):
+        raise _refused(sampler, f"{what} is a dict", value, f"Suggestion({what}={{...}})")
+    for key, part in value.items():
+        if not isinstance(key, str):
+            raise _refused(sampler, f"{what} has keys that are text", key, "write str(key)")
+        if not is_json(part):
+            way_out = "JSON has text, numbers, lists and dicts; .tolist() makes them of numpy's, also in a domain"
+            raise _refused(sampler, f"{what} has JSON values", part, way_out, where=f" for {key!r}")
+
+
+def _check_suggestion(sampler: Sampler, suggestion: Suggestion, number: int | None) -> None:
+    """Check a suggestion as far as that needs no space: its configuration may have what is packed before it is stored."""
+    config, parent = suggestion.config, suggestion.parent
+    if not isinstance(config, (dict, Mapping)):
+        raise _refused(sampler, "config is one configuration, a dict", config, "of a list, take one: sample(1, rng)[0]")
+    if not all(isinstance(key, str) for key in config):
+        raise _refused(sampler, "config has keys that are text", config, "they are the names of the parameters")
+    if suggestion.meta is not None:
+        check_stored(sampler, "meta", suggestion.meta)
+    for field in ("parent", "from_step", "until"):
+        value = getattr(suggestion, field)
+        if value is not None and type(value) is not int:
+            raise _refused(sampler, f"{field} is a whole number of Python's or None", value, "write int(...)")
+    if parent is not None and number is not None and not 0 <= parent < number:
+        way_out = "take the number of the trial that it was derived from"
+        raise _refused(sampler, f"parent is one of the {number} trials before it", parent, way_out)
+
+
+def _refused(sampler: Sampler, rule: str, value: object, way_out: str, *, where: str = "") -> SpecError:
+    part = getattr(sampler, "unbound", sampler)
+    kind = type(value)
+    named = "" if kind.__module__ == "builtins" else f" ({kind.__module__}.{kind.__qualname__})"
+    return SpecError(f"a suggestion's {rule}; ask of {type(part).__name__} gave {show(value)}{named}{where}: {way_out}")
 
 
 @functools.cache

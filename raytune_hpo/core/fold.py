@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from raytune_hpo.core.asking import Telling
 from raytune_hpo.core.growing import GrowingSampler
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Drawn, Fact, Finished, Paused, Printed, Recalled, Released, Reported, Saved, Verdict
+from raytune_hpo.options import is_integral
 from raytune_hpo.protocols import (
     Continue,
     Promoter,
@@ -19,6 +20,7 @@ from raytune_hpo.protocols import (
     bound_sampler,
     last_step,
 )
+from raytune_hpo.registry import check_bound
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
@@ -30,18 +32,18 @@ class StudyFold:
         sampler, scheduler: as made with their options; the fold binds fresh ones to the study.
 
     Raises:
-        SpecError: ``bind`` returns something that is not a sampler or scheduler.
+        SpecError: ``bind`` returns something that is not a sampler or scheduler, or one without the options.
     """
 
     def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
         self.ledger = Ledger(spec)
         bound = bound_sampler(sampler, spec.space, spec.goals, spec.seed, spec.constraints)
-        self.sampler: Sampler = _checked(sampler, bound, "ask")
+        self.sampler: Sampler = check_bound("sampler", sampler, bound)
         self._growing = GrowingSampler(sampler, spec) if spec.grows else None
         if self._growing is not None:
             self.sampler = cast(Sampler, self._growing)  # it has the traits of the sampler that it wraps
         self.scheduler: Scheduler | None = (
-            None if scheduler is None else _checked(scheduler, scheduler.bind(spec.goals), "judge")
+            None if scheduler is None else check_bound("scheduler", scheduler, scheduler.bind(spec.goals))
         )
         self.promoter: Promoter | None = as_promoter(self.scheduler)
         ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
@@ -77,6 +79,11 @@ class StudyFold:
                 f"judge of {type(self.scheduler).__name__} returns a Verdict, got {verdict!r}; "
                 "return Verdict.CONTINUE or Verdict.STOP"
             )
+        if verdict is Verdict.PAUSE and self.promoter is None and not self.sampler.traits.continues:
+            raise SpecError(
+                f"a scheduler that pauses trials also resumes some; judge of {type(self.scheduler).__name__} returned "
+                "Verdict.PAUSE, and it does not promote: give it promote and keeps, or return Verdict.STOP"
+            )
         has_ended = self.last_step is not None and report.step >= self.last_step
         return Verdict.COMPLETE if has_ended and verdict is not Verdict.STOP else verdict
 
@@ -84,15 +91,15 @@ class StudyFold:
         """The paused trial that the scheduler promotes now.
 
         Raises:
-            SpecError: the scheduler names a trial that has not paused.
+            SpecError: the scheduler returns anything but None or a Continue of a trial that has paused.
         """
         if self.promoter is None or not self.ledger.paused:
             return None
         chosen = self.promoter.promote(final=final)
-        if chosen is not None and chosen.number not in self.ledger.paused:
+        if chosen is not None and (not isinstance(chosen, Continue) or chosen.number not in self.ledger.paused):
             raise SpecError(
-                f"promote of {type(self.scheduler).__name__} returns a Continue of a trial that has paused, got {chosen!r}; "
-                f"paused are {sorted(self.ledger.paused)[:10]}"
+                f"promote of {type(self.scheduler).__name__} returns None or a Continue of a trial that has paused, got "
+                f"{chosen!r}; paused are {sorted(self.ledger.paused)[:10]}"
             )
         return chosen
 
@@ -100,10 +107,18 @@ class StudyFold:
         """The next step at which the verdict may be anything but CONTINUE; None if there is none.
 
         After the end of a segment there is one too, unless that was the last step: trials that continue from it reach it.
+
+        Raises:
+            SpecError: the scheduler returns anything but a whole number or None.
         """
         if self.last_step is not None and trial.reports and trial.reports[-1].step >= self.last_step:
             return None
         step = None if self.scheduler is None else self.scheduler.next_step(trial)
+        if step is not None and not is_integral(step):
+            raise SpecError(
+                f"next_step of {type(self.scheduler).__name__} returns a whole number or None, got {step!r}; "
+                "return the first step at which judge may return anything but Verdict.CONTINUE"
+            )
         if self.last_step is None:
             return step
         return self.last_step if step is None else min(step, self.last_step)
@@ -111,12 +126,3 @@ class StudyFold:
 
 _OF_NO_PART = frozenset((Drawn, Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from
 _OF_THE_SAMPLER = frozenset((Finished, Paused))
-
-
-def _checked(part: Any, bound: Any, needed: str) -> Any:
-    """Check what ``bind`` of a part has returned."""
-    if not callable(getattr(bound, needed, None)):
-        raise SpecError(
-            f"bind of {type(part).__name__} returns a fresh one for a study, with {needed}, got {bound!r}; return it"
-        )
-    return bound

@@ -45,7 +45,7 @@ class GrowingSampler:
 
     def __init__(self, sampler: Sampler, spec: StudySpec) -> None:
         self.traits: Traits = sampler.traits
-        self._unbound, self._spec = sampler, spec
+        self.unbound, self._spec = sampler, spec
         self._space, self._since = spec.space, 0
         self._told: list[tuple[Trial, bool]] = []  # in order, and whether it was told or observed
         self._bound: Sampler | None = None
@@ -58,7 +58,7 @@ class GrowingSampler:
 
     def bind(self, space: Space, goals: Sequence[Any], seed: int) -> GrowingSampler:
         """A fresh wrapper."""
-        return GrowingSampler(self._unbound, self._spec)
+        return GrowingSampler(self.unbound, self._spec)
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Continue | Signal:
         """The sampler's suggestion in the current space."""
@@ -78,7 +78,7 @@ class GrowingSampler:
         """The sampler, bound to the current space, and told everything."""
         spec = self._spec
         if self._bound is None:
-            self._bound = bound_sampler(self._unbound, self._space, spec.goals, spec.seed, spec.constraints)
+            self._bound = bound_sampler(self.unbound, self._space, spec.goals, spec.seed, spec.constraints)
         for trial, has_ended in self._told[self._num_read :]:
             if has_ended:
                 self._bound.tell(self._seen(trial))

@@ -7,6 +7,7 @@ from typing import Any
 
 from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.core.asking import check_stored
 from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.core.instances import order_of
 from raytune_hpo.core.keeping import first_kept, resume_point
@@ -181,12 +182,14 @@ class HandingOut(StudyFold):
         config = prepared.outcome.config
         if not space.plain:  # values derived by functions may be domains, drawn for this trial alone
             config = space.drawn(config, derive(ledger.spec.seed, "derived", number))
+        config = space.pack(config)
+        check_stored(self.sampler, "config", config)
         self._record(
             Started(
                 number=number,
                 worker=command.worker,
                 at=command.at,
-                config=space.pack(config),
+                config=config,
                 basis=prepared.request.basis,
                 meta=prepared.outcome.meta,
                 parent=prepared.outcome.parent,

@@ -11,7 +11,17 @@ from itertools import islice
 from raytune_hpo.checkpoints.deleting import delete_all
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact
-from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, closed, conflict, missing, taken
+from raytune_hpo.journal.storage import (
+    PATIENCE_S,
+    BaseStorage,
+    StudyRow,
+    check_is_text,
+    check_name,
+    closed,
+    conflict,
+    missing,
+    taken,
+)
 
 
 @dataclass
@@ -70,13 +80,13 @@ class MemoryStorage(BaseStorage):
         with self._mutex:
             study = self._find(name)
             if study.owner is not None:
-                raise taken(name, study.owner)
+                raise taken(name, study.owner, to_delete=True)
             del self._studies[name]
         delete_all(study.facts, self.url, name)
 
     def _find(self, name: str) -> _Study:
         try:
-            return self._studies[name]
+            return self._studies[check_is_text(name)]
         except KeyError:
             raise missing(name, self.url, list(self._studies)) from None
 

@@ -84,14 +84,31 @@ def _scheme_of(words: str) -> str:
         raise SpecError(f"{_ACCEPTED}, got {head + slashes!r}: a URL has :// there, and a path begins with ./")
     if re.search(r":[^/]*@", words):
         raise SpecError(f"{_ACCEPTED}, got what may be a URL without a scheme; a path begins with ./")
+    if words.startswith("file:"):
+        raise SpecError(
+            f"{_ACCEPTED}, got {words!r}; write the path alone, and one that begins with file: as ./{words}"
+        )
+    if options := re.search(r"\?\w+=", words):
+        path = words[: options.start()]
+        raise SpecError(
+            f"{_ACCEPTED}, got {path!r} with options, which belong to a URL: sqlite:///{words}; a file of that name is "
+            f"written ./{words}"
+        )
     if not Path(words).suffix and os.sep not in words:  # else a misspelt "memory" would become a file
         raise SpecError(f"{_ACCEPTED}, got {words!r}; a file without a suffix is written ./{words}")
     return _FILES
 
 
 def default_storage() -> Path:
-    """The path of the default storage: a file below the user's home."""
-    return default_storage_of("~").expanduser()
+    """The path of the default storage: a file below the user's home.
+
+    Raises:
+        SpecError: this user has no home.
+    """
+    try:
+        return default_storage_of("~").expanduser()
+    except RuntimeError:
+        raise SpecError(f"{_ACCEPTED}, and by default a file below your home, which you have none; set HOME") from None
 
 
 def default_storage_of(home: str) -> Path:

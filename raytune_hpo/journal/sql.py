@@ -14,10 +14,10 @@ from raytune_hpo.codec import Row, decode
 from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
-from raytune_hpo.journal.database import Database, Right
+from raytune_hpo.journal.database import Database
 from raytune_hpo.journal.digests import Integrity, verify
 from raytune_hpo.journal.sqljournal import SqlJournal
-from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, missing, taken
+from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_is_text, check_name, missing, taken
 
 _PAGE = 4_000  # facts that are in memory at once while a study is read
 
@@ -88,7 +88,9 @@ class SqlStorage(BaseStorage):
     def delete(self, name: str) -> None:
         study_id, _ = self._locate(name)
         with self._database.speaking_our_words(), self._database.write() as connection:
-            right = self._claim(connection, study_id, name, "someone who deletes it")
+            right = self._database.right(study_id, name, "someone who deletes it")
+            if not right.claim(connection):
+                raise taken(name, right.holder(), to_delete=True)
             try:
                 with connection.begin():
                     self._database.serialize(connection)
@@ -111,7 +113,9 @@ class SqlStorage(BaseStorage):
             study_id: int | None = connection.execute(schema.STUDY_ID, {"study_name": name}).scalar()
             if study_id is None:
                 study_id = _enter(connection, schema.studies, name=name, created_at=time.time())
-        right = self._claim(connection, study_id, name, owner)
+        right = self._database.right(study_id, name, owner)
+        if not right.claim(connection):
+            raise taken(name, right.holder())
         try:
             with connection.begin():  # its rows are marked with its number in the list of writers
                 if connection.execute(schema.STUDY_ID, {"study_name": name}).scalar() != study_id:
@@ -132,12 +136,6 @@ class SqlStorage(BaseStorage):
             patience_s=self._patience_s,
         )
 
-    def _claim(self, connection: Connection, study_id: int, name: str, owner: str) -> Right:
-        right = self._database.right(study_id, name, owner)
-        if not right.claim(connection):
-            raise taken(name, right.holder())
-        return right
-
     @contextmanager
     def _reading(self) -> Iterator[Connection | None]:
         """A connection for reading; None if there is no study of ours yet."""
@@ -157,7 +155,9 @@ class SqlStorage(BaseStorage):
 
         Raises:
             StudyNotFound: there is none; the message lists others.
+            SpecError: the name is no text.
         """
+        check_is_text(name)
         with self._reading() as connection:
             if connection is None:
                 raise missing(name, self.url, [])

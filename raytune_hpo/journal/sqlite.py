@@ -33,7 +33,7 @@ class SqliteStorage(SqlStorage):
         if words == "sqlite":
             raise SpecError('a SQLite storage is a file, got "sqlite"; a file of that name is written ./sqlite')
         path, synchronous = _parse_url(words) if "://" in words else (words, "normal")
-        return cls(SqliteDatabase(Path(path).expanduser(), synchronous=synchronous), patience_s=patience_s)
+        return cls(SqliteDatabase(_at_home(path), synchronous=synchronous), patience_s=patience_s)
 
     @classmethod
     def absolute(cls, words: str) -> str:
@@ -41,8 +41,26 @@ class SqliteStorage(SqlStorage):
         if "://" in words and not slashes:
             return words  # to be refused by open
         file, question, options = path.partition("?") if slashes else (words, "", "")
-        absolute = os.path.abspath(os.path.expanduser(file))
+        absolute = os.path.abspath(_at_home(file))
         return f"{scheme}{slashes}{absolute}{question}{options}" if slashes else absolute
+
+
+def _at_home(path: str) -> Path:
+    """The path with the home of a user in the place of its tilde.
+
+    Raises:
+        SpecError: there is no such user, or no file may have that name.
+    """
+    if "\0" in path:
+        raise SpecError(f"the name of a file has no NUL character, got {path!r}; leave it out")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        user = Path(path).parts[0]
+        raise SpecError(
+            f"a path that begins with a tilde names the home of a user, got {path!r}, and {user} has none here; write the "
+            f"path out, or ./{path} for a file of that name"
+        ) from None
 
 
 def _parse_url(words: str) -> tuple[str, str]:
@@ -90,6 +108,10 @@ class SqliteDatabase(Database):
         if kind := network_file_system(self._path):
             raise JournalError(f"SQLite studies need a local disk, {self._path} is on {kind}; {_WAY_OUT}")
         self._check_pieces()
+        if not self._path.parent.is_dir():
+            raise JournalError(
+                f"{self._path} must be in a folder, {self._path.parent} is none; create it, or {_WAY_OUT}"
+            )
         create_private(self._path)
         return self._writers.connect()
 
@@ -127,8 +149,11 @@ class SqliteDatabase(Database):
         return JournalError(f"{self._path} cannot be used: {what}; if it is not a study file, {_WAY_OUT}")
 
     def _check_pieces(self) -> None:
+        size = file_size(self._path)
+        if self._path.is_dir():  # SQLite would speak of the disk
+            raise JournalError(f"studies are in a file, {self._path} is a folder; name a file in it, or {_WAY_OUT}")
         # SQLite would silently discard the log.
-        if file_size(self._path) == 0 and file_size(self._wal) > 0:
+        if size == 0 and file_size(self._wal) > 0:
             raise JournalCorrupt(
                 f"{self._path} is empty or gone while its log {self._wal.name} is not: they belong together; "
                 f"restore both from a copy, or remove the log to begin anew"

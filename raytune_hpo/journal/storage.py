@@ -175,12 +175,30 @@ def check_name(name: str) -> str:
     Raises:
         SpecError: it is empty, or has characters that no database keeps.
     """
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+    if not check_is_text(name).strip() or not name.isprintable():
         raise SpecError(f"a study's name is printable text that is not blank, got {name!r}")
     return name
 
 
-def taken(name: str, holder: str) -> StudyExists:
+def check_is_text(name: str) -> str:
+    """Check the name of a study that is looked up, which may have been written by another release; return it.
+
+    Raises:
+        SpecError: it is no text.
+    """
+    if not isinstance(name, str):
+        raise SpecError(f"a study's name is text, got {name!r}; raytune-hpo studies lists the names")
+    return name
+
+
+def taken(name: str, holder: str, *, to_delete: bool = False) -> StudyExists:
+    """The error for a study that another process writes.
+
+    Args:
+        to_delete: it was to be deleted, not run.
+    """
+    if to_delete:
+        return StudyExists(f"study {name!r} is being run by {holder}; stop it or wait for its end, then delete it")
     return StudyExists(
         f"study {name!r} is being run by {holder}; follow it with hpo.attach({name!r}), close the run that start() returned "
         f"if it has ended (run.close()), or use another name"

@@ -38,6 +38,10 @@ def _sqlite_number(table: str, key: str) -> str:
     return f"(CASE WHEN typeof({value}) IN ('integer', 'real') THEN {value} END)"
 
 
+def _sqlite_whole(table: str, key: str) -> str:
+    return f"CAST({_sqlite_number(table, key)} AS integer)"
+
+
 def _sqlite_text(table: str, key: str) -> str:
     # SQLite would end a text at its first NUL, and hand out half a surrogate pair as broken UTF-8. Python makes such
     # halves of the bytes in undecodable file names: they are shown as Latin-1.
@@ -66,14 +70,18 @@ def _postgres_text(table: str, key: str) -> str:
     return f"({_postgres_object(table, key)} #>> '{{}}')"
 
 
-def _postgres_number(table: str, key: str) -> str:
+def _postgres_digits(table: str, key: str) -> str:
     # What is no number, such as {"$float": "inf"}, would make the whole query fail.
     value = _postgres_object(table, key)
-    return f"(CASE json_typeof({value}) WHEN 'number' THEN ({value}) #>> '{{}}' END)::double precision"
+    return f"(CASE json_typeof({value}) WHEN 'number' THEN ({value}) #>> '{{}}' END)"
+
+
+def _postgres_number(table: str, key: str) -> str:
+    return f"{_postgres_digits(table, key)}::double precision"
 
 
 def _postgres_whole(table: str, key: str) -> str:
-    value = f"{_postgres_text(table, key)}::numeric"
+    value = f"{_postgres_digits(table, key)}::numeric"
     # least and greatest pass over NULL, which has to stay one.
     return f"(CASE WHEN {value} IS NOT NULL THEN greatest(least({value}, {_LARGEST}), -{_LARGEST}) END)::bigint"
 
@@ -82,7 +90,7 @@ _DIALECTS = {
     "sqlite": _Dialect(
         text=_sqlite_text,
         number=_sqlite_number,
-        whole=lambda table, key: f"CAST({_sqlite_value(table, key)} AS integer)",
+        whole=_sqlite_whole,
         object=_sqlite_value,
         by_number=" INDEXED BY raytune_facts_by_number",  # without statistics, SQLite would rather read a whole study
         drop="DROP VIEW IF EXISTS",

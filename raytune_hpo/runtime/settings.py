@@ -16,11 +16,12 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal, make_constraints, make_goals, ranges_of
 from raytune_hpo.options import number_option, positive, whole
 from raytune_hpo.protocols import bound_sampler
-from raytune_hpo.registry import check_pairing, with_brought
+from raytune_hpo.registry import check_bound, check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.runtime.instances import checked_instances, instance_names
 from raytune_hpo.space import Space
 from raytune_hpo.space.growing import empty_space
+from raytune_hpo.space.jsonform import check_json_form
 from raytune_hpo.spec import Limits, StudySpec
 
 MAX_NAME = 200
@@ -196,9 +197,11 @@ class Settings:
                 f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they do nothing",
                 stacklevel=2,
             )
-        bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)
+        check_bound("sampler", sampler, bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints))
         if scheduler is not None:
-            scheduler.bind(goals)
+            check_bound("scheduler", scheduler, scheduler.bind(goals))
+        for column in spec.space.columns:
+            check_json_form(column.domain)
         for point in self.points_to_evaluate:
             spec.packed_point(point)
         return spec

@@ -1,7 +1,8 @@
 """The JSON form of a space: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
 
 A domain of a class from outside this package is named by ``module:Class`` and read back by importing it. If the import
-fails, a stand-in still lets the study's configurations be read, and raises an error for anything else.
+fails, or the class no longer takes what an earlier one wrote, a stand-in still lets the study's configurations be read, and
+raises an error for anything else.
 
 Every node is a dict with one key, its kind. Dicts are written as lists of pairs, since the order of the columns is part
 of a space and databases sort keys.
@@ -10,12 +11,13 @@ of a space and databases sort keys.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.errors import SpaceError
+from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.conditions import AllOf, AnyOf, Condition, Test
 from raytune_hpo.space.domain import Domain
@@ -30,11 +32,15 @@ VERSION = 1
 
 
 class MissingDomain(Domain):
-    """Stands in for a domain whose class cannot be imported here; configurations can still be read."""
+    """Stands in for a domain that cannot be made of its JSON form here; configurations can still be read.
 
-    def __init__(self, kind: str, arguments: dict[str, Any]) -> None:
+    Args:
+        why: what stands in the way and what to do about it, to follow the domain's name in a message.
+    """
+
+    def __init__(self, kind: str, arguments: dict[str, Any], why: str) -> None:
         self.kind = kind  # type: ignore[misc]  # that of the class it stands for
-        self._arguments = arguments
+        self._arguments, self._why = arguments, why
 
     def to_json(self) -> dict[str, Any]:
         return self._arguments
@@ -44,8 +50,7 @@ class MissingDomain(Domain):
 
     def _missing(self) -> SpaceError:
         return SpaceError(
-            f"the domain {self.kind!r} of this space is needed, and cannot be imported here; "
-            f"put its class into a module that can be, or pass the original space"
+            f"the domain {self.kind!r} of this space is needed, and {self._why}, or pass the original space"
         )
 
     @property
@@ -141,11 +146,49 @@ def _foreign_domain(kind: str, body: dict[str, Any]) -> Domain:
     module, _, name = kind.partition(":")
     try:
         found: Any = functools.reduce(getattr, name.split("."), import_module(module))
-    except (ImportError, AttributeError):
-        return MissingDomain(kind, body)
+    except Exception:  # whatever a foreign module raises
+        why = "cannot be imported here; put its class into a module that can be"
+        return MissingDomain(kind, body, why)
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise SpaceError(f"the domain {kind!r} of a stored space must be a subclass of Domain, got {show(found)}")
-    return found.from_json(body)
+    try:
+        return _made_of_json(found, body)
+    except Exception as error:
+        why = f"cannot be made from {show(body)}: {type(error).__name__}: {error}; let from_json take the old form"
+        return MissingDomain(kind, body, why)
+
+
+def _made_of_json(kind: type[Domain], body: Any) -> Domain:
+    """The domain that a foreign class makes of its JSON form; raises whatever that class does."""
+    made: object = kind.from_json(body)
+    if not isinstance(made, Domain):
+        raise TypeError(f"from_json returned {show(made)}, which is no domain")
+    return made
+
+
+def check_json_form(domain: Domain) -> None:
+    """Check that a domain of a foreign class can be stored: a study with one that cannot would never be read again.
+
+    Raises:
+        SpecError: ``from_json`` of its class does not restore it from what ``to_json`` returned.
+    """
+    if isinstance(domain, Quantised | Binned):
+        check_json_form(domain.base)
+    if ":" not in domain.kind or isinstance(domain, MissingDomain):
+        return
+    said: object = None
+    try:
+        said = domain.to_json()
+        text = json.dumps(said, sort_keys=True)
+        again = _made_of_json(type(domain), json.loads(text)).to_json()
+        problem = None if json.dumps(again, sort_keys=True) == text else f"to_json of that one returned {show(again)}"
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+    if problem is not None:
+        raise SpecError(
+            f"a domain is stored as what to_json returns, a dict of JSON values of which from_json makes an equal one; "
+            f"to_json of {domain.kind} returned {show(said)}, {problem}; raytune_hpo.testing.domain_cases tests it"
+        )
 
 
 def derived_functions(node: Node) -> Iterator[tuple[str, dict[str, str]]]:

@@ -3,7 +3,7 @@
 A package that provides a sampler runs all checks with:
 
     from raytune_hpo import testing
-    CASES = testing.sampler_cases(MySampler)
+    CASES = testing.sampler_cases(lambda: MySampler(alpha=0.3))  # not the defaults: bind has to pass them on
 
     @pytest.mark.parametrize("case", CASES)
     def test_contract(case):
@@ -70,6 +70,7 @@ from raytune_hpo.testing.schedulers import (
     check_is_a_scheduler,
     check_judge_reads_only,
     check_next_step,
+    check_pauses,
     check_repeat_replaces,
     check_reports_without_losses,
     check_scheduler_bind_is_fresh,
@@ -123,6 +124,7 @@ __all__ = [
     "check_learns",
     "check_next_step",
     "check_nobody_is_stranded",
+    "check_pauses",
     "check_pending",
     "check_place_that_cannot_be_made",
     "check_plain_values",

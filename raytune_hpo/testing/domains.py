@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.rng import derive
 from raytune_hpo.space import Domain, Space
 from raytune_hpo.space.jsonform import domain_from_json
+from raytune_hpo.testing.cases import case
 from raytune_hpo.testing.trials import SEED
 
 _DRAWN = 200  # coordinates
@@ -24,7 +24,7 @@ def domain_cases(domain: Domain) -> dict[str, Callable[[], None]]:
     checks = [check_round_trip, check_plain_values, check_values_fit, check_json_form]
     if domain.size is not None:
         checks += [check_positions, check_cells]
-    return {check.__name__.removeprefix("check_"): partial(check, domain) for check in checks}
+    return {check.__name__.removeprefix("check_"): case(check, domain) for check in checks}
 
 
 def check_round_trip(domain: Domain) -> None:

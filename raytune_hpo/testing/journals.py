@@ -35,6 +35,7 @@ from raytune_hpo.facts import (
 )
 from raytune_hpo.journal import Storage, integrity_of, open_storage
 from raytune_hpo.protocols import Journal
+from raytune_hpo.testing.cases import case
 
 _AT = 1_763_700_000.25
 _ODD_NAMES = (
@@ -92,13 +93,7 @@ def journal_cases(
     """
 
     def run(check: Callable[[JournalPlace], None], make: Callable[[], Any] = make_words) -> None:
-        place = JournalPlace(make(), open_at, lasts)
-        try:
-            check(place)
-        except Exception as error:
-            if isinstance(error, AssertionError):
-                raise
-            raise AssertionError(f"{(check.__doc__ or '').strip()} It ended with {error!r}") from error
+        case(check, JournalPlace(make(), open_at, lasts))()
 
     cases: dict[str, Callable[[], None]] = {
         check.__name__.removeprefix("check_"): partial(run, check) for check in JOURNAL_CHECKS

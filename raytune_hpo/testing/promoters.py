@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Promoter, Scheduler, as_promoter
+from raytune_hpo.testing.cases import case
 from raytune_hpo.testing.races import Race, SchedulerMaker, curves, race
 from raytune_hpo.testing.trials import GOALS, TWO_GOALS
 
 
 def promoter_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
     """Every check of a promoter, by name; ``scheduler_cases`` includes them."""
-    return {check.__name__.removeprefix("check_"): partial(check, make) for check in PROMOTER_CHECKS}
+    return {check.__name__.removeprefix("check_"): case(check, make) for check in PROMOTER_CHECKS}
 
 
 def check_promote_reads_only(make: SchedulerMaker) -> None:

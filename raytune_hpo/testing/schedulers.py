@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.options import is_integral
 from raytune_hpo.protocols import Continue, Scheduler, as_promoter
-from raytune_hpo.registry import check_part, option_names, option_value
+from raytune_hpo.registry import check_part
+from raytune_hpo.testing.cases import case
 from raytune_hpo.testing.promoters import promoter_cases
 from raytune_hpo.testing.races import SchedulerMaker, curves, has_just_reported, race
-from raytune_hpo.testing.trials import GOALS, check_documented, report, restart, start
+from raytune_hpo.testing.trials import GOALS, check_documented, check_same_options, report, restart, start
 
 
 def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
@@ -27,9 +28,9 @@ def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
     try:
         check_is_a_scheduler(make)
     except AssertionError:  # the other cases would only fail for the same reason
-        return {"is_a_scheduler": partial(check_is_a_scheduler, make)}
+        return {"is_a_scheduler": case(check_is_a_scheduler, make)}
     cases: dict[str, Callable[[], None]] = {
-        check.__name__.removeprefix("check_"): partial(check, make) for check in SCHEDULER_CHECKS
+        check.__name__.removeprefix("check_"): case(check, make) for check in SCHEDULER_CHECKS
     }
     if as_promoter(make()) is None:
         return cases
@@ -44,19 +45,22 @@ def check_is_a_scheduler(make: SchedulerMaker) -> None:
         check_part("scheduler", part)
     except SpecError as error:
         raise AssertionError(str(error)) from error
-    bound: object = part.bind(GOALS)
+    try:
+        bound: object = part.bind(GOALS)
+    except Exception as error:
+        raise AssertionError(f"bind returns a fresh scheduler, got {error!r}") from error
     assert type(bound) is type(part), f"bind returns a fresh scheduler of the same class, got {bound!r}"
 
 
 def check_scheduler_bind_is_fresh(make: SchedulerMaker) -> None:
     """A scheduler bound from one that has judged has the same options, and no memory."""
-    used = race(make().bind(GOALS), curves()).scheduler
+    first = race(make().bind(GOALS), curves())  # before any other: what is kept in the class is shared by all
+    used, should_say = first.scheduler, first.verdicts
+    check_same_options(make(), used)
     again = used.bind(GOALS)
     assert type(again) is type(used), f"bind returns a scheduler of the same class, got {again!r}"
-    for option in option_names(type(again)):
-        old, new = option_value(used, option), option_value(again, option)
-        assert new == old, f"bind passes options on: {option} was {old!r}, and is {new!r}"
-    says, should_say = race(again, curves()).verdicts, race(make().bind(GOALS), curves()).verdicts
+    check_same_options(used, again)
+    says = race(again, curves()).verdicts
     assert says == should_say, "what bind returns has observed nothing: its verdicts are those of a new one"
 
 
@@ -106,8 +110,19 @@ def check_next_step(make: SchedulerMaker) -> None:
     run = race(make().bind(GOALS), curves())
     for (number, step), verdict in run.verdicts.items():
         due = run.expected[number, step]
+        assert due is None or is_integral(due), f"next_step returns a whole number or None, got {due!r}"
         if due is None or step < due:
             assert verdict is Verdict.CONTINUE, f"trial {number} was stopped at step {step}, next_step said {due}"
+
+
+def check_pauses(make: SchedulerMaker) -> None:
+    """Only a scheduler that promotes pauses trials, since nobody else would resume them."""
+    scheduler = make().bind(GOALS)
+    if as_promoter(scheduler) is None:
+        paused = race(scheduler, curves()).paused
+        assert not paused, (
+            f"it pauses trials {sorted(paused)} and promotes none: give it promote and keeps, or stop them"
+        )
 
 
 def check_repeat_replaces(make: SchedulerMaker) -> None:
@@ -164,6 +179,7 @@ SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
     check_scheduler_replay,
     check_ignores_own_entry,
     check_next_step,
+    check_pauses,
     check_repeat_replaces,
     check_good_survive,
     check_equals_survive,

@@ -14,8 +14,9 @@ from raytune_hpo.core.asking import ask
 from raytune_hpo.facts import Finished, Paused, Reported, Requeued, Started, Status, Verdict
 from raytune_hpo.goals import Goal, make_constraints, make_goals
 from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, Traits, bound_sampler
-from raytune_hpo.registry import kept_under, option_names
+from raytune_hpo.registry import kept_under, option_names, option_value
 from raytune_hpo.space import Space
+from raytune_hpo.space.values import same
 from raytune_hpo.trial import Trial, evolve
 
 GOALS = make_goals("loss")
@@ -207,6 +208,15 @@ def bowl(space: Space, config: Mapping[str, Any]) -> float:
     unit = space.encode([config])[0]
     unit = unit[~np.isnan(unit)]
     return float(np.mean((unit - 0.3) ** 2)) if len(unit) else 0.0
+
+
+def check_same_options(part: object, bound: object) -> None:
+    """What ``bind`` returns has the options of the part that it was bound from."""
+    for option in option_names(type(part)):
+        given, kept = option_value(part, option), option_value(bound, option)
+        assert same(given, kept), (
+            f"bind passes options on; bind of {type(part).__name__} drops its option {option} ({given!r} became {kept!r})"
+        )
 
 
 def check_documented(make: Callable[[], Any]) -> None:

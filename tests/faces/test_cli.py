@@ -211,6 +211,7 @@ def test_studies_are_listed(studied):
 def test_no_studies_are_no_error(call):
     assert call("studies").stdout == "no studies\n"
     assert json.loads(call("studies", "--json").stdout) == []
+    assert "studies.db yet, which RAYTUNE_HPO_STORAGE names" in call("studies").stderr
 
 
 def test_a_storage_that_is_not_there_is_told_from_an_empty_one(call, tmp_path):

@@ -231,3 +231,12 @@ def test_a_storage_that_takes_studies_nowhere_is_caught_where_the_place_is_impos
         testing.journal_cases(lambda: "memory", open_at, impossible="nowhere")[case]()
     with pytest.raises(AssertionError, match="It ended with NotADirectoryError"):
         testing.journal_cases(lambda: "memory", open_at, impossible="breaks")[case]()
+
+
+def test_a_delete_that_does_nothing_is_told_by_the_rule():
+    class DeletesNothing(Wrapped):
+        def delete(self, name):
+            pass
+
+    with pytest.raises(AssertionError, match="A deleted study is gone, its name is free again"):
+        run(DeletesNothing, "delete")

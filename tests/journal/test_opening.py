@@ -87,6 +87,13 @@ def test_a_postgresql_url_hides_its_password(scheme):
         ("sqlite:///a.db?sync=full", "sync"),
         ("sqlite:///a.db?synchronous=off", "normal or full"),
         ("memroy", r"\./memroy"),
+        ("file:a.db", r"write the path alone, and one that begins with file: as \./file:a\.db"),
+        ("file:a.db?mode=ro", "write the path alone"),
+        ("a.db?synchronous=full", r"got 'a\.db' with options.*: sqlite:///a\.db\?synchronous=full;.*\./a\.db\?sync"),
+        ("~no-user-here/a.db", r"home of a user.*~no-user-here has none here; .* \./~no-user-here/a\.db"),
+        ("sqlite:///~no-user-here/a.db", "~no-user-here has none here"),
+        ("\0.db", "has no NUL character"),
+        (Path("\0.db"), "has no NUL character"),
         ("postgresql://user:secret@host:port/db", "cannot be read"),
         (7, "got a int"),
     ],
@@ -226,3 +233,25 @@ def test_sqlalchemy_waits_for_a_database():
         "assert not {'sqlalchemy', 'numpy', 'psycopg'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_user_without_a_home_is_told_to_name_a_storage(here, monkeypatch):
+    def no_home(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    with pytest.raises(SpecError, match="a file below your home, which you have none; set HOME"):
+        open_storage()
+
+
+def test_a_folder_is_no_storage_and_its_own_folder_must_be_there(here):
+    (here / "folder.db").mkdir()
+    storage = open_storage("folder.db")
+    for use in (storage.studies, lambda: storage.journal("mnist", create=True, owner="me")):
+        with pytest.raises(
+            JournalError, match=r"studies are in a file, .*/folder\.db is a folder; name a file in it, or"
+        ):
+            use()
+    with pytest.raises(JournalError, match=r"must be in a folder, .*/none is none; create it, or use storage="):
+        open_storage("none/a.db").journal("mnist", create=True, owner="me")
+    assert open_storage("none/a.db").studies() == []

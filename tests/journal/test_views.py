@@ -123,6 +123,14 @@ def test_numbers_beyond_what_a_database_counts_spoil_no_query(database_url):
     assert query(database_url, "SELECT * FROM studies")[0]["num_trials"] == 2
 
 
+def test_what_is_no_number_where_a_number_belongs_spoils_no_query(database_url):
+    odd = [started(0), replace(started(1), parent="a"), replace(started(2), parent=[1], until={"a": 1})]
+    write(database_url, [created(), *odd, replace(started(3), parent=2)])
+    rows = query(database_url, "SELECT number, parent, until FROM trials ORDER BY number")
+    assert [(row["parent"], row["until"]) for row in rows] == [(None, None)] * 3 + [(2, None)]
+    assert query(database_url, "SELECT * FROM studies")[0]["num_trials"] == 4
+
+
 def test_text_that_a_database_cannot_hold_spoils_no_query(database_url):
     write(database_url, short_study())  # has an enqueued configuration with NUL and half a surrogate pair
     odd = Started(number=0, worker="w\u0000\udcff.", at=AT, config={"act": "\\u0000"})

@@ -1,5 +1,8 @@
 """The contract suite itself: each way to break the contract is caught by the check that is there for it."""
 
+from typing import ClassVar
+
+import numpy as np
 import pytest
 
 import raytune_hpo as hpo
@@ -190,3 +193,149 @@ def test_what_bind_passes_on_is_told_when_it_differs():
         testing.check_bind_is_fresh(BindsItself, SPACE)
     with pytest.raises(AssertionError, match="ask changes nothing; after being asked it says"):
         testing.check_ask_changes_nothing(CountsAsks, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("suggest", "said"),
+    [
+        (
+            lambda config: Suggestion([config]),
+            r"config is one configuration, a dict; .* take one: sample\(1, rng\)\[0\]",
+        ),
+        (lambda config: Suggestion({1: 0.5}), r"config has keys that are text; ask of Other gave \{1: 0.5\}"),
+        (
+            lambda config: Suggestion({**config, "x": np.float32(0.5)}),
+            r"config has JSON values; ask of Other gave .*\(numpy.float32\) for 'x': .*\.tolist\(\)",
+        ),
+        (lambda config: Suggestion(config, meta={"n": np.int64(3)}), r"meta has JSON values; .*int64.* for 'n'"),
+        (lambda config: Suggestion(config, meta={"o": [object()]}), r"meta has JSON values; .* for 'o'"),
+        (lambda config: Suggestion(config, meta={"o": {(1, 2): 3}}), r"meta has JSON values; .* for 'o'"),
+        (lambda config: Suggestion(config, meta=[3]), r"meta is a dict; ask of Other gave \[3\]: Suggestion\(meta="),
+        (
+            lambda config: Suggestion(config, parent="a"),
+            "parent is a whole number of Python's or None; .* gave 'a'",
+        ),
+        (lambda config: Suggestion(config, parent=np.int64(0)), "parent is a whole number"),
+        (lambda config: Suggestion(config, until=1.5), "until is a whole number .* gave 1.5"),
+        (lambda config: Suggestion(config, from_step=True), "from_step is a whole number .* gave True"),
+        (
+            lambda config: Suggestion(config, parent=999),
+            "parent is one of the [01] trials before it; ask of Other gave 999",
+        ),
+    ],
+)
+def test_a_suggestion_that_no_journal_could_keep_ends_the_study_by_the_name_of_its_sampler(suggest, said, tmp_path):
+    class Other(Wrapped):
+        def ask(self, number, pending, rng):
+            return suggest(self.inner.ask(number, pending, rng).config)
+
+    with pytest.raises(SpecError, match=f"a suggestion's {said}"):
+        run(Other())  # in memory, too
+    name = tmp_path.name
+    with pytest.raises(SpecError, match=f"a suggestion's {said}"):
+        hpo.tune(
+            bowl,
+            SPACE,
+            metric="loss",
+            num_trials=2,
+            sampler=Other(),
+            storage=tmp_path / "s.db",
+            name=name,
+            runtime="local",
+        )
+    assert len(hpo.load(name, storage=tmp_path / "s.db")) == 0
+
+
+def test_what_a_space_packs_is_no_fault_of_a_sampler():
+    space = {"x": hpo.uniform(0, 1), "f": hpo.choice([max, min]), "a": hpo.choice([np.float32(1), np.zeros(3)])}
+    study = hpo.Study(space, metric="loss", sampler="random", seed=0, storage="memory")
+    study.tell(study.ask(), {"loss": 1.0})
+
+
+def test_a_sampler_of_a_growing_space_is_named_itself():
+    class Lists(Wrapped):
+        def ask(self, number, pending, rng):
+            return Suggestion([self.inner.ask(number, pending, rng).config])
+
+    def objective(trial):
+        return trial.suggest_float("x", 0, 1)
+
+    with pytest.raises(SpecError, match="ask of Lists gave"):
+        hpo.tune(objective, None, metric="loss", num_trials=3, sampler=Lists(), storage="memory", runtime="local")
+
+
+class Optional(Wrapped):
+    """A sampler with an option.
+
+    Args:
+        k: an option.
+    """
+
+    def __init__(self, *, k=1):
+        super().__init__()
+        self.k = k
+
+    def bind(self, space, goals, seed):
+        bound = super().bind(space, goals, seed)
+        bound.k = self.k
+        return bound
+
+
+class DropsItsOption(Optional):
+    bind = Wrapped.bind
+
+
+def test_a_bind_that_drops_an_option_is_refused_before_the_study_begins():
+    storage = hpo.journal.open_storage("memory")
+    said = r"bind of DropsItsOption drops its option k \(7 became 1\): pass it on, DropsItsOption\(k=self.k\)"
+    with pytest.raises(SpecError, match=said):
+        hpo.tune(
+            bowl, SPACE, metric="loss", num_trials=1, sampler=DropsItsOption(k=7), storage=storage, runtime="local"
+        )
+    assert storage.studies() == []
+    for sampler in (Optional(k=7), DropsItsOption()):
+        run(sampler)
+    testing.check_bind_is_fresh(lambda: Optional(k=7), SPACE)
+    with pytest.raises(AssertionError, match=r"drops its option k \(7 became 1\)"):
+        testing.check_bind_is_fresh(lambda: DropsItsOption(k=7), SPACE)
+
+
+def test_what_samplers_share_in_their_class_is_memory():
+    class Shares(Wrapped):
+        told: ClassVar[list[int]] = []
+
+        def ask(self, number, pending, rng):
+            return Suggestion(SPACE.sample(1, derive(len(self.told), "own"))[0])
+
+        def tell(self, trial):
+            self.told.append(trial.number)
+
+    with pytest.raises(AssertionError, match="what bind returns has learned nothing"):
+        testing.check_bind_is_fresh(Shares, SPACE)
+
+
+class MetaOfObjects(Wrapped):
+    def ask(self, number, pending, rng):
+        return Suggestion(self.inner.ask(number, pending, rng).config, meta={"o": object()})
+
+
+def test_a_case_raises_nothing_but_assertion_errors_that_say_the_rule():
+    class Local(Wrapped):
+        """One that no pickle finds."""
+
+    with pytest.raises(AssertionError, match="can be pickled until it is bound. It ended with"):
+        testing.sampler_cases(Local)["documented"]()
+    with pytest.raises(AssertionError, match="its meta survives JSON. It ended with SpecError"):
+        testing.sampler_cases(MetaOfObjects)["inside-one"]()
+
+
+def test_a_bind_that_raises_is_told_by_its_case_and_not_while_the_cases_are_made():
+    class Raises(Wrapped):
+        def bind(self, space, goals, seed):
+            return super().bind(space, goals, seed) if 1 / (space.num_columns - self.no_columns) else None
+
+    for columns in (1, 4):  # the space that every sampler is bound to first, and another one
+        raising = type("Raising", (Raises,), {"no_columns": columns})
+        cases = testing.sampler_cases(raising)
+        with pytest.raises(AssertionError, match="ZeroDivisionError"):
+            cases["is_a_sampler" if columns == 1 else "inside-flat"]()

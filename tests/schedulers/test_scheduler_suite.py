@@ -1,6 +1,7 @@
 """The contract suite itself: each way to break the contract is caught by the check that is there for it."""
 
 from contextlib import suppress
+from typing import ClassVar
 
 import pytest
 
@@ -36,6 +37,26 @@ class NamesNoStep(Judging):
         return None
 
 
+class NamesHalfAStep(Judging):
+    def next_step(self, trial):
+        return 0.5
+
+
+class Pauses(Judging):
+    def judge(self, trial):
+        return Verdict.PAUSE
+
+
+class SharesItsMemory(Judging):
+    seen: ClassVar[list[int]] = []
+
+    def observe(self, trial):
+        self.seen.append(trial.number)
+
+    def judge(self, trial):
+        return Verdict.STOP if len(self.seen) > 500 else Verdict.CONTINUE
+
+
 class StopsEquals(Judging):
     def judge(self, trial):
         return Verdict.STOP if trial.number > 5 else Verdict.CONTINUE
@@ -53,6 +74,9 @@ class KeepsLostAttempts(Judging):
         (LearnsFromJudging, testing.check_judge_reads_only),
         (Backwards, testing.check_good_survive),
         (NamesNoStep, testing.check_next_step),
+        (NamesHalfAStep, testing.check_next_step),
+        (Pauses, testing.check_pauses),
+        (SharesItsMemory, testing.check_scheduler_bind_is_fresh),
         (StopsEquals, testing.check_equals_survive),
         (KeepsLostAttempts, testing.check_repeat_replaces),
     ],
@@ -186,3 +210,79 @@ def test_the_suite_of_what_is_no_scheduler_has_one_case_which_says_what_is_missi
         cases["is_a_scheduler"]()
     assert next(iter(testing.scheduler_cases(Judging))) == "is_a_scheduler"
     testing.check_is_a_scheduler(Judging)
+
+
+SPACE = {"x": hpo.uniform(0.0, 1.0)}
+
+
+def run(scheduler, **settings):
+    def objective(config):
+        for step in range(1, 5):
+            hpo.report(loss=config["x"], step=step, save=lambda folder: None)
+
+    settings = {"storage": "memory", "runtime": "local", "max_concurrent": 1, "progress": False, **settings}
+    return hpo.tune(objective, SPACE, metric="loss", num_trials=4, sampler="random", scheduler=scheduler, **settings)
+
+
+@pytest.mark.parametrize("member", ["promote", "keeps"])
+def test_a_promoter_has_promote_and_keeps(member):
+    lacking = type("Lacking", (Promoting,), {member: None})
+    with pytest.raises(SpecError, match=f"has promote and keeps; Lacking has no method '{member}': define it"):
+        registry.make("scheduler", lacking())
+    with pytest.raises(AssertionError, match=f"no method '{member}'"):
+        testing.scheduler_cases(lacking)["is_a_scheduler"]()
+    registry.make("scheduler", type("Neither", (Promoting,), {"promote": None, "keeps": None})())
+
+
+def test_who_pauses_and_does_not_promote_ends_the_study_instead_of_leaving_trials_paused():
+    with pytest.raises(SpecError, match="judge of Pauses returned Verdict.PAUSE, and it does not promote: give it"):
+        run(Pauses())
+
+
+@pytest.mark.parametrize("step", ["1", 1.5, True])
+def test_a_next_step_that_is_no_whole_number_is_not_told_as_a_fault_of_the_objective(step):
+    class NamesAnotherStep(Judging):
+        def next_step(self, trial):
+            return step
+
+    with pytest.raises(SpecError, match=f"next_step of NamesAnotherStep returns a whole number or None, got {step!r}"):
+        run(NamesAnotherStep())
+
+
+def test_a_promotion_that_is_no_continue_is_named():
+    class NamesANumber(Promoting):
+        def promote(self, *, final):
+            chosen = super().promote(final=final)
+            return chosen and chosen.number
+
+    with pytest.raises(SpecError, match="promote of NamesANumber returns None or a Continue .* got [0-9]; paused are"):
+        run(NamesANumber())
+
+
+class Line(Judging):
+    """A rule with an option.
+
+    Args:
+        k: an option.
+    """
+
+    def __init__(self, *, k=1):
+        super().__init__()
+        self.k = k
+
+
+def test_a_bind_that_drops_an_option_is_refused():
+    with pytest.raises(SpecError, match=r"bind of Line drops its option k \(7 became 1\): pass it on"):
+        run(Line(k=7))
+    run(Line())
+    with pytest.raises(AssertionError, match=r"bind of Line drops its option k \(7 became 1\)"):
+        testing.scheduler_cases(lambda: Line(k=7))["scheduler_bind_is_fresh"]()
+
+
+def test_a_bind_that_raises_is_told_by_its_case_and_not_while_the_cases_are_made():
+    class Raises(Judging):
+        def bind(self, goals):
+            return 1 / 0
+
+    with pytest.raises(AssertionError, match="bind returns a fresh scheduler, got ZeroDivisionError"):
+        testing.scheduler_cases(Raises)["is_a_scheduler"]()

@@ -12,9 +12,9 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo import registry, testing
 from raytune_hpo.core.audit import audit
-from raytune_hpo.errors import SpaceError
+from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.numerics.axes import Kind
-from raytune_hpo.space import Domain, Space
+from raytune_hpo.space import Domain, Quantised, Space
 from raytune_hpo.space.axis import axis_of
 from raytune_hpo.space.dialects.scipy_stats import Shaped
 from raytune_hpo.space.domain import Continuous
@@ -122,6 +122,47 @@ def test_a_class_that_cannot_be_imported_is_missed_when_it_is_needed_and_not_bef
     assert space.flatten(config) == config
     with pytest.raises(SpaceError, match="'gone:Powers' of this space is needed, and cannot be imported here"):
         space.encode([config])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda cls, arguments: cls(**arguments, ends=1), "TypeError: .*'ends'"),
+        (lambda cls, arguments: None, "TypeError: from_json returned None, which is no domain"),
+    ],
+)
+def test_a_class_that_takes_an_earlier_form_no_more_is_missed_when_it_is_needed_and_not_before(
+    change, why, monkeypatch, tmp_path
+):
+    space, storage = {"w": Powers(2, 3, 10)}, tmp_path / "s.db"
+    hpo.tune(lambda config: config["w"], space, metric="loss", num_trials=3, name="s", storage=storage, runtime="local")
+    monkeypatch.setattr(Powers, "from_json", classmethod(change))
+    results = hpo.load("s", storage=storage)
+    assert {trial.config["w"] for trial in results} <= {2**k for k in range(3, 11)}
+    said = rf"'{__name__}:Powers' .* cannot be made from \{{'base': 2.*\}}: {why}; let from_json take the old form"
+    with pytest.raises(SpaceError, match=said):
+        results.spec.space.encode([results[0].config])
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        (None, "returned None, TypeError"),
+        ({"b": 2}, r"returned \{'b': 2\}, TypeError: .*'b'"),
+        ({"base": 2, "first": np.int64(3), "last": 10}, "returned .* TypeError: .*int64 is not JSON serializable"),
+        ("base", "returned {'base': 3, 'first': 3, 'last': 10}, to_json of that one returned {'base': 4,"),
+    ],
+)
+@pytest.mark.parametrize("is_rounded", [False, True])
+def test_a_domain_that_could_not_be_read_back_is_refused_before_its_study_begins(form, why, is_rounded, tmp_path):
+    class Wrong(Powers):
+        def to_json(self):
+            return {**super().to_json(), "base": self.base + 1} if form == "base" else form
+
+    domain = Quantised(Wrong(2, 3, 10), 2) if is_rounded else Wrong(2, 3, 10)
+    with pytest.raises(SpecError, match=f"of which from_json makes an equal one; to_json of .*Wrong {why}"):
+        hpo.Study({"w": domain}, metric="loss", storage=tmp_path / "s.db")
+    assert not (tmp_path / "s.db").exists()
 
 
 def test_a_name_that_is_not_a_domain_is_refused():
