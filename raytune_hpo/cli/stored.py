@@ -187,10 +187,11 @@ def _trials_text(results: Results) -> str:
     }
     if any(trial.status == "paused" for trial in results):  # how far they have come
         columns["step"] = ["" if trial.last_step is None else trial.last_step for trial in results]
-    columns["duration"] = ["" if s is None else duration(s) for s in columns.pop("duration_s")]
+    columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
     columns.pop("error")
     columns["error"] = [reason_of_failure(trial) for trial in results]  # long texts come last
-    header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]
+    names = ["duration" if key == "duration_s" else key for key in columns]  # which says its unit in every cell
+    header = [name.removeprefix("config/").removeprefix("metrics/") for name in names]
     rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
     return table(header, rows, indent="", room=shutil.get_terminal_size((_FILE_COLUMNS, 24)).columns)
 

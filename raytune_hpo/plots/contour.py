@@ -20,6 +20,7 @@ from raytune_hpo.rng import derive
 
 _MOST = 300  # trials in a panel
 _COLUMNS = 3
+_COARSE = 1e-4  # differences, as a part of the values, that the seven digits of a short float keep
 
 
 def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
@@ -107,7 +108,8 @@ def _field(view: View, pair: tuple[TriedParameter, TriedParameter], found: Surfa
         np.asarray(p.domain.codes(unit), dtype=np.float64) for p, unit in zip(pair, (found.xs, found.ys), strict=True)
     )
     z, values = _levels(view, found), view.goal.value(found.losses)
-    if np.abs(z).max() < np.finfo(np.float32).max:
+    largest = np.abs(z).max()
+    if largest < np.finfo(np.float32).max and np.ptp(z) > _COARSE * largest:
         z = z.astype(np.float32)  # half as many characters in a page
     more = {"x": x, "y": y, "z": z, "coloraxis": "coloraxis", "name": "expected"}
     if view.is_log:
