@@ -518,6 +518,6 @@ def test_figures_of_one_trial_speak_of_one():
 
 
 def test_a_contour_keeps_small_differences_of_large_values():
-    found = [done({"loss": 1e14 + i}, {"x": i / 20, "y": (7 * i % 20) / 20}) for i in range(20)]
+    found = [done({"loss": 1e12 + i}, {"x": i / 20, "y": (7 * i % 20) / 20}) for i in range(20)]
     figure = results_of(*found, space={"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}).plot.contour()
     assert np.ptp(figure.data[0].z) > 3
