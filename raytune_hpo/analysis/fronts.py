@@ -28,17 +28,21 @@ def reference_point(
 
     Args:
         given: values of the metrics, by metric or in the order of the goals. The default for a goal is its threshold or,
-            without one, a tenth of the front's extent beyond the front's worst value.
+            without one, a tenth of the front's extent beyond the front's worst value; a front of one goal has no extent, so
+            there it is the worst value of all feasible trials.
 
     Raises:
         SpecError: ``given`` names something that is not a goal, has another length, or a value that is not finite.
     """
     values = _given(given, goals)
     bounds = [goal.threshold if values.get(goal.metric) is None else values[goal.metric] for goal in goals]
-    front = np.array([trial.losses for trial in best_trials(trials)], dtype=np.float64)
-    if None in bounds and not len(front):
+    among = [trial for trial in trials if trial.is_feasible] if len(goals) == 1 else best_trials(trials)
+    losses = np.array([trial.losses for trial in among], dtype=np.float64)
+    if None in bounds and not among:
         return None
-    beyond = reference_of(front) if len(front) else np.zeros(len(goals))
+    beyond = np.zeros(len(goals))
+    if among:
+        beyond = losses.max(axis=0) if len(goals) == 1 else reference_of(losses)
     return np.array([b if v is None else goal.loss(v) for goal, v, b in zip(goals, bounds, beyond, strict=True)])
 
 

@@ -106,6 +106,11 @@ class MetricSeries:
         return axis_range(self.values, self.goal, self.values[best])
 
     @property
+    def is_log(self) -> bool:
+        """Whether the values are drawn on a logarithmic axis."""
+        return self.axis is not None and self.axis.is_log
+
+    @property
     def num_outside(self) -> int:
         """The number of outliers, that is values outside the axis."""
         return 0 if self.axis is None else int(self.axis.leaves_out(self.values).sum())

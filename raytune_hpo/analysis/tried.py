@@ -23,7 +23,7 @@ from raytune_hpo.space.axis import axis_of
 from raytune_hpo.space.conditions import AllOf, Condition, Test
 from raytune_hpo.trial import Trial
 
-_WIDTH = 24  # characters of a label
+_WIDTH = 24  # characters of an option in a condition
 _WHOLE = 10_000  # characters by which options are told apart
 
 
@@ -57,11 +57,11 @@ class TriedParameter:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The labels of the options of a choice; empty for numbers."""
+        """The labels of the options of a choice, of any length; empty for numbers."""
         options = self.domain.options
         times = Counter(short(option, _WHOLE) for option in options)  # 1 and "1" are different options
         return tuple(
-            cut(repr(option), _WIDTH) if times[short(option, _WHOLE)] > 1 else short(option, _WIDTH) or repr(option)
+            cut(repr(option), _WHOLE) if times[short(option, _WHOLE)] > 1 else short(option, _WHOLE) or repr(option)
             for option in options
         )
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from io import TextIOWrapper
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +60,9 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 the study has no completed trial, 2 bad usage.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of any script, on a terminal that may know only some
+            stream.reconfigure(errors="backslashreplace")
 
 
 # ---------------------------------------------------------------------------------------------- options

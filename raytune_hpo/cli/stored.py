@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from itertools import islice
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.cli.app import folded, opened, reads_studies, say, seconds
-from raytune_hpo.display.text import duration, size, table
+from raytune_hpo.display.text import counted, duration, size, table
 from raytune_hpo.errors import HpoError, JournalCorrupt, SpecError
 
 _QUICK = 50_000  # facts that are read in about a second
+_FILE_COLUMNS = 200  # of a table that is not written to a terminal
 _SHORT = 3  # entries of a study that was not read
 _KEPT = "checkpoint_bytes"
 
@@ -45,7 +47,7 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
         rows = [study_record(row) for row in store.studies()]
         if is_long or (address is None and not as_json and sum(row["facts"] for row in rows) <= _QUICK):
             rows = [{**row, **_outcome(store, row["name"])} for row in rows]
-    clocks = [time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"])) for row in rows]
+    clocks = [time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(row["created_at"])) for row in rows]
     # The number of facts is shown only for studies whose trials were not counted.
     names = [name for name in (list(rows[0])[2:] if rows else []) if name != "facts" or len(rows[0]) == _SHORT]
     if not any(row.get(_KEPT) for row in rows):
@@ -151,7 +153,9 @@ def best(name: str, storage: str | None, address: str | None, as_json: bool) -> 
     blocks = []
     for trial in ranked(results.best_trials)[: 1 if len(results.goals) == 1 else None]:
         values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
-        blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
+        blocks.append(
+            f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1, ensure_ascii=False)}"
+        )
     say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
 
 
@@ -191,12 +195,13 @@ def _trials_text(results: Results) -> str:
     }
     if any(trial.status == "paused" for trial in results):  # how far they have come
         columns["step"] = ["" if trial.last_step is None else trial.last_step for trial in results]
-    columns["error"] = [reason_of_failure(trial) for trial in results]
     columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
-    columns["error"] = columns.pop("error")  # long texts come last
-    header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]
+    columns.pop("error")
+    columns["error"] = [reason_of_failure(trial) for trial in results]  # long texts come last
+    names = ["duration" if key == "duration_s" else key for key in columns]  # which says its unit in every cell
+    header = [name.removeprefix("config/").removeprefix("metrics/") for name in names]
     rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
-    return table(header, rows, indent="")
+    return table(header, rows, indent="", room=shutil.get_terminal_size((_FILE_COLUMNS, 24)).columns)
 
 
 @click.command()
@@ -214,7 +219,7 @@ def export(name: str, out: Path, storage: str | None, address: str | None, as_js
         (results.to_csv if out.suffix == ".csv" else results.to_json)(out)
     except OSError as error:
         raise SpecError(f"{out} cannot be written: {error.strerror or error}") from error
-    say(f"wrote {len(results)} trials to {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
+    say(f"wrote {counted(len(results), 'trial')} to {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
 
 
 @click.command()
@@ -291,7 +296,7 @@ def delete(name: str, yes: bool, storage: str | None, address: str | None, as_js
     with opened(storage, address) as store:
         facts = list(store.read(name))
         num_facts, num_trials = len(facts), len({fact.number for fact in facts if isinstance(fact, Started)})
-        question = f"Delete study {name!r}, its {num_trials} trials and their checkpoints for good?"
+        question = f"Delete study {name!r}, its {counted(num_trials, 'trial')} and their checkpoints for good?"
         if not yes and not click.confirm(question, err=True):
             raise SpecError(f"study {name!r} was not deleted")
         store.delete(name)

@@ -95,11 +95,11 @@ def name_for(file: Path) -> str:
 def _text(results: Results, table: LookupTable | None, out: Path) -> str:
     """A summary of the table that was written and how to use it, or why there is none."""
     from raytune_hpo.display.text import counts_line, duration
-    from raytune_hpo.results.summary import first_error
+    from raytune_hpo.results.summary import why_no_best
 
     lines = [f"wrote {out}: {counts_line(results.num_by_status)} (study {results.name!r})"]
     if table is None:
-        return "\n".join([*lines, first_error(results)])
+        return "\n".join([*lines, why_no_best(results)])
     steps = f" of {table.num_steps} steps" if table.num_steps > 1 else ""
     trained = duration(float(table.seconds.sum()))
     lines.append(f"{len(table.seconds)} rows{steps} can be looked up, {trained} of training in all")

@@ -44,14 +44,18 @@ def trial_text(data: dict[str, Any]) -> str:
     arm = f"'s arm {data['arm']}" if "arm" in data else ""
     how = f"suggested by the sampler{arm}" if data["suggested"] else "enqueued by the user"
     lines = [f"trial {data['number']}: {data['status']}{took}, attempt {data['attempt']}, {how}"]
-    lines += ["config:", _indented(json.dumps(data["config"], indent=1))]
-    lines += ["metrics:", _indented(json.dumps(data["metrics"], indent=1))]
+    lines += ["config:", _indented(json.dumps(data["config"], indent=1, ensure_ascii=False))]
+    lines += ["metrics:", _indented(json.dumps(data["metrics"], indent=1, ensure_ascii=False))]
     if reports := data["reports"]:
         shown = reports[-_MAX_REPORTS:]
         lines.append("reports:" if shown == reports else f"reports (the last {len(shown)} of {len(reports)}):")
         names = list(dict.fromkeys(name for report in shown for name in report["metrics"]))
         rows = [[report["step"], *[report["metrics"].get(name, "") for name in names]] for report in shown]
         lines.append(table(["step", *names], rows))
+    if own := data.get("per_instance"):
+        names = list(dict.fromkeys(name for values in own.values() for name in values))
+        lines.append("instances:")
+        lines.append(table(["instance", *names], [[i, *[v.get(n, "") for n in names]] for i, v in own.items()]))
     kept = [f"step {kept['step']} ({size(kept.get('bytes') or 0)})" for kept in data["checkpoints"]]
     if kept:
         lines.append(f"checkpoints: {', '.join(kept)}")

@@ -188,8 +188,9 @@ class _Json(MetricSpec):
             try:
                 value = value[int(index)] if index else value[key or quoted]
             except (KeyError, IndexError, TypeError):
+                got = cut(json.dumps(value, ensure_ascii=False), 120)
                 raise ObjectiveError(
-                    f"metric {self.name!r} is at {self.path} of the JSON on {self.source}, got {cut(json.dumps(value), 120)}"
+                    f"metric {self.name!r} is at {self.path} of the JSON on {self.source}, got {got}"
                 ) from None
         return [number_in(self.name, value)]
 

@@ -6,13 +6,14 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from raytune_hpo.display.text import short
+from raytune_hpo.display.text import column
 
 _CELL = 'style="padding: 2px 10px; text-align: left; white-space: nowrap"'
 
 
 def notebook_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table of escaped values with inline styles, since notebooks strip style sheets."""
-    body = "".join(f"<tr>{''.join(f'<td {_CELL}>{html.escape(short(v))}</td>' for v in row)}</tr>" for row in rows)
+    lines = zip(*(column([row[place] for row in rows]) for place in range(len(header))), strict=True)
+    body = "".join(f"<tr>{''.join(f'<td {_CELL}>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
     top = "".join(f"<th {_CELL}>{html.escape(name)}</th>" for name in header)
     return f'<div style="overflow-x: auto"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

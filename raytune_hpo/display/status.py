@@ -119,6 +119,14 @@ STATUSES: Mapping[str, StatusRow] = {
     ),
 }
 
+# Completed trials that break an outcome constraint, where figures tell them from the others.
+INFEASIBLE = StatusRow(
+    word="breaks a constraint",
+    mark={"color": c.RED, "symbol": "circle-x-open"},
+    line={"color": c.PALE_GREY, "width": 1},
+    bright=c.BRIGHT_RED,
+)
+
 VERDICTS: Mapping[str, VerdictRow] = {
     "continue": VerdictRow(word="continues", bright=c.BRIGHT_BLUE),
     "complete": VerdictRow(word="completed at its last step", bright=c.BRIGHT_BLUE),

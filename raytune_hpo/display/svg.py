@@ -11,31 +11,35 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_GREY, BRIGHT_ORANGE
+from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_GREY, BRIGHT_ORANGE, BRIGHT_RED
 from raytune_hpo.display.ranges import LOG_DECADES, end_without_outliers
-from raytune_hpo.display.text import cut, number
+from raytune_hpo.display.text import cut, numbers
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 9.0, 18.0  # margins; labels are in the left and the bottom one
-_NAMES = 14  # extra height below for the name of the axis, if it has one
+_CHARACTER = 6.0  # pixels of a label, at most
+_NAMES = 14  # extra height below, and width at the left, for the name of an axis, if it has one
 _LABELS = 3  # approximate number for an axis
 _MARGIN = 0.05  # of an axis beyond the values
+_CROSS = "m-2.5-2.5l5 5m-5 0l5-5"  # around a place
 _TINY, _HUGE = 1e-300, 1e300  # beyond, differences and ratios leave the range of floats
 
 
 class Dot(NamedTuple):
-    """A point of a picture; the bold ones are drawn over the others."""
+    """A point of a picture; the bold ones are drawn over the others, and crosses are red."""
 
     x: float
     y: float
     is_bold: bool = True
+    is_cross: bool = False
 
 
 class Scale(NamedTuple):
-    """The scale of an axis: an interval of values; values outside are drawn at its ends."""
+    """The scale of an axis: an interval of values, or of counts; values outside are drawn at its ends."""
 
     low: float
     high: float
     is_log: bool = False
+    is_count: bool = False
 
     def at(self, value: float) -> float:
         """The position of a value, from 0 to 1."""
@@ -50,8 +54,11 @@ class Scale(NamedTuple):
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             stride = max(1, math.ceil((last - first + 1) / (_LABELS + 1)))
             return [10.0**power for power in range(first, last + 1, stride)]
-        rough = self._multiples(_round_step((self.high - self.low) / _LABELS))
-        return rough if len(rough) > 1 else self._multiples(_round_step((self.high - self.low) / (2 * _LABELS)))
+        fewest = 1.0 if self.is_count else 0.0  # the least step
+        rough = self._multiples(max(fewest, _round_step((self.high - self.low) / _LABELS)))
+        if len(rough) > 1:
+            return rough
+        return self._multiples(max(fewest, _round_step((self.high - self.low) / (2 * _LABELS))))
 
     def _multiples(self, step: float) -> list[float]:
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
@@ -97,7 +104,8 @@ def draw_history(
     values = [*[dot.y for dot in dots], *[value for _, value in best]]
     if not values:
         return ""
-    frame = _Frame(size, Scale(0.0, max(end, 1.0)), scale_of(values, lower_is_better=lower_is_better))
+    whole = Scale(0.0, max(end, 1.0), is_count=True)
+    frame = _Frame(size, whole, scale_of(values, lower_is_better=lower_is_better))
     shapes = [_dots(frame, dots)]
     if best:
         shapes.append(_path(frame.staircase([*best, (end, best[-1][1])]), BRIGHT_ORANGE, 2))
@@ -120,6 +128,7 @@ def draw_scatter(
         (size[0], size[1] - _NAMES),
         scale_of([dot.x for dot in dots], lower_is_better=lower_is_better[0]),
         scale_of([dot.y for dot in dots], lower_is_better=lower_is_better[1]),
+        left=_NAMES,
     )
     front = sorted((dot.x, dot.y) for dot in dots if dot.is_bold)
     # The corner lies on the worse side, since the edge bounds what the front dominates.
@@ -163,12 +172,14 @@ def draw_intervals(spans: Sequence[Span], *, width: int, row_height: int, title:
 class _Frame:
     """The plotting area: maps values to pixels, and draws labels."""
 
-    def __init__(self, size: tuple[int, int], x: Scale, y: Scale) -> None:
+    def __init__(self, size: tuple[int, int], x: Scale, y: Scale, left: int = 0) -> None:
         self._width, self._height = size
         self._x, self._y = x, y
+        self._levels = numbers(y.ticks())
+        self._left = max(_LEFT, left + 10 + _CHARACTER * max(map(len, self._levels), default=0))
 
     def x(self, value: float) -> str:
-        return _pixel(_LEFT + self._x.at(value) * (self._width - _LEFT - _RIGHT))
+        return _pixel(self._left + self._x.at(value) * (self._width - self._left - _RIGHT))
 
     def y(self, value: float) -> str:
         return _pixel(_TOP + (1 - self._y.at(value)) * (self._height - _TOP - _BOTTOM))
@@ -186,13 +197,13 @@ class _Frame:
             names: the names of the axes; that of x takes a line below the picture.
         """
         right = _pixel(self._width - _RIGHT)
-        levels = [(self.y(tick), tick) for tick in self._y.ticks()]
-        grid = _grid(f"M{_pixel(_LEFT)} {y}H{right}" for y, _ in levels)
-        labels = [_text(number(tick), _LEFT - 6, float(y) + 3.5, "end") for y, tick in levels]
+        levels = [(self.y(tick), label) for tick, label in zip(self._y.ticks(), self._levels, strict=True)]
+        grid = _grid(f"M{_pixel(self._left)} {y}H{right}" for y, _ in levels)
+        labels = [_text(label, self._left - 6, float(y) + 3.5, "end") for y, label in levels]
         shapes = [grid, *labels, *self._below(), *shapes]
         if names is None:
             return self._whole(shapes, title)
-        middle, foot = (_LEFT + self._width - _RIGHT) / 2, self._height - _BOTTOM
+        middle, foot = (self._left + self._width - _RIGHT) / 2, self._height - _BOTTOM
         turned = f' transform="rotate(-90 10 {_pixel(foot / 2)})"'
         shapes.append(_text(cut(names[0], 60), middle, foot + 28, "middle"))
         shapes.append(_text(cut(names[1], 30), 10, foot / 2, "middle", turned))
@@ -205,8 +216,12 @@ class _Frame:
         return self._whole([grid, *self._below(), *shapes], title)
 
     def _below(self) -> list[str]:
-        foot = self._height - _BOTTOM + 13
-        return [_text(number(tick), float(self.x(tick)), foot, "middle") for tick in self._x.ticks()]
+        foot, ticks = self._height - _BOTTOM + 13, self._x.ticks()
+        labels = numbers(ticks)
+        needed = _CHARACTER * sum(map(len, labels)) * 1.2
+        stride = max(1, math.ceil(needed / (self._width - self._left - _RIGHT)))  # of long labels, as many as fit
+        drawn = list(zip(labels, ticks, strict=True))[::stride]
+        return [_text(label, float(self.x(tick)), foot, "middle") for label, tick in drawn]
 
     def _whole(self, shapes: Sequence[str], title: str, below: int = 0) -> str:
         width, height = self._width, self._height + below
@@ -220,9 +235,11 @@ class _Frame:
 def _dots(frame: _Frame, dots: Sequence[Dot], bold: str = BRIGHT_BLUE, other: str = BRIGHT_GREY) -> str:
     paths = []
     for colour, is_bold, opacity in ((other, False, 0.55), (bold, True, 0.8)):
-        places = "".join(f"M{frame.x(dot.x)} {frame.y(dot.y)}h0" for dot in dots if dot.is_bold is is_bold)
+        own = [dot for dot in dots if dot.is_bold is is_bold and not dot.is_cross]
+        places = "".join(f"M{frame.x(dot.x)} {frame.y(dot.y)}h0" for dot in own)
         paths.append(_path(places, colour, 5, opacity) if places else "")
-    return "".join(paths)
+    crosses = "".join(f"M{frame.x(dot.x)} {frame.y(dot.y)}{_CROSS}" for dot in dots if dot.is_cross)
+    return _path(crosses, BRIGHT_RED, 1.2) * bool(crosses) + "".join(paths)
 
 
 def _grid(lines: Iterable[str]) -> str:

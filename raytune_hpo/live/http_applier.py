@@ -132,7 +132,7 @@ def _number(name: str, query: str, said: Mapping[str, Any]) -> float | None:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HpoError(
             f"a query of Prometheus gives a scalar, or a vector of one series; {query}, of {name}, gave "
-            f"{cut(json.dumps(said), SHOWN)}"
+            f"{cut(json.dumps(said, ensure_ascii=False), SHOWN)}"
         ) from error
     if len(numbers) > 1:
         warnings.warn(

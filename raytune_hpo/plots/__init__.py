@@ -115,7 +115,7 @@ class Plots:
         return duration_plot(self._results)
 
     def distribution(self, metric: str | None = None) -> Any:
-        """The share of completed trials that are at least this good, overall and in each half of the study."""
+        """The share of feasible trials that are at least this good, overall and in each half of the study."""
         from raytune_hpo.plots.distribution import distribution_plot
         from raytune_hpo.plots.view import view
 

@@ -9,6 +9,7 @@ import numpy as np
 from raytune_hpo.analysis.series import Floats, MetricSeries, axis_range
 from raytune_hpo.errors import SpecError
 from raytune_hpo.plots import style
+from raytune_hpo.results.summary import why_no_best
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
@@ -28,7 +29,7 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
     every = [MetricSeries(goal, results.arrays) for goal in results.goals]
     lines = [_line(series, against) for series in every]
     if not any(len(x) for x, _ in lines):
-        return style.nothing("no trial has completed yet")
+        return style.nothing(why_no_best(results))
     longest = max(float(x[-1]) for x, _ in lines if len(x))
     unit, name = style.time_axis(longest) if against == "time" else (1.0, "trials")
     at = "trial %{x}" if against == "trials" else f"%{{x:.4g}} {name}"

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.analysis.response import Surface, surfaces_over
-from raytune_hpo.analysis.series import Positions
+from raytune_hpo.analysis.series import Floats, Positions
 from raytune_hpo.analysis.tried import TriedParameter
-from raytune_hpo.display.status import STATUSES
+from raytune_hpo.display.status import INFEASIBLE, STATUSES
 from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
-from raytune_hpo.plots.view import View, rows_by_status, why_nothing
+from raytune_hpo.plots.ticks import log_ticks
+from raytune_hpo.plots.view import View, rows_by_look, why_nothing
 from raytune_hpo.rng import derive
 
 _MOST = 300  # trials in a panel
 _COLUMNS = 3
+_COARSE = 1e-4  # differences, as a part of the values, that the seven digits of a short float keep
 
 
 def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
@@ -35,13 +37,29 @@ def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     figure = style.panels(titles, height=420, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
         _panel(figure, panel, cols, view, pair, found)
-    bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
-    scale = {"colorscale": style.SCALE, "reversescale": view.goal.lower_is_better, "colorbar": bar}
+    scale = {"colorscale": style.SCALE, "reversescale": view.goal.lower_is_better, "colorbar": _bar(view, surfaces)}
     style.caption(
         figure,
         f"expected {view.goal.metric} given two parameters, over all others; better values stand out",
     )
     return style.name_once(figure.update_layout(coloraxis=scale))
+
+
+def _bar(view: View, surfaces: Sequence[Surface | None]) -> dict[str, Any]:
+    """The bar of colours, with labels in the metric's own units."""
+    bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
+    found = [_levels(view, surface) for surface in surfaces if surface is not None]
+    if not view.is_log or not found:
+        return bar
+    ticks = log_ticks(min(float(z.min()) for z in found), max(float(z.max()) for z in found))
+    return {**bar, "tickvals": ticks.places, "ticktext": ticks.labels}
+
+
+def _levels(view: View, surface: Surface) -> Floats:
+    """What colours stand for: the expected values, or their decimal logarithms where the metric has a logarithmic axis."""
+    values: Floats = view.goal.value(surface.losses)
+    # A mean of positive values is positive, but for rounding.
+    return np.log10(np.maximum(values, view.values[view.valued].min())) if view.is_log else values
 
 
 def _panel(
@@ -51,16 +69,17 @@ def _panel(
     if found is not None:
         figure.add_trace(_field(view, pair, found), **at)
         rows = view.sample(_MOST)
-        for status, own in rows_by_status(view, rows[x.active[rows] & y.active[rows]]):
-            filling = "white" if status is Status.COMPLETED else "rgba(0,0,0,0)"
-            marker = {"size": 4, "color": filling, "line": {"color": "#555", "width": 0.7}}
-            trace = _trials(STATUSES[status].word, view, pair, own, marker)
+        for row, own in rows_by_look(view, rows[x.active[rows] & y.active[rows]]):
+            filling = "white" if row is STATUSES[Status.COMPLETED] else "rgba(0,0,0,0)"
+            edge = style.RED if row is INFEASIBLE else "#555"
+            marker = {"size": 4, "color": filling, "line": {"color": edge, "width": 0.7}}
+            trace = _trials(row.word, view, pair, own, marker)
             figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
     best = view.best
     if best is not None and x.active[best] and y.active[best]:
         figure.add_trace(_trials("best", view, pair, np.array([best]), style.BEST_MARK), **at)
-    figure.update_xaxes(**{**style.parameter_axis(x), **_range(x, found)}, **at)
-    figure.update_yaxes(**{**style.parameter_axis(y, title=False, is_upright=True), **_range(y, found)}, **at)
+    figure.update_xaxes(**{**style.parameter_axis(x, cols), **_range(x, found)}, **at)
+    figure.update_yaxes(**{**style.parameter_axis(y, cols, title=False, is_upright=True), **_range(y, found)}, **at)
 
 
 def _trials(
@@ -88,11 +107,15 @@ def _field(view: View, pair: tuple[TriedParameter, TriedParameter], found: Surfa
     x, y = (
         np.asarray(p.domain.codes(unit), dtype=np.float64) for p, unit in zip(pair, (found.xs, found.ys), strict=True)
     )
-    z = view.goal.value(found.losses)
-    if np.abs(z).max() < np.finfo(np.float32).max:
+    z, values = _levels(view, found), view.goal.value(found.losses)
+    largest = np.abs(z).max()
+    if largest < np.finfo(np.float32).max and np.ptp(z) > _COARSE * largest:
         z = z.astype(np.float32)  # half as many characters in a page
     more = {"x": x, "y": y, "z": z, "coloraxis": "coloraxis", "name": "expected"}
-    hover = f"expected {html.escape(view.goal.metric)} %{{z:.4g}}<extra></extra>"
+    if view.is_log:
+        more["customdata"] = values.astype(np.float32)
+    said = "customdata" if view.is_log else "z"
+    hover = f"expected {html.escape(view.goal.metric)} %{{{said}:.4g}}<extra></extra>"
     if min(len(x), len(y)) > 1 and not any(parameter.labels for parameter in pair):
         lines = {"line": {"color": "white", "width": 0.6}, "contours": {"coloring": "heatmap"}, "ncontours": 12}
         return go.Contour(**more, **lines, hovertemplate=hover)

@@ -10,6 +10,7 @@ from raytune_hpo.analysis.distribution import halves
 from raytune_hpo.analysis.series import axis_range
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View
+from raytune_hpo.results.summary import why_no_best
 
 _LINES = {
     "all trials": {"color": style.BLUE, "width": 3},
@@ -19,14 +20,16 @@ _LINES = {
 
 
 def distribution_plot(view: View) -> Any:
-    """The distributions of all completed trials and of each half of the study; the gap between the halves shows learning."""
-    losses = np.where(view.completed, view.losses, np.nan)
+    """The distributions of all feasible trials and of each half of the study; the gap between the halves shows learning."""
+    losses = np.where(view.feasible, view.losses, np.nan)
     if not np.isfinite(losses).any():
-        return style.nothing("no trial has completed yet")
-    completed = view.values[view.completed]
-    shown = axis_range(completed, view.goal)
-    far = "" if shown is None else style.note_on_outside(int(shown.leaves_out(completed).sum()))
-    figure = style.panels([f"share of completed trials that are at least this good in {view.goal.metric}{far}"])
+        no_value = f"no trial has a value of {style.short_name(view.goal.metric, 40)} yet"
+        return style.nothing(no_value if view.results.best_trials else why_no_best(view.results))
+    feasible = view.values[view.feasible]
+    shown = axis_range(feasible, view.goal)
+    far = "" if shown is None else style.note_on_outside(int(shown.leaves_out(feasible).sum()))
+    which = "feasible" if view.results.spec.constraints else "completed"
+    figure = style.panels([f"share of {which} trials that are at least this good in {view.goal.metric}{far}"])
     for name, found in halves(losses):
         values = view.goal.value(found.values)
         trace = style.plotly().Scatter(

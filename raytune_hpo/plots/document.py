@@ -12,13 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from raytune_hpo import __version__
-from raytune_hpo.display.text import short
+from raytune_hpo.display.text import column
 from raytune_hpo.plots import style
 from raytune_hpo.plots.page_look import CSS, SCRIPT
 
 if TYPE_CHECKING:
     from raytune_hpo.plots.sections import Section
 
+_CELL = 80  # characters of a table
 _LEFT, _NARROW = 0.2, 40  # of the width, what is in the first column; characters that a telephone shows
 
 
@@ -71,9 +72,14 @@ def figure_section(section: Section) -> str:
 
 
 def _is_wide(figure: dict[str, Any]) -> bool:
-    """Whether a figure is unreadable on a narrow screen: it has axes or panels side by side, or long panel titles."""
+    """Whether a figure is unreadable on a narrow screen: it has axes or panels side by side, or long titles or labels."""
     if any(trace["type"] == "parcoords" for trace in figure["data"]):
         return True
+    for name, axis in figure["layout"].items():
+        if name.startswith(("xaxis", "yaxis")) and (labels := axis.get("ticktext")):
+            taken = sum(map(len, labels)) if name.startswith("x") else 2 * max(map(len, labels))  # half for the bars
+            if taken > _NARROW:
+                return True
     titles = figure["layout"].get("annotations", ())
     return any(title["x"] > _LEFT or len(title["text"]) > _NARROW for title in titles)
 
@@ -125,9 +131,11 @@ def page_table(
         has_filter: whether there is a field to filter rows by words.
     """
     ids = [f' id="{anchors}-{row[0]}"' if anchors else "" for row in rows]
-    body = "".join(_row("td", row, right, id_) for row, id_ in zip(rows, ids, strict=True))
+    texts = zip(*(column([row[i] for row in rows], _CELL) for i in range(len(header))), strict=True)
+    body = "".join(_row("td", row, right, text, id_) for row, text, id_ in zip(rows, texts, ids, strict=True))
     field = '<input type="search" class="filter" placeholder="Filter: words that a row must have" aria-label="Filter">'
-    table = f'<table class="sorts"><thead>{_row("th", header, right)}</thead><tbody>{body}</tbody></table>'
+    head = _row("th", header, right, column(header, _CELL))
+    table = f'<table class="sorts"><thead>{head}</thead><tbody>{body}</tbody></table>'
     return f'{field if has_filter else ""}<div class="scroll">{table}</div>'
 
 
@@ -136,12 +144,12 @@ def is_empty(cell: Any) -> bool:
     return isinstance(cell, str) and not cell
 
 
-def _row(tag: str, cells: Sequence[Any], right: Sequence[bool], more: str = "") -> str:
+def _row(tag: str, cells: Sequence[Any], right: Sequence[bool], texts: Sequence[str], more: str = "") -> str:
     shown = []
-    for cell, is_number in zip(cells, right, strict=True):
+    for cell, is_number, text in zip(cells, right, texts, strict=True):
         attributes = ' class="number"' if is_number else ""
         if isinstance(cell, Cell):
             attributes += f' data-value="{cell.value!r}"'
-        text = "" if is_empty(cell) else html.escape(short(cell.text if isinstance(cell, Cell) else cell, 80))
-        shown.append(f"<{tag}{attributes}>{text}</{tag}>")
+        said = cell.text if isinstance(cell, Cell) else text
+        shown.append(f"<{tag}{attributes}>{html.escape(said)}</{tag}>")
     return f"<tr{more}>{''.join(shown)}</tr>"

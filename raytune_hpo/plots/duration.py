@@ -29,7 +29,8 @@ def duration_plot(results: Results) -> Any:
     unit, name = style.time_axis(float(np.quantile(seconds[known], 0.9)))
     drawn = known[best_and_others(-seconds[known], style.MOST)]
     some = "" if len(drawn) == len(known) else f" ({len(drawn):,} of {len(known):,}: the longest, the others evenly)"
-    title = f"how long trials took; half of them at most {duration(float(np.median(seconds[known])))}"
+    median = duration(float(np.median(seconds[known])))
+    title = f"how long trials took; half of them at most {median}" if len(known) > 1 else f"the trial took {median}"
     figure = style.panels_of_heights([title, f"duration by trial{some}"], [220, 260], between=style.WIDE)
     bins = histogram(results.arrays)
     for trace in _steps(bins, unit):

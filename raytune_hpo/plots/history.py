@@ -10,7 +10,7 @@ import numpy as np
 
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import MetricSeries, Positions
-from raytune_hpo.display.status import STATUSES, drawn_status
+from raytune_hpo.display.status import INFEASIBLE, STATUSES, drawn_status
 from raytune_hpo.display.text import cut
 from raytune_hpo.facts import Status
 from raytune_hpo.numerics.thinning import best_and_others, evenly_chosen
@@ -24,7 +24,10 @@ _MOST_AT_FOOT = 200
 
 
 def history_plot(results: Results) -> Any:
-    """One panel per metric: completed trials; pruned, paused and running ones at their last report; failed ones below."""
+    """One panel per metric: completed trials; pruned, paused and running ones at their last report; failed ones below.
+
+    Completed trials that break a constraint have a mark of their own, since they are never the best.
+    """
     figure = style.panels([f"{goal.metric} by trial" for goal in results.goals])
     for panel, goal in enumerate(results.goals):
         _panel(figure, panel, results, MetricSeries(goal, results.arrays))
@@ -49,10 +52,12 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
     # Beside arms, completed trials that no arm suggested are not in the colour of one.
     without_arm = {"color": style.ORANGE, "symbol": "circle-open"} if results.arms else {}
     at_rest = [series.trials[i] for i in kept.tolist()]
-    completed = [trial for trial in at_rest if trial.status is Status.COMPLETED]
+    completed = [trial for trial in at_rest if trial.is_feasible]
     for status in (Status.PRUNED, Status.PAUSED):
         row = STATUSES[status]
         add(row.word, [trial for trial in at_rest if trial.status is status], row.mark, len(kept))
+    broken = [trial for trial in at_rest if trial.status is Status.COMPLETED and not trial.is_feasible]
+    add(INFEASIBLE.word, broken, INFEASIBLE.mark, len(kept))
     looks = {**STATUSES[Status.COMPLETED].mark, **without_arm}
     add(STATUSES[Status.COMPLETED].word, [trial for trial in completed if trial.arm is None], looks, len(kept))
     for arm, mark in style.arm_marks(results.arms).items():

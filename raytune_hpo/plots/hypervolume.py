@@ -44,5 +44,5 @@ def hypervolume_plot(results: Results, reference: Mapping[str, float] | Sequence
     figure.add_trace(trace, row=1, col=1)
     figure.update_xaxes(title="trial", **style.count_axis(float(x[-1])))
     figure.update_yaxes(title="hypervolume", rangemode="tozero")
-    style.caption(figure, f"nothing counts from here on: {beyond}")
+    style.caption(figure, f"volume between the front and the reference point ({beyond}), beyond which nothing counts")
     return figure

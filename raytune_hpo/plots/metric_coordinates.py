@@ -11,6 +11,7 @@ from raytune_hpo.analysis.series import MetricSeries, usual_range
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
+from raytune_hpo.plots.ticks import linear_ticks, log_ticks
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -50,10 +51,18 @@ def metric_coordinates_plot(results: Results) -> Any:
 
 
 def _dimension(goal: Goal, trials: list[Trial]) -> dict[str, Any]:
-    """The axis of one metric, its better end up; outliers on the worse side are drawn at the lower end."""
-    losses = np.nan_to_num(MetricSeries(goal, trials).losses)
-    values = goal.value(np.minimum(losses, usual_range(losses)[1]))
+    """The axis of one metric, its better end up, in decades if the values span some.
+
+    Otherwise outliers on the worse side are drawn at the lower end.
+    """
+    series = MetricSeries(goal, trials)
+    losses = np.nan_to_num(series.losses)
+    # A trial without a value of a bounded metric stands at 0, which has no logarithm.
+    is_log = series.is_log and len(series.valued) == len(trials)
+    values = np.log10(series.values) if is_log else goal.value(np.minimum(losses, usual_range(losses)[1]))
     low, high = float(values.min()), float(values.max())
+    ticks = (log_ticks if is_log else linear_ticks)(low, high)
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     ends = [high, low] if goal.lower_is_better else [low, high]
-    return {"label": html.escape(style.short_name(str(goal), _NAME)), "values": values, "range": ends}
+    label = html.escape(style.short_name(str(goal), _NAME))
+    return {"label": label, "values": values, "range": ends, "tickvals": ticks.places, "ticktext": ticks.labels}

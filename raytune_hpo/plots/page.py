@@ -14,7 +14,7 @@ from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.fronts import trade_offs
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import cut, duration, number, unfinished_text
+from raytune_hpo.display.text import counted, cut, duration, number, unfinished_text
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
 from raytune_hpo.plots.document import Cell, contents, document, figure_section, is_empty, page_table
@@ -81,7 +81,9 @@ def _summary(results: Results) -> str:
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles)
     spec = results.spec
     notes = [f"sampler {spec.sampler}", f"scheduler {spec.scheduler or 'none'}", f"seed {spec.seed}"]
-    lines = (summary.violations_text(results), summary.savings_line(results), summary.restarts_line(results))
+    # Where nothing is feasible, that is why there is no result, and is said below.
+    broken = summary.violations_text(results) if results.best_trials else ""
+    lines = (broken, summary.savings_line(results), summary.restarts_line(results))
     more = [line for line in lines if line]
     text = "<br>".join(map(html.escape, ["; ".join(notes), *more]))
     return f'<p class="muted">{text}</p><section><dl class="tiles">{items}</dl></section>'
@@ -89,18 +91,18 @@ def _summary(results: Results) -> str:
 
 def _best(results: Results) -> str:
     if not results.best_trials:
-        said = [summary.first_error(results)]
+        said = [summary.why_no_best(results)]
         if reporting := num_unfinished_with_reports(results):
             said.append(unfinished_text(reporting))
         return f"<section><h2>No result yet</h2><p>{'<br>'.join(map(html.escape, said))}</p></section>"
     best = results.best_trial
-    config = html.escape(json.dumps(plain(best.config), indent=2))
+    config = html.escape(cut(json.dumps(plain(best.config), indent=2, ensure_ascii=False), 20_000))
     metrics = ", ".join(f"{name} = {style.shown(value)}" for name, value in best.metrics.items())
     by = "" if best.arm is None else f", suggested by {html.escape(cut(best.arm, 80))}"
     hint = summary.border_line(results)
     return (
         f"<section><h2>Best configuration (trial {best.number}{by})</h2>"
-        f"<p>{html.escape(cut(metrics, 600))}</p><pre>{cut(config, 20_000)}</pre>"
+        f"<p>{html.escape(cut(metrics, 600))}</p><pre>{config}</pre>"
         f"{f'<p>{html.escape(cut(hint, 600))}</p>' if hint else ''}</section>"
     )
 
@@ -121,7 +123,7 @@ def _front(results: Results) -> str:
         paid = ["" if (cost := prices[point.trial.number]) is None else cost for _ in price]
         shown = [config.get(p, "") for p in parameters]
         rows.append([point.trial.number, *values, *paid, point.role, *shown, _took(point.trial)])
-    some = f"{len(points)} of the {len(front):,} trials" if len(points) < len(front) else f"{len(front)} trials"
+    some = f"{len(points)} of the {len(front):,} trials" if len(points) < len(front) else counted(len(front), "trial")
     says = (
         f"{some} that no other trial beats in all metrics, best {goals[0].metric} first. The knee is nearest to the best of "
         "all metrics at once."

@@ -74,8 +74,10 @@ async function draw(section) {
   data.remove();
   await library;
   const figure = JSON.parse(data.textContent), place = section.querySelector(".figure");
-  if (figure.data.every(trace => trace.type !== "parcoords"))  // its labels need a ground to be readable on lines
-    Object.assign(figure.layout, {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)"});
+  // The labels of parallel coordinates need a ground to be readable on lines: that of the card, or what becomes it.
+  const isLine = figure.data.some(trace => trace.type === "parcoords");
+  const card = matchMedia("(prefers-color-scheme: dark)").matches ? "#e1e5ec" : "white";
+  Object.assign(figure.layout, {paper_bgcolor: isLine ? card : "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)"});
   figure.layout.modebar = {bgcolor: "rgba(0,0,0,0)"};
   const axes = (figure.layout.template || {}).layout || {};
   [axes.xaxis, axes.yaxis].filter(axis => axis).forEach(axis => { axis.gridcolor = "rgba(128,136,150,0.2)"; });

@@ -9,18 +9,18 @@ import numpy as np
 
 from raytune_hpo.analysis.series import AxisRange, Floats, MetricSeries, axis_range
 from raytune_hpo.display.colours import PALE_BLUE
-from raytune_hpo.display.status import STATUSES
+from raytune_hpo.display.status import INFEASIBLE, STATUSES
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
+from raytune_hpo.results.summary import why_no_best
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 _MAX_PANELS = 6
-_INFEASIBLE = {"color": style.RED, "symbol": "x", "size": 7}
 _FRONT = {"color": style.ORANGE, "size": 9, "line": {"color": "#7a5200", "width": 1}}
 
 
@@ -36,7 +36,7 @@ def pareto_plot(results: Results) -> Any:
         raise SpecError(f"a Pareto front needs several metrics, study {results.name!r} has {results.goals[0].metric!r}")
     completed = [trial for trial in results if trial.status is Status.COMPLETED]
     if not completed:
-        return style.nothing("no trial has completed yet")
+        return style.nothing(why_no_best(results))
     pairs = list(combinations(results.goals, 2))[:_MAX_PANELS]
     front = {trial.number for trial in results.best_trials}
     best = [trial for trial in completed if trial.number in front]
@@ -55,7 +55,7 @@ def pareto_plot(results: Results) -> Any:
     for panel, (x, y) in enumerate(pairs):
         at, xs, ys = style.place(panel, cols), values[x], values[y]
         word, muted = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}
-        groups = (("infeasible", slice(num_broken), _INFEASIBLE), (word, slice(num_broken, num), muted))
+        groups = ((INFEASIBLE.word, slice(num_broken), INFEASIBLE.mark), (word, slice(num_broken, num), muted))
         for name, rows, marker in groups:
             if drawn[rows]:
                 figure.add_trace(style.dots(name, drawn[rows], xs[rows], ys[rows], results.goals, marker=marker), **at)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.analysis.series import MetricSeries
 from raytune_hpo.display.colours import PALE_BLUE
+from raytune_hpo.display.status import INFEASIBLE
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
+from raytune_hpo.results.summary import why_no_best
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -32,11 +34,11 @@ def pareto_3d_plot(results: Results, metrics: Sequence[str] | None = None) -> An
     axes = _axes(results, metrics)
     completed = [trial for trial in results if trial.losses is not None]
     if not completed:
-        return style.nothing("no trial has completed yet")
+        return style.nothing(why_no_best(results))
     front = {trial.number for trial in results.best_trials}
     others = evenly_chosen([trial for trial in completed if trial.number not in front], _MOST)
     groups = (
-        ("infeasible", [t for t in others if not t.is_feasible], {"color": style.RED, "symbol": "x", "size": 3}),
+        (INFEASIBLE.word, [t for t in others if not t.is_feasible], {"color": style.RED, "symbol": "x", "size": 3}),
         ("completed", [t for t in others if t.is_feasible], {"color": PALE_BLUE, "size": 4}),
         ("front", [t for t in completed if t.number in front], {"color": style.ORANGE, "size": 6}),
     )

@@ -32,8 +32,8 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
         xs, ys = style.jittered(x, rows), style.jittered(y, rows, is_upright=True)
         trace = style.dots("trials", view.at(rows), xs, ys, [view.goal], among=len(drawn) * len(pairs), marker=marker)
         figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
-        figure.update_xaxes(**style.parameter_axis(x), **at)
-        figure.update_yaxes(**style.parameter_axis(y, title=False, is_upright=True), **at)
+        figure.update_xaxes(**style.parameter_axis(x, cols), **at)
+        figure.update_yaxes(**style.parameter_axis(y, cols, title=False, is_upright=True), **at)
     left_out = style.note_on_trials(len(drawn), len(view.valued))
     style.caption(figure, f"ranks in {view.goal.metric}: the share of trials that are better{left_out}")
     ticks = {"tickvals": [1, 25, 50, 75, 99], "ticktext": ["best", "25%", "50%", "75%", "worst"]}

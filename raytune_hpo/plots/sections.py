@@ -154,7 +154,7 @@ _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], A
     ("Ranks", "Trials on two parameters at a time, in the colours of their ranks.", _has_pairs, rank_plot),
     (
         "Distribution",
-        "The share of trials that are at least this good. If the second half lies above the first, the sampler has learnt.",
+        "The share of trials that are at least this good. If the second half lies above the first, the sampler has learned.",
         _has_enough,
         distribution_plot,
     ),

@@ -13,7 +13,7 @@ from raytune_hpo.display.status import STATUSES
 from raytune_hpo.facts import Status
 from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.plots import style
-from raytune_hpo.plots.view import View, rows_by_status, why_nothing
+from raytune_hpo.plots.view import View, rows_by_look, why_nothing
 
 _MAX_PANELS = 12
 _COLUMNS = 3
@@ -49,10 +49,10 @@ def _panel(
         x = style.jittered(parameter, rows)
         return style.dots(name, view.at(rows), x, y, [view.goal], marker=marker, among=among)
 
-    for status, rows in rows_by_status(view, drawn[parameter.active[drawn]]):
+    for row, rows in rows_by_look(view, drawn[parameter.active[drawn]]):
         by_number = {"color": rows, "coloraxis": "coloraxis", "line": {"color": "white", "width": 0.5}}
-        marker = by_number if status is Status.COMPLETED else STATUSES[status].mark
-        figure.add_trace(dots(STATUSES[status].word, rows, view.values[rows], marker), **at)
+        marker = by_number if row is STATUSES[Status.COMPLETED] else row.mark
+        figure.add_trace(dots(row.word, rows, view.values[rows], marker), **at)
     best = view.best
     if best is not None and parameter.active[best]:
         figure.add_trace(dots("best", np.array([best]), view.values[[best]], style.BEST_MARK), **at)
@@ -61,4 +61,4 @@ def _panel(
     if len(failed):
         height, row = np.full(len(failed), 0.03), STATUSES[Status.FAILED]
         style.foot(figure, panel, cols, dots(row.word, failed, height, {**row.mark, "size": 6}))
-    figure.update_xaxes(**style.parameter_axis(parameter, title=False), **at)
+    figure.update_xaxes(**style.parameter_axis(parameter, cols, title=False), **at)

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from math import ceil, floor, log10
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from raytune_hpo.analysis.series import AxisRange, axis_range
 from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.display.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import cut, number, short
+from raytune_hpo.display.text import cut, cut_apart, number, short
 from raytune_hpo.errors import HpoError
 from raytune_hpo.goals import Goal
 from raytune_hpo.trial import Trial
@@ -48,8 +49,9 @@ _AXIS = {
     "automargin": True,
     "title": {"font": {"size": 14}, "standoff": 10},
 }
-_ROW_OF_LABELS = 30  # characters below a panel as wide as a third of a figure
+_ROWS_OF_LABELS = {1: 90, 2: 46, 3: 30}  # characters below a panel, by the number of columns of panels
 _SHORTEST, _LONGEST, _UPRIGHT = 5, 16, 10  # characters of a label below a panel, and of one beside it
+_LINE = 90  # characters of a line of text in a figure
 _FEW_DECADES, _PART_OF_A_DECADE = 1.3, 0.6
 _JITTER = 0.22  # to either side of an option's place
 _TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the R2 sequence, the golden ratio's analogue in 2-d
@@ -125,6 +127,8 @@ def retitle(figure: Any, panel: int, title: str) -> None:
 def nothing(why: str) -> Any:
     """A figure without data, whose title gives the reason."""
     figure = panels([why], height=200)
+    lines = "<br>".join(map(html.escape, wrap(why, _LINE)))
+    figure.layout.annotations[0].update(text=lines, yanchor="top", align="left")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
@@ -203,19 +207,25 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
     return {"type": "log", "tickangle": 0, "tickformat": "~g", "tickfont": {"size": 12}, **ticks}
 
 
-def parameter_axis(parameter: TriedParameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
-    """An axis for a parameter: logarithmic if its domain is, with names if it is a choice."""
+def parameter_axis(
+    parameter: TriedParameter, cols: int = 1, *, title: bool = True, is_upright: bool = False
+) -> dict[str, Any]:
+    """An axis for a parameter: logarithmic if its domain is, with names if it is a choice.
+
+    Args:
+        cols: the number of columns of panels.
+    """
     named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
     if parameter.labels:
         # Labels lie flat and are cut to their share of the panel: turned ones run into what is below. Hovers have all of it.
-        num = len(parameter.labels)
-        step = -(-num // (12 if is_upright else _ROW_OF_LABELS // _SHORTEST))  # of many, as many as can be read
+        num, row = len(parameter.labels), _ROWS_OF_LABELS[cols]
+        step = -(-num // (12 if is_upright else row // _SHORTEST))  # of many, as many as can be read
         places = list(range(0, num, step))
-        width = _UPRIGHT if is_upright else min(_LONGEST, _ROW_OF_LABELS // len(places) - 1)
+        width = _UPRIGHT if is_upright else min(_LONGEST, row // len(places) - 1)
         return {
             **named,
             "tickvals": places,
-            "ticktext": [html.escape(cut(parameter.labels[i], width)) for i in places],
+            "ticktext": [html.escape(label) for label in cut_apart([parameter.labels[i] for i in places], width)],
             "range": [-0.6, num - 0.4],
             "tickangle": 0,
         }
@@ -326,6 +336,8 @@ def hover(trial: Trial, goals: Sequence[Goal], *, brief: bool = False) -> str:
     head = f"<b>trial {trial.number}</b> {STATUSES[trial.status].word}" + (
         f", by {arm_name(trial.arm)}" if trial.arm else ""
     )
+    if trial.violations:
+        head += f", breaks {html.escape(cut(', '.join(trial.violations), 80))}"
     metrics = [f"{g.metric} = {shown(trial.metrics[g.metric])}" for g in goals if g.metric in trial.metrics]
     if brief:
         return "<br>".join([head, *map(html.escape, metrics)])

@@ -8,6 +8,7 @@ import numpy as np
 
 from raytune_hpo.analysis.timeline import Timeline, timeline_of
 from raytune_hpo.display.status import STATUSES
+from raytune_hpo.display.text import counted
 from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
 
@@ -18,6 +19,7 @@ _MOST_BARS = 1_200  # that are drawn one by one
 _MOST_LANES = 100
 _PARTS = 240  # of the whole time, in which shares are drawn
 _LANE = 22  # pixels
+_OUTLINED = 0.01  # of the whole time: the outline of a shorter trial would cover it
 
 
 def timeline_plot(results: Results) -> Any:
@@ -29,12 +31,13 @@ def timeline_plot(results: Results) -> Any:
     num_trials = len(set(map(id, found.trials)))
     are_bars = len(found.trials) <= _MOST_BARS and lanes == found.num_lanes
     unit, name = style.time_axis(found.span[1])
-    workers = "1 worker" if found.num_lanes == 1 else f"{found.num_lanes:,} workers"
+    workers = counted(found.num_lanes, "worker")
     below = "trials"
     if not are_bars:
         whose = f"{lanes} of {found.num_lanes:,} workers" if lanes < found.num_lanes else "each worker"
-        below = f"share of time in trials of {whose}, {num_trials:,} trials in all; busier ones stand out"
-    titles = [f"{workers}, {found.utilisation:.0%} of their time in trials", below]
+        below = f"share of time in trials of {whose}, {counted(num_trials, 'trial')} in all; busier ones stand out"
+    whose_time = "its" if found.num_lanes == 1 else "their"
+    titles = [f"{workers}, {found.utilisation:.0%} of {whose_time} time in trials", below]
     figure = style.panels_of_heights(titles, [140, int(np.clip(_LANE * lanes, 60, 640))], shared_xaxes=True)
     figure.add_trace(_busy(found, unit), row=1, col=1)
     for trace in _bars(found, unit) if are_bars else [_shares(found, unit, lanes)]:
@@ -73,6 +76,7 @@ def _bars(found: Timeline, unit: float) -> list[Any]:
         if own:
             row = STATUSES[status]
             begin, end = found.begin[own], found.end[own]
+            outline = np.where(end - begin > _OUTLINED * (found.span[1] - found.span[0]), 0.5, 0.0)
             traces.append(
                 style.plotly().Bar(
                     base=begin / unit,
@@ -82,7 +86,7 @@ def _bars(found: Timeline, unit: float) -> list[Any]:
                     width=0.76,
                     name=row.word,
                     legendgroup=row.word,
-                    marker={"color": row.mark["color"], "line": {"color": "white", "width": 0.5}},
+                    marker={"color": row.mark["color"], "line": {"color": "white", "width": outline}},
                     text=[style.hover(found.trials[i], []) for i in own],
                     textposition="none",
                     hovertemplate="%{text}<extra></extra>",

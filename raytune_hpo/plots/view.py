@@ -14,6 +14,7 @@ from raytune_hpo.analysis.fronts import FRONT, front_ranks
 from raytune_hpo.analysis.importance import ped_anova
 from raytune_hpo.analysis.series import Floats, MetricSeries, Positions, goal_named
 from raytune_hpo.analysis.tried import Tried, TriedParameter
+from raytune_hpo.display.status import INFEASIBLE, STATUSES, StatusRow
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
@@ -108,11 +109,16 @@ def view(results: Results, metric: str | None = None) -> View:
     return View(goal_named(metric, results.spec, results.trials), results.arrays, results)
 
 
-def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]]:
-    """The rows of trials with a value by their status: completed ones last, since they are drawn above the others."""
+def rows_by_look(view: View, rows: Positions) -> list[tuple[StatusRow, Positions]]:
+    """The rows of trials with a value by their status, and completed ones that break a constraint for themselves.
+
+    Feasible ones come last, since they are drawn above the others.
+    """
     statuses = np.array([trial.status for trial in view.at(rows)])
-    found = [(status, rows[statuses == status]) for status in (Status.PRUNED, Status.PAUSED, Status.COMPLETED)]
-    return [(status, own) for status, own in found if len(own)]
+    completed, feasible = view.completed[rows], view.feasible[rows]
+    found = [(STATUSES[status], rows[statuses == status]) for status in (Status.PRUNED, Status.PAUSED)]
+    found += [(INFEASIBLE, rows[completed & ~feasible]), (STATUSES[Status.COMPLETED], rows[feasible])]
+    return [(row, own) for row, own in found if len(own)]
 
 
 def why_nothing(view: View) -> str:

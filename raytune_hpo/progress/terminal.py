@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-import unicodedata
 from typing import TextIO
 
 from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.display.text import terminal_columns
 from raytune_hpo.progress.words import line_of
 
 LOG_EVERY_S = 10.0
@@ -28,7 +28,7 @@ class InPlace:
         # One column stays free: a full line makes some terminals wrap.
         text = cut_to_columns(line, columns - 1)
         if text != self._last:
-            self._stream.write("\r" + text + " " * max(0, len(self._last) - len(text)))
+            self._stream.write("\r" + text + " " * max(0, terminal_columns(self._last) - terminal_columns(text)))
             self._stream.flush()
             self._last = text
 
@@ -97,10 +97,10 @@ class StudyLine:
 
 
 def cut_to_columns(text: str, columns: int) -> str:
-    """The longest beginning that takes at most ``columns`` columns of a terminal; wide characters take two."""
+    """The longest beginning that takes at most ``columns`` columns of a terminal."""
     used = 0
     for index, character in enumerate(text):
-        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        used += terminal_columns(character)
         if used > columns:
             return text[:index]
     return text

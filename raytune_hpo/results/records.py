@@ -76,6 +76,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
         "until": trial.until,
         "checkpoints": [{"step": step, **plain(kept)} for step, kept in sorted(trial.checkpoints.items())],
         "reports": [{"step": r.step, "at": r.at, "metrics": plain(r.metrics)} for r in trial.reports],
+        **({"per_instance": plain(own)} if (own := trial.per_instance) else {}),
         "attempts": attempt_records(facts),
     }
 

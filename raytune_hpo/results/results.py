@@ -33,7 +33,7 @@ from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
-from raytune_hpo.display.text import counts_line, unfinished_text
+from raytune_hpo.display.text import counted, counts_line, unfinished_text
 from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.files import write_whole
@@ -299,7 +299,8 @@ class Results(Sequence[Trial]):
         Args:
             reference: the reference point, by metric or in the order of the goals; worse values do not count. By default,
                 and for metrics that it leaves out, it is the goal's threshold or, without one, a tenth of the front's
-                extent beyond the front's worst value. To compare studies, give all of them the same point.
+                extent beyond the front's worst value; in a study of one metric, the worst value of its feasible trials.
+                To compare studies, give all of them the same point.
 
         Raises:
             SpecError: ``reference`` names something that is not a goal, or has another length.
@@ -505,7 +506,7 @@ class Results(Sequence[Trial]):
 
     def __repr__(self) -> str:
         best = "none completed" if self._best is None else f"best {self.goals[0].metric}={self.best_value:.6g}"
-        return f"<Results of {self.name!r}: {len(self)} trials, {best}>"
+        return f"<Results of {self.name!r}: {counted(len(self), 'trial')}, {best}>"
 
     def _repr_html_(self) -> str:
         return summary.results_html(self)

@@ -16,6 +16,7 @@ from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Dot
 from raytune_hpo.display.text import (
     config_line,
+    counted,
     counts_line,
     cut,
     duration,
@@ -46,7 +47,8 @@ def results_text(results: Results, *, more: str = "") -> str:
     if rows:
         lines += ["", table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])]
     if more or len(results) > len(rows):
-        lines += ["", more or f"all {len(results)} trials: results.to_dataframe(), results.to_csv(path)"]
+        all_of_them = "the trial" if len(results) == 1 else f"all {len(results)} trials"
+        lines += ["", more or f"{all_of_them}: results.to_dataframe(), results.to_csv(path)"]
     return "\n".join(lines)
 
 
@@ -70,13 +72,13 @@ def _history_picture(results: Results) -> str:
     metric = goal.metric
     shown = (results[index] for index in strided(len(results), MAX_DOTS))
     dots = [
-        Dot(trial.number, trial.metrics[metric], trial.status is Status.COMPLETED)
+        Dot(trial.number, trial.metrics[metric], trial.status is Status.COMPLETED, bool(trial.violations))
         for trial in shown
         if _is_drawn(trial, results.goals)
     ]
     better = evenly_chosen(MetricSeries(goal, results.arrays).improvements, MAX_DOTS)
     best = [(index, results[index].metrics[metric]) for index in better]
-    caption = f"{goal_text(results)} by trial, and the best so far"
+    caption = f"{goal_text(results)} by trial{', and the best so far' if best else ''}{_note_on_crosses(dots)}"
     drawn = svg.draw_history(
         dots, best, lower_is_better=goal.lower_is_better, end=len(results) - 1, size=_SIZE, title=caption
     )
@@ -92,11 +94,16 @@ def _front_picture(results: Results) -> str:
         *[others[index] for index in strided(len(others), MAX_DOTS)],
         *evenly_chosen([t for t in completed if t.number in front], MAX_DOTS),
     ]
-    dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front) for t in shown]
-    caption = f"{goal_text(results, 1)} against {goal_text(results)}, and the Pareto front"
+    dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front, bool(t.violations)) for t in shown]
+    beside = ", and the Pareto front" if front else ""
+    caption = f"{goal_text(results, 1)} against {goal_text(results)}{beside}{_note_on_crosses(dots)}"
     lower_is_better = (x.lower_is_better, y.lower_is_better)
     drawn = svg.draw_scatter(dots, (x.metric, y.metric), lower_is_better=lower_is_better, size=_SIZE, title=caption)
     return _captioned(drawn, caption)
+
+
+def _note_on_crosses(dots: Sequence[Dot]) -> str:
+    return "; red crosses break a constraint" if any(dot.is_cross for dot in dots) else ""
 
 
 def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
@@ -113,7 +120,7 @@ def summary_lines(results: Results) -> list[str]:
     took, times = "", [t.finished_at for t in results if t.finished_at is not None]
     if times:
         took = f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"
-    lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){took}"]
+    lines = [f"study {results.name!r}: {counted(len(results), 'trial')} ({counts_line(results.num_by_status)}){took}"]
     if saved := savings_line(results):
         lines.append(saved)
     if repeated := restarts_line(results):
@@ -125,7 +132,7 @@ def summary_lines(results: Results) -> list[str]:
     if len(results.goals) > 1 and results.best_trials:
         num = len(results.best_trials)
         some = f"; {ROWS} of them, evenly" if num > ROWS else ""
-        lines.append(f"Pareto front: {num} trial{'' if num == 1 else 's'}, see results.best_trials{some}")
+        lines.append(f"Pareto front: {counted(num, 'trial')}, see results.best_trials{some}")
         if any(goal.threshold is not None for goal in results.goals):
             lines.append(thresholds_line(results))
         lines += [best_line(results, index) for index in range(len(results.goals))]
@@ -136,7 +143,7 @@ def summary_lines(results: Results) -> list[str]:
         if hint := border_line(results):
             lines.append(hint)
     elif len(results):
-        lines.append(violations_text(results) or first_error(results))
+        lines.append(why_no_best(results))
         if reporting := num_unfinished_with_reports(results):
             lines.append(unfinished_text(reporting))
     return [*lines, *noise_lines(results)]
@@ -202,7 +209,7 @@ def savings_line(results: Results) -> str:
     """A line on the savings from trials that were cut short; empty if there are none."""
     savings = results.savings
     told = (("stopping", savings.num_pruned), ("pausing", savings.num_paused))
-    how = [f"{word} {num} trial{'' if num == 1 else 's'} early" for word, num in told if num]
+    how = [f"{word} {counted(num, 'trial')} early" for word, num in told if num]
     if not how or savings.saved_s is None or savings.share is None:
         return ""
     return (
@@ -216,15 +223,16 @@ def restarts_line(results: Results) -> str:
     savings = results.savings
     if not savings.num_restarted:
         return ""
-    trials = f"{savings.num_restarted} trial{'' if savings.num_restarted == 1 else 's'}"
     return (
-        f"{trials} started over when resumed, for lack of a checkpoint: {duration(savings.repeated_s)} of worker time "
-        f"was spent again; hpo.report(..., save=...) prevents that"
+        f"{counted(savings.num_restarted, 'trial')} started over when resumed, for lack of a checkpoint: "
+        f"{duration(savings.repeated_s)} of worker time was spent again; hpo.report(..., save=...) prevents that"
     )
 
 
-def first_error(results: Results) -> str:
-    """A line on why there is no result, as far as it is known."""
+def why_no_best(results: Results) -> str:
+    """A line on why a study has no best trial, as far as it is known."""
+    if broken := violations_text(results):
+        return broken
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"
@@ -244,7 +252,8 @@ def header_of(results: Results, rows: list[Trial]) -> list[str]:
     hidden = len({name for trial in rows for name in flattened(trial.config)}) - len(shown)
     more = [f"+{hidden} more"] if hidden else []
     arm = ["arm"] if _has_arms(rows) else []
-    return ["trial", *(goal.metric for goal in results.goals), *shown, *more, *arm, "duration"]
+    broken = ["breaks"] if _have_violations(rows) else []
+    return ["trial", *(goal.metric for goal in results.goals), *broken, *shown, *more, *arm, "duration"]
 
 
 def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
@@ -255,8 +264,13 @@ def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
     more = [""] if len({name for other in rows for name in flattened(other.config)}) > len(shown) else []
     metrics = [trial.metrics.get(goal.metric, "") for goal in results.goals]
     arm = [trial.arm or ""] if _has_arms(rows) else []
+    broken = [", ".join(trial.violations)] if _have_violations(rows) else []
     took = "" if trial.duration_s is None else duration(trial.duration_s)
-    return [trial.number, *metrics, *values, *more, *arm, took]
+    return [trial.number, *metrics, *broken, *values, *more, *arm, took]
+
+
+def _have_violations(rows: list[Trial]) -> bool:
+    return any(trial.violations for trial in rows)
 
 
 def _has_arms(rows: list[Trial]) -> bool:

@@ -146,3 +146,12 @@ def test_importances_are_asked_for_all_goals_at_once():
         study.tell(trial, {"f": trial.config["x"] + 9 * away, "g": 1 - trial.config["x"] + 9 * away})
     assert study.results().importances("front")["y"] > 0.9
     assert np.isclose(sum(study.results().importances("front").values()), 1)
+
+
+def test_one_metric_is_measured_from_its_worst_value():
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, sampler="random", seed=0, storage="memory")
+    assert study.results().hypervolume() == 0.0
+    for loss in (3.0, 0.01, 1.0):
+        study.tell(study.ask(), loss)
+    assert study.results().hypervolume() == pytest.approx(2.99)
+    assert study.results().hypervolume([1.01]) == pytest.approx(1.0)

@@ -462,3 +462,31 @@ def test_a_head_node_in_a_container_has_other_files(head):
 def test_a_head_node_of_another_user_is_asked_through_ray(head):
     os.chown(head, 65534, 65534)
     assert head_here("10.0.0.1:6379") is None
+
+
+NAMES = """
+import raytune_hpo as hpo
+space = {"größe": hpo.choice(["名前", "b"])}
+settings = dict(num_trials=4, runtime="local", sampler="grid", max_concurrent=1, instances=["tree", "of"])
+
+def objective(config, instance):
+    if config["größe"] == "b":
+        raise ValueError("x" * 60 + " and here is the useful end")
+    return {"loss": float(len(instance))}
+"""
+
+
+def test_letters_of_any_script_and_instances_are_shown(call, tmp_path):
+    (tmp_path / "names.py").write_text(NAMES, encoding="utf-8")
+    assert call("run", "names.py", "--name", "s", "--quiet").exit_code == 0
+    for shown in (call("best", "s").stdout, call("show", "s", "--trial", "0").stdout):
+        assert '"größe": "名前"' in shown
+    assert json.loads(call("show", "s", "--trial", "0", "--json").stdout)["per_instance"]["tree"] == {"loss": 4.0}
+    lines = call("show", "s", "--trial", "0").stdout.splitlines()
+    assert sorted(lines[lines.index("instances:") + 2 :][:2]) == ["  of           2", "  tree         4"]
+    listed = call("trials", "s").stdout
+    assert "duration " in listed and "duration_s" not in listed and "the useful end" in listed
+    narrow = CliRunner(charset="latin-1").invoke(main, ["best", "s"])
+    assert narrow.exit_code == 0 and "\\u540d" in narrow.stdout
+    zone = time.strftime("%Z", time.localtime())
+    assert f" {zone} " in call("studies").stdout.splitlines()[1]

@@ -14,9 +14,10 @@ from dataclasses import replace
 
 import pytest
 
+from raytune_hpo.display.text import cut_apart, numbers, table, terminal_columns
 from raytune_hpo.progress import Progress
 from raytune_hpo.progress.pace import MAX_PAUSE_S, MIN_PAUSE_S, Pace
-from raytune_hpo.progress.terminal import cut_to_columns
+from raytune_hpo.progress.terminal import InPlace, cut_to_columns
 from raytune_hpo.progress.words import line, time_left
 from raytune_hpo.spec import Limits
 from tests.faces.snapshots import STATUS, snapshot
@@ -178,3 +179,44 @@ def test_a_sentence_stands_where_the_state_will_be_and_is_wiped_where_there_is_n
 def test_a_status_reads_as_a_line():
     text = str(STATUS)
     assert text.startswith("mnist: 4 running, 30 completed, 5 pruned, 2 failed, best loss=0.0123457, 1m 15s, running")
+
+
+def test_a_shorter_line_wipes_wide_characters_too():
+    stream = io.StringIO()
+    line = InPlace(stream)
+    line.write("学习" * 5)
+    line.write("abc")
+    assert stream.getvalue().split("\r")[-1] == "abc" + 17 * " "
+
+
+def test_columns_of_wide_characters_stand_below_each_other():
+    lines = table(["study", "best"], [["名前🎉", 1.5], ["abc", 2.5]]).splitlines()
+    assert len({terminal_columns(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.1234567, 2.0], ["0.123457", "2"]),
+        ([1e14, 1e14 + 1, 3.0], ["100000000000000", "100000000000001", "3"]),
+        ([1.0, 1 + 1e-9], ["1", "1.000000001"]),
+        ([0.3, 0.1 + 0.2], ["0.3", "0.3"]),
+        ([float("nan"), float("nan"), float("inf")], ["nan", "nan", "inf"]),
+    ],
+)
+def test_numbers_have_as_many_digits_as_tell_them_apart(values, texts):
+    assert numbers(values) == texts
+
+
+@pytest.mark.parametrize(
+    ("texts", "width", "expected"),
+    [
+        (["relu", "tanh"], 5, ["relu", "tanh"]),
+        (["opt_000", "opt_024"], 5, ["00", "24"]),
+        (["a long beginning 1", "a long beginning 2"], 14, ["...1", "...2"]),
+        (["cat/aaaaaaaaaaaaaaa1", "cat/aaaaaaaaaaaaaaa2", "dog"], 12, ["cat/a...aaa1", "cat/a...aaa2", "dog"]),
+        (["a" * 9 + "b" + "c" * 9, "a" * 9 + "d" + "c" * 9, "e"], 9, ["1: aaa...", "2: aaa...", "3: e"]),
+    ],
+)
+def test_texts_are_cut_so_that_they_differ(texts, width, expected):
+    assert cut_apart(texts, width) == expected

@@ -6,6 +6,7 @@ import math
 import re
 import time
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
@@ -133,3 +134,23 @@ def test_a_hundred_thousand_trials_are_shown_in_seconds_and_a_few_kilobytes():
     assert time.process_time() - begin < 10
     assert len(html) < 60_000
     assert num_dots(html) <= summary.MAX_DOTS
+
+
+def test_ticks_of_trials_are_whole_and_labels_tell_values_apart():
+    assert Scale(0.0, 1.0, is_count=True).ticks() == [0.0, 1.0]
+    svg = pictures.draw_history(
+        [Dot(i, 1e14 + i) for i in range(4)], [], lower_is_better=True, end=3, size=SIZE, title=""
+    )
+    texts = labels(svg)
+    assert len(set(texts)) == len(texts) and "100000000000002" in texts
+    left = [float(e.get("x")) for e in drawn(svg) if e.get("text-anchor") == "end"]
+    assert min(left) > 5 * len("100000000000002")
+
+
+def test_trials_that_break_a_constraint_are_crosses_and_never_the_best():
+    made = done(0.5)
+    results = results_of(lambda number, goals: replace(made(number, goals), violations={"mb": 1.0}))
+    svg = summary.picture(results)
+    assert "l5 5" in svg and not num_dots(svg)
+    assert "loss (min) by trial; red crosses break a constraint" in svg and "best so far" not in svg
+    assert "breaks" in str(results) and "mb" in str(results)

@@ -205,7 +205,7 @@ def competing(**settings):
 
 def test_a_front_shows_thresholds_and_what_breaks_a_constraint():
     figure = competing().plot.pareto()
-    (infeasible,) = [trace for trace in named(figure, "infeasible") if trace.xaxis in (None, "x")]
+    (infeasible,) = [trace for trace in named(figure, "breaks a constraint") if trace.xaxis in (None, "x")]
     assert list(infeasible.x) == [0.0]
     assert {tuple(trace.x) for trace in named(figure, "threshold")} >= {(2.5, 2.5)}
     assert "1 failed trial" in str(figure.to_dict()["layout"])
@@ -432,5 +432,92 @@ def test_labels_below_a_panel_lie_flat_and_fit_it():
     space = {"option": hpo.choice(options)}
     results = results_of(*[done(float(i), {"option": options[i]}) for i in range(20)], space=space)
     axis = results.plot.slice().layout.xaxis
-    assert axis.tickangle == 0 and sum(map(len, axis.ticktext)) <= 30
+    assert axis.tickangle == 0 and sum(map(len, axis.ticktext)) <= 90
+    assert len(set(axis.ticktext)) == len(axis.ticktext) > 12
     assert options[3] in results.plot.slice().data[0].text[3]
+
+
+def bounded(bound="mb <= 5"):
+    """A study whose lowest losses break a constraint: ten of twenty trials, all of them, or none."""
+    study = hpo.Study(
+        {"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}, sampler="random", seed=0, storage="memory",
+        outcome_constraints=[bound],
+    )  # fmt: skip
+    for i in range(20):
+        study.tell(study.ask(), {"loss": float(i), "mb": 10.0 - i if i < 10 else 0.0})
+    return study.results()
+
+
+def test_what_breaks_a_constraint_is_told_from_what_completed():
+    results = bounded()
+    history = results.plot.history()
+    (broken,), (completed,) = named(history, "breaks a constraint"), named(history, "completed")
+    assert list(broken.y) == [0.0, 1.0, 2.0, 3.0, 4.0] and min(completed.y) == results.best_value == 5.0
+    assert "breaks mb" in broken.text[0]
+    assert len(named(results.plot.slice(), "breaks a constraint")) == 2
+    assert named(results.plot.contour(), "breaks a constraint")
+    distribution = results.plot.distribution()
+    assert min(distribution.data[0].x) == 5.0 and distribution.data[0].name == "all trials (15)"
+    assert "share of feasible trials" in distribution.layout.annotations[0].text
+
+
+@pytest.mark.parametrize("figure", ["best_so_far", "distribution"])
+def test_a_figure_of_nothing_feasible_says_so(figure):
+    said = getattr(bounded("mb <= -1").plot, figure)().layout.annotations[0].text
+    assert "0 of 20 completed trials are feasible" in said.replace("<br>", " ")
+
+
+def test_a_metric_of_many_decades_has_decades_in_every_figure():
+    space = {"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}
+    found = [done({"loss": 10.0 ** (i - 13)}, {"x": i / 20, "y": (7 * i % 20) / 20}) for i in range(20)]
+    results = results_of(*found, space=space)
+    axis = results.plot.parallel_coordinates().data[0].dimensions[-1]
+    assert axis.range == pytest.approx((-13, 6)) and list(axis.ticktext[:2]) == ["1e-13", "1e-10"]
+    contour = results.plot.contour()
+    assert all(float(trace.z.max()) < 7 for trace in contour.data if trace.type == "contour")
+    assert (
+        "1e-05" in contour.layout.coloraxis.colorbar.ticktext or "0.0001" in contour.layout.coloraxis.colorbar.ticktext
+    )
+    several = results_of(*[done({"a": 10.0**-i, "b": float(i)}) for i in range(8)], metric=["a", "b"])
+    ends = {axis.label: sorted(axis.range) for axis in several.plot.metrics().data[0].dimensions}
+    assert ends["a (min)"] == pytest.approx([-7, 0]) and ends["b (min)"] == [0, 7]
+
+
+def test_options_with_the_same_beginning_have_different_labels_as_plain_text():
+    options = [f"a rather long option number {i} with <many> words that go on" for i in range(14)]
+    found = [done(float(i), {"option": options[i], "x": i / 14}) for i in range(14)]
+    results = results_of(*found, space={"option": hpo.choice(options), "x": hpo.uniform(0, 1)})
+    axis, _, metric = results.plot.parallel_coordinates().data[0].dimensions
+    assert len(set(axis.ticktext)) == 14 and "13" in axis.ticktext[-1]
+    assert metric.label == "loss (min)"
+    labels = results.plot.slice(parameters=["option"]).layout.xaxis.ticktext
+    assert len(set(labels)) == 14
+    short = results_of(
+        *[done(float(i), {"o": o}) for i, o in enumerate(["<a>", "<b>"] * 3)], space={"o": hpo.choice(["<a>", "<b>"])}
+    )
+    assert list(short.plot.parallel_coordinates().data[0].dimensions[0].ticktext) == ["<a>", "<b>"]
+
+
+def test_the_last_name_of_parallel_coordinates_has_room():
+    layout = results_of(*[done({"l": float(i)}) for i in range(4)], metric="l").plot.parallel_coordinates().layout
+    long = results_of(*[done({"l" * 20: float(i)}) for i in range(4)], metric="l" * 20)
+    assert layout.margin.t >= 60 + 4 * len("l (min)")
+    assert long.plot.parallel_coordinates().layout.margin.r > 7 * 24
+
+
+def test_short_trials_on_a_timeline_have_no_outline_that_covers_them():
+    results = results_of(*[done(0.5, duration_s=seconds) for seconds in (1e-3, 50.0)])
+    (bars,) = named(results.plot.timeline(), "completed")
+    assert list(bars.marker.line.width) == [0.0, 0.5]
+
+
+def test_figures_of_one_trial_speak_of_one():
+    results = results_of(done(0.5))
+    assert "1 worker, 100% of its time" in results.plot.timeline().layout.annotations[0].text
+    assert results.plot.duration().layout.annotations[0].text == "the trial took 2.0s"
+
+
+def test_a_contour_keeps_small_differences_of_large_values():
+    found = [done({"loss": 1e12 + i}, {"x": i / 20, "y": (7 * i % 20) / 20}) for i in range(20)]
+    figure = results_of(*found, space={"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}).plot.contour()
+    assert np.ptp(figure.data[0].z) > 3

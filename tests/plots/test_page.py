@@ -13,7 +13,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError
 from raytune_hpo.plots import page as module
-from raytune_hpo.plots.document import figure_section
+from raytune_hpo.plots.document import _is_wide, figure_section
 from raytune_hpo.plots.sections import Section
 from raytune_hpo.results import Results
 from tests.faces.studies import NASTY, done, results_of
@@ -176,3 +176,27 @@ def test_durations_are_sorted_by_their_seconds(tmp_path):
     text = written(results_of(done(0.5, duration_s=120.0), done(0.4, duration_s=0.05)), tmp_path / "page.html")
     assert 'data-value="120.0">2m<' in text and 'data-value="0.05">50 ms<' in text
     assert 'id="trial-1"' in text
+
+
+def test_a_page_without_a_feasible_trial_says_why_there_is_no_result(tmp_path):
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, sampler="random", storage="memory", outcome_constraints=["mb <= 1"])
+    for i in range(4):
+        study.tell(study.ask(), {"loss": float(i), "mb": 2.0})
+    study.results().plot.page(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    said = "0 of 4 completed trials are feasible; broken: mb &lt;= 1 by 4"
+    assert f"<h2>No result yet</h2><p>{said}</p>" in text and "no trial has completed" not in text
+
+
+def test_a_page_shows_letters_of_any_script_and_numbers_that_differ(tmp_path):
+    found = [done({"loss": 1e14 + i}, {"größe": "名前"}) for i in range(4)]
+    results_of(*found, space={"größe": hpo.choice(["名前", "b"])}).plot.page(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "&quot;größe&quot;: &quot;名前&quot;" in text
+    assert '<td class="number">100000000000003</td>' in text
+
+
+def test_figures_with_long_labels_are_not_squeezed_on_a_telephone():
+    bars = {"yaxis": {"ticktext": ("a_name_of_a_parameter_that_is_long",)}}
+    assert _is_wide({"data": [], "layout": bars})
+    assert not _is_wide({"data": [], "layout": {"yaxis": {"ticktext": ("lr", "depth")}}})

@@ -91,7 +91,7 @@ def pretty_print(result: Mapping[str, Any], exclude: Collection[str] | None = No
     hidden = {"config", *(exclude or ())}
     shown = {key: value for key, value in result.items() if key not in hidden and value is not None}
     return "\n".join(
-        f"{key}: {json.dumps(value, default=str) if isinstance(value, (dict, list)) else value}"
+        f"{key}: {json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, (dict, list)) else value}"
         for key, value in sorted(shown.items())
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from raytune_hpo.compat.ray_tune.trial_folder import flattened
 from raytune_hpo.compat.ray_tune.trials import Trial
-from raytune_hpo.display.text import cut
+from raytune_hpo.display.text import cut, terminal_columns
 from raytune_hpo.goals import Goal
 
 Columns = Sequence[str] | Mapping[str, str] | None
@@ -102,8 +102,9 @@ class CLIReporter(ProgressReporter):
             config, result = trial.evaluated_params, flattened(trial.last_result)
             values = [config.get(name, "") for name in parameters] + [result.get(name, "") for name in self._metrics]
             rows.append([str(trial), trial.status, *(_shown(value, self._width) for value in values)])
-        widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        widths = [max(terminal_columns(row[j]) for row in rows) for j in range(len(rows[0]))]
+        padded = [[c + " " * (w - terminal_columns(c)) for c, w in zip(row, widths, strict=True)] for row in rows]
+        return ["  ".join(row).rstrip() for row in padded]
 
     def _sorted(self, trials: Sequence[Trial]) -> list[Trial]:
         metric = self._metric
