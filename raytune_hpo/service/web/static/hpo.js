@@ -14,7 +14,7 @@ function isInUse(part) {
 // Times are sent in UTC. Here they become those of the reader's zone, with the date if it is not today's.
 const TIME = { hour: "2-digit", minute: "2-digit" };
 const DATE = { day: "numeric", month: "short" };
-const written = (at, parts) => at.toLocaleString("en-GB", parts).replace(",", "");
+const written = (at, parts) => at.toLocaleString("en-GB", parts).replaceAll(",", "");
 const clock = (at) => {
   const now = new Date();
   if (at.toDateString() === now.toDateString()) return written(at, { ...TIME, second: "2-digit" });
