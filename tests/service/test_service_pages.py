@@ -374,16 +374,16 @@ def test_a_study_of_several_metrics_shows_its_front_and_is_not_ranked_by_one_met
 
 
 def test_a_study_that_nobody_may_run_any_more_has_no_running_clock(server, browsers):
-    study = hpo.Study({"x": hpo.Float(0, 1)}, name="left", storage=str(server.storage), sampler="random")
+    study = hpo.Study({"x": hpo.Float(0, 1)}, name="given-up", storage=str(server.storage), sampler="random")
     study.ask()
     viewer, api = browsers["viewer"], server.api("viewer")
-    assert "left running or interrupted" in text_of(viewer, "/studies/left")
-    elapsed = [api.get("/studies/left").json()["status"]["elapsed_s"] for _ in range(2)]
+    assert "given-up running or interrupted" in text_of(viewer, "/studies/given-up")
+    elapsed = [api.get("/studies/given-up").json()["status"]["elapsed_s"] for _ in range(2)]
     assert elapsed[0] == elapsed[1] < 1
     assert re.search(r"running or interrupted \d+", text_of(viewer, "/"))
     names = re.findall(r'value="([^"]*)" aria-label="Compare', viewer.get("/?state=running+or+interrupted").text)
-    assert "left" in names and "paged" not in names
-    assert "left running or interrupted" in text_of(viewer, "/compare?study=left")
+    assert "given-up" in names and "paged" not in names
+    assert "given-up running or interrupted" in text_of(viewer, "/compare?study=given-up")
 
 
 def test_times_say_their_zone(browsers, paged):
