@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from shlex import quote
@@ -49,19 +50,22 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
             rows = [{**row, **_outcome(store, row["name"])} for row in rows]
     clocks = [time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(row["created_at"])) for row in rows]
     # The number of facts is shown only for studies whose trials were not counted.
-    names = [name for name in (list(rows[0])[2:] if rows else []) if name != "facts" or len(rows[0]) == _SHORT]
+    kept = [name for name in (list(rows[0])[2:] if rows else []) if name != "front"]
+    names = [name for name in kept if name != "facts" or len(rows[0]) == _SHORT]
     if not any(row.get(_KEPT) for row in rows):
         names = [name for name in names if name != _KEPT]
     shown = [
-        [row["name"], clock, *(_cell(name, row[name]) for name in names)]
-        for row, clock in zip(rows, clocks, strict=True)
+        [row["name"], clock, *(_cell(name, row) for name in names)] for row, clock in zip(rows, clocks, strict=True)
     ]
     header = ["study", "created", *("checkpoints" if name == _KEPT else name for name in names)]
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
 
 
-def _cell(name: str, value: Any) -> Any:
-    """A cell of the list of studies."""
+def _cell(name: str, row: Mapping[str, Any]) -> Any:
+    """A cell of the list of studies. Of several metrics there is no best one, but a front."""
+    value = row[name]
+    if name == "best" and "front" in row:
+        return f"front of {row['front']}" if row["front"] else ""
     if name == _KEPT:
         return size(value) if value else ""
     return "" if value is None else value

@@ -111,11 +111,12 @@ def study_record(row: StudyRow) -> dict[str, Any]:
 
 
 def outcome_record(ledger: Ledger) -> dict[str, Any]:
-    """The outcome of a study that has been read, for a list of studies."""
+    """The outcome of a study that has been read, for a list of studies; ``best`` is in the first metric."""
     goal, best = ledger.spec.goals[0], ledger.best[0]
     value = None if best is None else best.metrics[goal.metric]
     kept = sum(int(record.get(BYTES, 0)) for record in kept_records(ledger))
-    return {"trials": len(ledger.trials), "best": value, "checkpoint_bytes": kept, "state": state_of(ledger)}
+    front = {"front": len(ledger.front)} if len(ledger.spec.goals) > 1 else {}
+    return {"trials": len(ledger.trials), "best": value, **front, "checkpoint_bytes": kept, "state": state_of(ledger)}
 
 
 def unreadable_record(error: Exception) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from raytune_hpo.service import data_routes, insight_routes, live_routes, reading_routes, study_routes, worker_routes
 from raytune_hpo.service.answers import Answer
-from raytune_hpo.service.endpoints import Call, Endpoint, problem_response, serve
+from raytune_hpo.service.endpoints import Call, Endpoint, app_root_of, problem_response, serve
 from raytune_hpo.service.guards import HostGuard, SafeHeaders
 from raytune_hpo.service.openapi import document
 from raytune_hpo.service.problems import KINDS, Problem
@@ -43,19 +43,31 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
         service.jobs.close()
         await service.studies.close()
 
+    pages = Pages(service)
+
+    async def http_problem(request: Request, error: Exception) -> Response:
+        """Starlette's own HTTP errors as problems; below the pages, a browser gets a page."""
+        assert isinstance(error, HTTPException)
+        kind = "method-not-allowed" if error.status_code == 405 else "not-found"
+        path = request.url.path.removeprefix(app_root_of(request))
+        if "text/html" in request.headers.get("accept", "") and not path.startswith("/v1/"):
+            return pages.missing(request, kind, error.headers)
+        detail = f"{request.method} is not answered here; see /v1/openapi.json"
+        return problem_response(Problem(kind, detail, headers=error.headers), request)
+
     resources: dict[str, list[Endpoint]] = {}
     for endpoint in (*ENDPOINTS, _description(root_path)):
         resources.setdefault(endpoint.path, []).append(endpoint)
     api = [_route(path, endpoints, service) for path, endpoints in resources.items()]
     app = Starlette(
         routes=[
-            *Pages(service).routes(),
+            *pages.routes(),
             Route("/healthz", _health),
             Route("/problems/{kind}", _problem_page),
             Mount("/v1", routes=api),
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_problem},
+        exception_handlers={HTTPException: http_problem},
     )
     app.router.redirect_slashes = False
     return HostGuard(SafeHeaders(WholeSegments(app)), hosts)
@@ -92,11 +104,3 @@ async def _problem_page(request: Request) -> Response:
     if kind is None:
         return problem_response(Problem("not-found", "there is no such kind of problem"), request)
     return PlainTextResponse(f"{kind.title} (HTTP {kind.status}).\n")
-
-
-async def _http_problem(request: Request, error: Exception) -> Response:
-    """Starlette's own HTTP errors, as problems."""
-    assert isinstance(error, HTTPException)
-    kind = "method-not-allowed" if error.status_code == 405 else "not-found"
-    problem = Problem(kind, f"{request.method} is not answered here; see /v1/openapi.json", headers=error.headers)
-    return problem_response(problem, request)

@@ -39,7 +39,8 @@ def code(fold: Fold, trial: Trial, language: str, model: ModelObjective | None) 
         Problem: this language is not available for the study.
     """
     goal = fold.ledger.spec.goals[0]
-    about = f"{fold.name}, trial {trial.number}: {goal.metric} {number(trial.metrics[goal.metric])}"
+    values = ", ".join(f"{g.metric} {number(trial.metrics[g.metric])}" for g in fold.ledger.spec.goals)
+    about = f"{fold.name}, trial {trial.number}: {values}"
     if language == "sklearn":
         if model is None:
             known = ", ".join(languages(None))

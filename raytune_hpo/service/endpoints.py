@@ -123,9 +123,13 @@ async def serve(endpoint: Endpoint, service: Service, request: Request) -> Respo
 
 def problem_response(problem: Problem, request: Request) -> Response:
     """The HTTP response for a problem."""
-    root = str(request.scope.get("app_root_path", request.scope.get("root_path", "")))
-    document = problem.document(path_of(request), root)
+    document = problem.document(path_of(request), app_root_of(request))
     return Response(to_bytes(document), problem.status, problem.headers, "application/problem+json")
+
+
+def app_root_of(request: Request) -> str:
+    """The URL prefix of the whole application, also below a mount."""
+    return str(request.scope.get("app_root_path", request.scope.get("root_path", "")))
 
 
 async def _answer(endpoint: Endpoint, service: Service, request: Request) -> Answer | Response:

@@ -22,6 +22,7 @@ from raytune_hpo.journal import Storage
 from raytune_hpo.live.replaying import stored_plan
 from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.results import Results
+from raytune_hpo.results.summary import first_error, violations_text
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
@@ -38,7 +39,7 @@ class Fold:
 
     Attributes:
         name: of the study; ``created_at``: when it was made, in epoch seconds.
-        by_loss: (loss in the first goal, number) of completed trials, best first.
+        by_loss: (whether it is infeasible, loss in the first goal, number) of completed trials, best first.
         by_duration: (seconds, number) of finished trials.
         failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
@@ -52,7 +53,7 @@ class Fold:
         spec = StudySpec.from_json(first.spec)
         self.live = Timeline(*stored_plan([first])) if "live" in spec.settings else None
         self.ledger = Ledger(spec) if self.live is None else self.live.fold.study.ledger
-        self.by_loss: list[tuple[float, int]] = []
+        self.by_loss: list[tuple[bool, float, int]] = []
         self.by_duration: list[tuple[float, int]] = []
         self.failed: list[int] = []
         self.by_reason: dict[str, list[int]] = {}
@@ -83,6 +84,11 @@ class Fold:
         self._changed.clear()
         assert self._results is not None
         return self._results
+
+    @property
+    def why_no_best(self) -> str:
+        """Why no trial is the best, for a study that has none: nothing has completed, or nothing is feasible."""
+        return self.once("why no best", lambda: violations_text(self.results) or first_error(self.results))
 
     def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """The cached value of ``make``, computed anew only after further facts."""
@@ -115,7 +121,7 @@ class Fold:
                 insort(self.failed, trial.number)
                 self.by_reason.setdefault(reason_of_failure(trial), []).append(trial.number)
             if trial.losses is not None:
-                insort(self.by_loss, (trial.losses[0], trial.number))
+                insort(self.by_loss, (not trial.is_feasible, trial.losses[0], trial.number))
             if trial.duration_s is not None:
                 insort(self.by_duration, (trial.duration_s, trial.number))
             if len(self.ledger.improved[0]) > len(self.improved_s):

@@ -12,7 +12,6 @@ from raytune_hpo.service import shapes
 from raytune_hpo.service.access import check_role
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.code import LANGUAGES, code
-from raytune_hpo.service.comparing import standing
 from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.models.objective import model_of
@@ -62,8 +61,7 @@ async def importances(call: Call) -> Answer:
 
 
 async def stopping(call: Call) -> Answer:
-    now = call.service.clock.now()
-    return await of_study(call, lambda fold: stopping_record(fold, now))
+    return await of_study(call, lambda fold: stopping_record(fold, call.service.now(fold)))
 
 
 async def figure(call: Call) -> Answer | Response:
@@ -102,11 +100,10 @@ async def best_code(call: Call) -> Answer | Response:
 
 
 async def compare(call: Call) -> Answer:
-    now = call.service.clock.now()
-    names = list(dict.fromkeys(call.query.study))
+    service, names = call.service, list(dict.fromkeys(call.query.study))
     for name in names:
         check_role(call.token, "viewer", name)
-    found = [await call.service.read(name, lambda fold: (standing(fold, now), fold.seq)) for name in names]
+    found = [await service.read(name, lambda fold: (service.standing(fold), fold.seq)) for name in names]
     return Answer(body={"items": [one.record() for one, _ in found], "next": None, "seq": sum(seq for _, seq in found)})
 
 

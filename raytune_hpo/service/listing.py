@@ -26,7 +26,7 @@ from raytune_hpo.trial import Trial
 
 _WHERE = re.compile(r"\s*(\S.*?)\s*(<=|>=|==|!=|<|>|=)\s*(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*")
 _HUGE = 1e308  # whole numbers may lie beyond all floats
-_Place = tuple[float, int]  # the sort key, and the trial's number
+_Place = tuple[float, ...]  # the sort key, and at last the trial's number
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -44,7 +44,8 @@ class Listing:
 
     Attributes:
         where: ``column op number``; None: no such filter.
-        sort: "number", "-number", "metric" (best first; completed trials only) or "duration" (finished trials only).
+        sort: "number", "-number", "metric" (completed trials only, feasible ones before others, best first) or "duration"
+            (finished trials only).
     """
 
     status: str | None = None
@@ -81,7 +82,7 @@ def page_of(fold: Fold, listing: Listing, limit: int, cursor: str | None) -> Pag
     places = list(islice(_ordered(fold, listing.sort, after, _matching(fold, listing)), limit + 1))
     shown, trials = places[:limit], fold.ledger.trials
     return Page(
-        trials=tuple(trials[place[1]] for place in shown),
+        trials=tuple(trials[int(place[-1])] for place in shown),
         next=_cursor(shown[-1], listing) if len(places) > limit else None,
         seq=fold.seq,
     )
@@ -150,17 +151,17 @@ def _ordered(fold: Fold, sort: str, after: _Place | None, matching: NDArray[np.b
         num = len(fold.ledger.trials)
         numbers = range(num) if matching is None else np.flatnonzero(matching).tolist()
         if sort == "number":
-            begin = 0 if after is None else bisect_right(numbers, after[1])
+            begin = 0 if after is None else bisect_right(numbers, after[-1])
             return ((0.0, number) for number in numbers[begin:])
-        end = len(numbers) if after is None else bisect_left(numbers, after[1])
+        end = len(numbers) if after is None else bisect_left(numbers, after[-1])
         return ((0.0, number) for number in reversed(numbers[:end]))
-    column = fold.by_loss if sort == "metric" else fold.by_duration
+    column: Sequence[_Place] = fold.by_loss if sort == "metric" else fold.by_duration
     begin = 0 if after is None else bisect_right(column, after)
     places = islice(column, begin, None)
     if matching is None:
         return places
     is_match = matching.tobytes()  # one by one, bytes are read more quickly than an array
-    return (place for place in places if is_match[place[1]])
+    return (place for place in places if is_match[int(place[-1])])
 
 
 def _cursor(place: _Place, listing: Listing) -> str:
@@ -171,7 +172,7 @@ def _place(cursor: str, listing: Listing) -> _Place:
     try:
         digest, place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if digest == listing.digest:
-            return float(place[0]), int(place[1])
+            return (*map(float, place[:-1]), int(place[-1]))
     except (ValueError, TypeError, IndexError, KeyError):
         pass  # the error is raised below
     raise Problem("bad-cursor", "a cursor is the `next` of a page of the same list; begin again without one")

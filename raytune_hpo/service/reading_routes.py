@@ -107,7 +107,7 @@ async def of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
 
 async def study(call: Call) -> Answer:
     service = call.service
-    return await of_study(call, lambda fold: study_resource(fold, service.studies.kind(fold), service.clock.now()))
+    return await of_study(call, lambda fold: study_resource(fold, service.studies.kind(fold), service.now(fold)))
 
 
 async def trials(call: Call) -> Answer | Response:

@@ -10,7 +10,7 @@ from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.codec import to_row
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.facts import Fact
-from raytune_hpo.results.records import full_trial_record, plain, status_record, trial_record
+from raytune_hpo.results.records import full_trial_record, plain, state_of, status_record, trial_record
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.leases import worker_of
 from raytune_hpo.trial import Trial
@@ -51,6 +51,11 @@ def study_resource(fold: Fold, kind: str, now: float) -> dict[str, Any]:
         "http_workers": {worker: sorted(ledger.owned[name]) for name in ledger.owned if (worker := worker_of(name))},
         "num_steps": ledger.num_steps,
     }
+
+
+def state_in_words(fold: Fold, kind: str) -> str:
+    """The state of a study, for people: nobody knows here whether one that is only stored still runs elsewhere."""
+    return "running" if fold.ledger.stopped is None and kind != "stored" else state_of(fold.ledger)
 
 
 def stopping_record(fold: Fold, now: float) -> dict[str, Any]:

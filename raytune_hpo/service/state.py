@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.service.access import Access
 from raytune_hpo.service.answers import KeptAnswers
+from raytune_hpo.service.comparing import Standing, standing
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.jobs import Jobs
 from raytune_hpo.service.live_studies import LiveStudies
@@ -68,4 +69,12 @@ class Service:
 
     def line(self, fold: Fold) -> dict[str, Any]:
         """A study in a list."""
-        return study_line(fold, self.studies.kind(fold), self.clock.now())
+        return study_line(fold, self.studies.kind(fold), self.now(fold))
+
+    def now(self, fold: Fold) -> float:
+        """The time for a study's clock, see ``Studies.clock_of``."""
+        return self.studies.clock_of(fold, self.clock.now())
+
+    def standing(self, fold: Fold) -> Standing:
+        """A study in a comparison."""
+        return standing(fold, self.studies.kind(fold), self.now(fold))

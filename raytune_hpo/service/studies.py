@@ -273,6 +273,10 @@ class Studies:
             return "hosted"
         return "cluster" if self._may_be_on_ray(fold.ledger.spec) and fold.ledger.stopped is None else "stored"
 
+    def clock_of(self, fold: Fold, now: float) -> float:
+        """Until when a study has run, in epoch seconds: for one that is only stored, as far as is known, its last fact."""
+        return fold.last_at if self.kind(fold) == "stored" else now
+
     async def require_hosted(self, name: str) -> HostedStudy:
         """The study that runs here.
 
@@ -406,17 +410,21 @@ class Studies:
         """The job that confirms the best configurations of a study whose trials the service runs itself.
 
         Raises:
-            Problem: its objective or its table is elsewhere, or nothing has completed. StudyNotFound: there is none.
+            Problem: its objective or its table is elsewhere, or it has no best trial. StudyNotFound: there is none.
         """
-        spec, has_best = await self.reads.read(name, lambda fold: (fold.ledger.spec, fold.ledger.best[0] is not None))
+
+        def read(fold: Fold) -> tuple[StudySpec, str]:
+            return fold.ledger.spec, fold.why_no_best if fold.ledger.best[0] is None else ""
+
+        spec, why_no_best = await self.reads.read(name, read)
         if not is_measured_here(spec):
             raise Problem(
                 "not-running",
                 f"the objective of study {name!r} is where its workers are; confirm it there, in Python: "
                 f"hpo.load({name!r}, ...).confirm(objective=...)",
             )
-        if not has_best:
-            raise Problem("no-result-yet", f"confirming needs a completed trial, and study {name!r} has none yet")
+        if why_no_best:
+            raise Problem("no-result-yet", f"confirming needs a best trial; study {name!r} has none: {why_no_best}")
         model = model_of(spec)
         table = None if model is None else await self.table(model.table)
         return Confirming(

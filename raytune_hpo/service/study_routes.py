@@ -25,7 +25,7 @@ from raytune_hpo.service.state import Service
 async def _resource(call: Call, name: str) -> dict[str, Any]:
     service = call.service
     found: dict[str, Any] = await service.read(
-        name, lambda fold: study_resource(fold, service.studies.kind(fold), service.clock.now())
+        name, lambda fold: study_resource(fold, service.studies.kind(fold), service.now(fold))
     )
     return found
 

@@ -208,6 +208,17 @@ def test_studies_are_listed(studied):
     assert (row["name"], row["trials"], row["state"]) == ("s", 8, "ended: num_trials")
 
 
+def test_a_study_of_several_metrics_is_listed_by_its_front(call, tmp_path):
+    settings = {"metric": ["loss", "ms"], "sampler": "random", "num_trials": 3, "storage": f"{tmp_path}/studies.db"}
+    with hpo.Study({"x": hpo.uniform(0, 1)}, name="traded", **settings) as study:
+        for loss, ms in ((1, 2), (2, 1), (3, 3)):
+            study.tell(study.ask(), {"loss": loss, "ms": ms})
+    header, row = call("studies").stdout.splitlines()
+    assert "front of 2" in row and "front" not in header
+    (record,) = json.loads(call("studies", "--long", "--json").stdout)
+    assert (record["front"], record["best"]) == (2, 1)
+
+
 def test_no_studies_are_no_error(call):
     assert call("studies").stdout == "no studies\n"
     assert json.loads(call("studies", "--json").stdout) == []

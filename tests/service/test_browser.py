@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 
 import live_story
 import pytest
@@ -286,3 +287,64 @@ def test_a_live_page_goes_on_by_itself_and_freezes_at_a_key(opened, server):
     page.wait_for_selector("h1:has-text('Live tuning')")
     assert server.api("viewer").get("/live/till").json()["state"] == "frozen"
     server.api().post("/live/till/thaw")
+
+
+def test_times_are_those_of_the_readers_zone_also_in_parts_that_come_later(chromium, server):
+    """Kiritimati is 14 hours ahead, so the date is another one than in UTC for most of the day."""
+    server.create("zoned")
+    context = chromium.new_context(timezone_id="Pacific/Kiritimati", viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(server.url)
+    page.fill("#secret", server.secrets["admin"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Studies')")
+    page.goto(f"{server.url}/studies/zoned")
+    page.get_by_text("live", exact=True).wait_for()
+    (given,) = server.lease("zoned")["assignments"]
+    server.result("zoned", given, metrics={"loss": 0.125})
+    page.locator("#log", has_text="Trial 0 completed").wait_for(timeout=10_000)
+    for time_of in page.locator("#log time").all():
+        utc = datetime.fromisoformat(time_of.get_attribute("datetime").replace("Z", "+00:00"))
+        own = utc.astimezone(timezone(timedelta(hours=14)))
+        assert time_of.inner_text() == own.strftime("%H:%M:%S")
+        assert own.strftime("%Y %H:%M:%S GMT+14") in time_of.get_attribute("title")
+    parts = page.evaluate("document.getElementById('log').innerHTML")
+    page.evaluate("document.getElementById('log').dataset.mine = 'kept'; refresh()")
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.getElementById('log').innerHTML") == parts
+    assert page.locator("#log[data-mine]").count() == 1  # nothing has changed, so nothing is replaced
+    context.close()
+
+
+def test_what_ran_is_asked_for_in_the_readers_zone(chromium, server, drawn):
+    context = chromium.new_context(timezone_id="Pacific/Kiritimati")
+    page = context.new_page()
+    page.goto(server.url)
+    page.fill("#secret", server.secrets["admin"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Studies')")
+    page.goto(f"{server.url}/live/shop")
+    page.get_by_label("What ran at (your time)").fill("2026-11-28 14:30")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**at=**")
+    assert page.locator("#at").input_value() == "2026-11-28 14:30+14:00"
+    assert page.locator("#at-error").count() == 0 or "Nothing had run" in page.locator("#at-error").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_of_parameters_hide_no_value(opened, server, width):
+    name = f"long-{width}"
+    long = "a_name_that_somebody_chose_for_the_dropout_probability_of_the_first_layer_of_their_network"
+    server.create(name, space={key: {"type": "float", "low": 0, "high": 1} for key in (long, f"{long}2")})
+    (given,) = server.lease(name)["assignments"]
+    server.result(name, given, metrics={"loss": 0.5})
+    page = opened(width=width)
+    for path in ("", "/best", "/trials/0"):
+        page.goto(f"{server.url}/studies/{name}{path}")
+        cell = page.locator("td.value").first.bounding_box()
+        box = page.locator(".scroll", has=page.locator("td.value")).first.bounding_box()
+        assert cell["x"] + cell["width"] <= box["x"] + box["width"] + 1, path
+    page.goto(f"{server.url}/studies/{name}/trials")
+    hidden = page.evaluate("(box => box.scrollWidth - box.clientWidth)(document.querySelector('.scroll'))")
+    assert hidden <= (0 if width == 1280 else 600)

@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.core.snapshot import History, Point
+from raytune_hpo.goals import Goal
+from raytune_hpo.service.web import pictures
 
 NASTY = "<img src=x onerror=alert(1)>"
 
@@ -289,3 +292,135 @@ def test_studies_of_different_goals_are_not_ranked(server, browsers, paged):
 def test_forms_of_other_sites_are_refused(server, browsers, paged):
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}
     assert browsers["editor"].post("/studies/paged/stop", headers=headers).status_code == 403
+
+
+def text_of(client, path):
+    """What a page says, without its markup."""
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text[-500:]
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+def told(server, name, results, **settings):
+    """A stored study of these results."""
+    spec = {"metric": "loss", "sampler": "random", "num_trials": len(results), **settings}
+    with hpo.Study({"x": hpo.Float(0, 1)}, name=name, storage=str(server.storage), **spec) as study:
+        for result in results:
+            study.tell(study.ask(), result)
+    return f"/studies/{name}"
+
+
+@pytest.fixture(scope="module")
+def bounded(server):
+    """Trials 0 and 3 have lower losses than the best, trial 1, but break a constraint."""
+    results = [{"loss": loss, "size": size} for loss, size in ((0.5, 9), (2, 1), (4, 3), (1, 7), (2.25, 2))]
+    return told(server, "bounded", results, outcome_constraints=["size <= 3"])
+
+
+def test_behind_the_best_stand_feasible_trials_with_their_distance_from_it(browsers, bounded):
+    text = text_of(browsers["viewer"], f"{bounded}/best")
+    assert "Trial 1 is the best, with loss 2" in text
+    assert text.endswith("Behind it trial loss behind 4 2.25 0.25 2 4 2")
+
+
+def test_trials_sorted_by_metric_have_feasible_ones_first_page_by_page(server, browsers, bounded):
+    page = browsers["viewer"].get(f"{bounded}/trials?sort=metric").text
+    assert re.findall(r'/trials/(\d+)"', page) == ["1", "4", "2", "0", "3"]
+    found, query = [], {"sort": "metric", "limit": 2}
+    while query.get("cursor", "") is not None:
+        answer = server.api("viewer").get(f"{bounded}/trials", params=query).json()
+        found += [item["number"] for item in answer["items"]]
+        query["cursor"] = answer["next"]
+    assert found == [1, 4, 2, 0, 3]
+
+
+def test_a_trial_says_which_constraint_it_breaks_and_by_how_much(browsers, bounded):
+    table = text_of(browsers["viewer"], f"{bounded}/trials")
+    assert table.count("completed breaks size <= 3") == 2 and "needs size <= 3" in table
+    broken, kept = (text_of(browsers["viewer"], f"{bounded}/trials/{n}") for n in (0, 1))
+    assert "completed breaks size <= 3" in broken and "size <= 3 9 broken by 6" in broken
+    assert "breaks" not in kept and "size <= 3 1 holds" in kept
+
+
+def test_a_study_without_a_feasible_trial_says_so_on_every_page(server, browsers, bounded):
+    path = told(server, "hopeless", [{"loss": 1, "size": 9}] * 2, outcome_constraints=["size <= 3"])
+    why = "0 of 2 completed trials are feasible; broken: size <= 3 by 2"
+    for page in (path, f"{path}/best", "/compare?study=hopeless&study=bounded"):
+        text = text_of(browsers["viewer"], page)
+        assert why in text and "none yet" not in text and "only" not in text.partition("Where they stand")[0], page
+    assert why in server.api("viewer").get(f"{path}/best").json()["detail"]
+
+
+def test_a_study_of_several_metrics_shows_its_front_and_is_not_ranked_by_one_metric(server, browsers):
+    results = [{"loss": loss, "ms": ms, "acc": 0.5} for loss, ms in ((1, 90), (2, 20), (3, 10), (4, 95), (2.5, 15))]
+    settings = {"metric": ["loss", "ms", "acc"], "mode": ["min", "min", "max"], "thresholds": {"ms": 50}}
+    path, viewer = told(server, "traded", results, **settings), browsers["viewer"]
+    overview = text_of(viewer, path)
+    assert "minimises loss, minimises ms past 50, maximises acc" in overview
+    assert "trials on the Pareto front 4 of these past the thresholds 3" in overview
+    assert "3 of 4 past the thresholds: ms <= 50" in overview
+    assert "trial loss ms acc remark 1 2 20 0.5 best loss" in overview and "best loss, trial" not in overview
+    assert "with loss 2.5, ms 15, acc 0.5" in overview  # the newest event
+    best = text_of(viewer, f"{path}/best?trial=2&language=yaml")
+    assert "Below is trial 2 , with loss 3, ms 10, acc 0.5" in best and "is the best" not in best
+    assert "# traded, trial 2: loss 3, ms 10, acc 0.5" in best and "Behind it" not in best
+    assert "trial=2" in viewer.get(f"{path}/best?trial=2").text
+    assert "front of 4 loss min , ms min , acc max" in text_of(viewer, "/")
+    told(server, "traded-too", results, **settings)
+    compared = text_of(viewer, "/compare?study=traded&study=traded-too")
+    assert "not ranked by one of them" in compared and "leads" not in compared and "front of 4" in compared
+    table = viewer.get(f"{path}/trials").text
+    assert len(re.findall(r'<tr class="best">', table)) == 4
+    assert ">best</th>" not in viewer.get(f"{path}/trials/3").text
+
+
+def test_a_study_that_nobody_may_run_any_more_has_no_running_clock(server, browsers):
+    study = hpo.Study({"x": hpo.Float(0, 1)}, name="given-up", storage=str(server.storage), sampler="random")
+    study.ask()
+    viewer, api = browsers["viewer"], server.api("viewer")
+    assert "given-up running or interrupted" in text_of(viewer, "/studies/given-up")
+    elapsed = [api.get("/studies/given-up").json()["status"]["elapsed_s"] for _ in range(2)]
+    assert elapsed[0] == elapsed[1] < 1
+    assert re.search(r"running or interrupted \d+", text_of(viewer, "/"))
+    names = re.findall(r'value="([^"]*)" aria-label="Compare', viewer.get("/?state=running+or+interrupted").text)
+    assert "given-up" in names and "paged" not in names
+    assert "given-up running or interrupted" in text_of(viewer, "/compare?study=given-up")
+
+
+def test_times_say_their_zone(browsers, paged):
+    times = re.findall(r"<time [^>]*data-clock>([^<]*)</time>", browsers["viewer"].get("/studies/paged").text)
+    assert times and all(re.fullmatch(r"(\d\d:|\d\d \w{3} )\d\d:\d\d UTC", time) for time in times)
+
+
+def test_an_address_that_has_no_page_is_said_on_a_page_to_browsers_and_in_json_to_programs(browsers):
+    viewer, html = browsers["viewer"], {"Accept": "text/html,*/*;q=0.8"}
+    for path in ("/studis", "/studies/paged/trials/first"):
+        page = viewer.get(path, headers=html)
+        assert page.status_code == 404 and "<h1>There is nothing here</h1>" in page.text and path in page.text
+        assert viewer.get(path).json()["status"] == 404
+    assert "takes only what a form sends" in viewer.get("/studies/paged/stop", headers=html).text
+    assert viewer.get("/v1/studis", headers=html).json()["status"] == 404
+
+
+def test_a_trial_shows_what_was_measured_on_each_instance(server, browsers):
+    def length(config, instance):
+        return len(instance) * (1 + config["x"])
+
+    words = ["tree", NASTY]
+    settings = {"metric": "loss", "sampler": "random", "runtime": "local", "progress": False, "num_trials": 1}
+    found = hpo.tune(
+        length, {"x": hpo.Float(0, 1)}, name="words", storage=str(server.storage), instances=words, **settings
+    )
+    text = text_of(browsers["viewer"], "/studies/words/trials/0")
+    for word in words:
+        assert f"{word} {found[0].per_instance[word]['loss']:.6g}" in text
+    assert "by instance, the mean so far" in text
+
+
+@pytest.mark.parametrize(("length", "labels"), [(1, ["0", "1"]), (15, ["0", "7", "15"]), (2, ["0", "1", "2"])])
+def test_labels_of_the_history_stand_where_their_numbers_are(length, labels):
+    points = (Point(length, 1.0, True),)
+    drawn = History(metric="loss", mode="min", points=points, best=((length, 1.0),), length=length)
+    axis = pictures.history(drawn, Goal("loss"), None)["x"]
+    assert [label["text"] for label in axis] == labels
+    assert [float(label["at"]) for label in axis] == pytest.approx([100 * int(n) / length for n in labels], abs=0.1)

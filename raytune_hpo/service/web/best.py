@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,30 +15,41 @@ from raytune_hpo.service.comparing import in_words
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.jobs import Job
 from raytune_hpo.service.models.objective import model_of
+from raytune_hpo.service.web.front import front, points_of
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
 _NEAREST = 5  # trials that are shown behind the best
+_MOST_OF_FRONT = 12  # its trials that are listed
 
 
-def best(fold: Fold, language: str, confirming: Job | None) -> dict[str, Any]:
-    """What the page shows.
+def best(fold: Fold, language: str, number_asked: str, confirming: Job | None) -> dict[str, Any]:
+    """What the page shows: the best trial or, with several metrics, the front and one trial of it.
 
     Args:
         language: of the code; the first one that there is, where it is none.
+        number_asked: of a trial of the front, by default its knee.
         confirming: the newest job that runs the best again, if there is one.
     """
     ledger, found = fold.ledger, fold.ledger.best[0]
     if found is None:
-        return {"best": None}
-    goal, model = ledger.spec.goals[0], model_of(ledger.spec)
+        return {"best": None, "why_no_best": fold.why_no_best}
+    goals, model, is_front = ledger.spec.goals, model_of(ledger.spec), len(ledger.spec.goals) > 1
     confirmed = None if confirming is None else _confirmed(confirming)
-    if confirmed is not None and confirmed["state"] == "done":
+    if is_front:
+        found = _of_front(fold, number_asked)
+    elif confirmed is not None and confirmed["state"] == "done":
         found = ledger.trials[confirmed["number"]]
     known = languages(model)
     chosen = language if language in known else known[0]
     return {
-        "best": {"number": found.number, "value": number(found.metrics[goal.metric]), "metric": goal.metric},
+        "best": {
+            "number": found.number,
+            "value": number(found.metrics[goals[0].metric]),
+            "metric": goals[0].metric,
+            "values": ", ".join(f"{goal.metric} {number(found.metrics[goal.metric])}" for goal in goals),
+        },
+        "front": front(fold, _MOST_OF_FRONT) if is_front else None,
         "chips": [{"word": LANGUAGES[name][0], "name": name, "on": name == chosen} for name in known],
         "language": chosen,
         "file": LANGUAGES[chosen][1],
@@ -45,11 +57,26 @@ def best(fold: Fold, language: str, confirming: Job | None) -> dict[str, Any]:
         "table": None if model is None or model.table.startswith("bundled:") else model.title,
         "confirming": confirmed,
         "parameters": _parameters(ledger.spec.space, found),
-        "next_best": [
-            {"number": n, "value": number(goal.value(loss)), "behind": number(loss - fold.by_loss[0][0])}
-            for loss, n in fold.by_loss[1 : _NEAREST + 1]
-        ],
+        "next_best": [] if is_front else _next_best(fold, found),
     }
+
+
+def _of_front(fold: Fold, number_asked: str) -> Trial:
+    """The trial of the front that is asked for, or else the knee, or else the first."""
+    asked = next((trial for trial in fold.ledger.front if str(trial.number) == number_asked), None)
+    points = points_of(fold, _MOST_OF_FRONT)
+    return asked or next((point.trial for point in points if "knee" in point.role), points[0].trial)
+
+
+def _next_best(fold: Fold, found: Trial) -> list[dict[str, Any]]:
+    """The feasible trials that are best beside this one, and how far each is behind it."""
+    assert found.losses is not None
+    goal, own = fold.ledger.spec.goals[0], found.losses[0]
+    others = ((loss, n) for is_infeasible, loss, n in fold.by_loss if not is_infeasible and n != found.number)
+    return [
+        {"number": n, "value": number(goal.value(loss)), "behind": number(loss - own)}
+        for loss, n in islice(others, _NEAREST)
+    ]
 
 
 def _confirmed(job: Job) -> dict[str, Any]:

@@ -6,27 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from raytune_hpo.display.text import duration, number
-from raytune_hpo.service.comparing import Standing, leader
+from raytune_hpo.service.comparing import Standing, are_ranked, leader
 from raytune_hpo.service.web import pictures
+from raytune_hpo.service.web.said import front_in_words, mark_of
 
 _NOT_THERE = "not there"
 
 
 def compared(standings: Sequence[Standing]) -> dict[str, Any]:
     """The values for the page's template."""
-    goals = {(standing.goal.metric, standing.goal.mode) for standing in standings}
     ahead, goal = leader(standings), standings[0].goal if standings else None
-    drawn = [s for s in standings if s.by_trials][: len(pictures.KEYS)] if len(goals) == 1 else []
+    with_line = [s for s in standings if s.by_trials] if are_ranked(standings) else []
+    drawn = with_line[: len(pictures.KEYS)]
     return {
         "said": _said(standings, ahead),
-        "goals": [f"{metric} ({mode})" for metric, mode in sorted(goals)],
+        "goals": sorted({", ".join(f"{goal.metric} ({goal.mode})" for goal in s.goals) for s in standings}),
+        "of_several": [s.name for s in standings if len(s.goals) > 1],
         "metric": goal.metric if goal else "",
         "by_trials": pictures.lines([_line(s, s.by_trials, s.length) for s in drawn], drawn[0].goal) if drawn else None,
         "by_time": pictures.lines([_line(s, s.by_time, s.elapsed_s) for s in drawn], drawn[0].goal, in_time=True)
         if drawn
         else None,
         "rows": [_row(s, ahead, drawn) for s in standings],
-        "num_undrawn": len(standings) - len(drawn),
+        "num_undrawn": len(with_line) - len(drawn),
+        "without_best": [(s.name, s.why_no_best) for s in standings if s.why_no_best],
         "spaces": _spaces(standings),
     }
 
@@ -53,16 +56,22 @@ def _row(standing: Standing, ahead: Standing | None, drawn: Sequence[Standing]) 
         "name": standing.name,
         "key": pictures.KEYS[drawn.index(standing)] if standing in drawn else "",
         "is_best": standing is ahead,
-        "mark": "running" if standing.stopped is None else "finished",
-        "state": "running" if standing.stopped is None else f"ended: {standing.stopped}",
-        "best": "" if standing.best is None else number(standing.best),
+        "mark": mark_of(standing.state),
+        "state": standing.state,
+        "best": _best(standing),
         "metric": standing.goal.metric,
         "behind": "" if not behind else number(behind),
         "trials": f"{standing.num_trials:,}" + ("" if standing.limit is None else f"/{standing.limit:,}"),
-        "found": "" if standing.best_number is None else f"trial {standing.best_number}",
+        "found": "" if standing.best_number is None or len(standing.goals) > 1 else f"trial {standing.best_number}",
         "elapsed": duration(standing.elapsed_s),
         "sampler": standing.sampler,
     }
+
+
+def _best(standing: Standing) -> str:
+    if standing.best is None:
+        return "none"
+    return number(standing.best) if len(standing.goals) == 1 else front_in_words(standing.num_front)
 
 
 def _spaces(standings: Sequence[Standing]) -> list[dict[str, Any]]:

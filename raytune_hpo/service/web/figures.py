@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.facts import Status
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.web.addresses import urlpart
 
 _ENOUGH = 8  # completed trials that figures of parameters need
+_BY_METRIC = ("history", "best_so_far")  # figures with a panel for each metric
 
 
 class _Figure(NamedTuple):
@@ -50,7 +52,7 @@ def page(fold: Fold, metric: str | None, base: str, api: str) -> dict[str, Any]:
                 "id": figure.name.replace("_", "-"),
                 "title": figure.title,
                 "says": figure.says,
-                "height": figure.height,
+                "height": "high" if figure.name in _BY_METRIC and len(goals) > 1 else figure.height,
                 "lacks": figure.lacks(ledger),
                 "href": f"{api}/studies/{urlpart(fold.name)}/figures/{figure.name}{query}",
             }
@@ -79,7 +81,7 @@ def _finished(ledger: Ledger) -> str:
 
 def _completed(least: int) -> Callable[[Ledger], str]:
     def lacks(ledger: Ledger) -> str:
-        n = sum(trial.losses is not None for trial in ledger.finished[: 10 * least])
+        n = ledger.counts[Status.COMPLETED]
         return "" if n >= least else f"It needs {least} completed trials; there are {n}."
 
     return lacks
@@ -189,6 +191,7 @@ _FIGURES = (
         "duration",
         "Durations",
         "How long trials take, and whether that changes.",
+        "high",
         is_of_metric=False,
         lacks=_finished,
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -154,5 +153,10 @@ def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+def _clock(at: float, now: float) -> str:
+    """A time in UTC, with its date if that is not today's; the script turns it into the reader's zone."""
+    when, today = (datetime.fromtimestamp(each, timezone.utc) for each in (at, now))
+    shown = (
+        "%H:%M:%S" if when.date() == today.date() else "%d %b %H:%M" if when.year == today.year else "%d %b %Y %H:%M"
+    )
+    return when.strftime(f"{shown} UTC")

@@ -170,9 +170,12 @@ def _path(points: Sequence[Pair], x: Callable[[float], float], scale: Scale, *, 
 
 
 def _clock(begin: float, end: float, x: Callable[[float], float]) -> list[dict[str, Any]]:
-    """Labels of the axis of time: whole hours, or days."""
+    """Labels of the axis of time: whole hours, or days, of UTC; the script turns them into the reader's zone."""
     step = next(s for s in (HOUR_S, 3 * HOUR_S, DAY_S) if (end - begin) / s <= 8 or s == DAY_S)
     first = math.ceil(begin / step) * step
     times = [first + i * step for i in range(int((end - first) / step) + 1)]
     shown = "%d %b" if step == DAY_S else "%H:%M"
-    return [{"at": x(at), "text": datetime.fromtimestamp(at, timezone.utc).strftime(shown)} for at in times]
+    labels = [datetime.fromtimestamp(at, timezone.utc).strftime(shown) for at in times]
+    labels = [f"{label} UTC" if index == 0 else label for index, label in enumerate(labels)]
+    is_day = step == DAY_S
+    return [{"at": x(at), "when": at, "is_day": is_day, "text": text} for at, text in zip(times, labels, strict=True)]

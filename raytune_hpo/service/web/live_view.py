@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from itertools import groupby
 from statistics import fmean
 from typing import Any
@@ -45,9 +44,10 @@ def page(live: Timeline, hours: int, now: float) -> dict[str, Any]:
         "s": _head(live),
         "tiles": _tiles(live, windows, now),
         "hours": hours,
-        "span": f"{_stamp(begin)} to {_stamp(end)} UTC",
+        "begin": begin,
+        "end": end,
         "lanes": lanes(live, windows, events, begin, end),
-        "story": [_line(event, hours) for event in events[: -SHOWN_EVENTS - 1 : -1]],
+        "story": [_line(event) for event in events[: -SHOWN_EVENTS - 1 : -1]],
         "num_events": len(events),
         "guards": [_guard_row(guard, windows) for guard in live.fold.plan.guards],
         "parameters": [_parameter(live.fold, column) for column in live.fold.study.ledger.spec.space.columns],
@@ -135,9 +135,8 @@ def _gain(live: Timeline, windows: Sequence[Trial]) -> float | None:
     return 100 * (fmean(mine) / fmean(base) - 1)
 
 
-def _line(event: Event, hours: int) -> dict[str, Any]:
-    shown = datetime.fromtimestamp(event.at, timezone.utc).strftime("%H:%M:%S" if hours <= 24 else "%d %b")
-    return {"at": event.at, "shown": shown, "said": event.said, "why": event.why, "is_bad": event.kind == GUARD}
+def _line(event: Event) -> dict[str, Any]:
+    return {"at": event.at, "said": event.said, "why": event.why, "is_bad": event.kind == GUARD}
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -196,10 +195,6 @@ def _parameter(fold: LiveFold, column: Column) -> dict[str, Any]:
 
 def _value(value: Any) -> str:
     return "" if value is None else number(value) if isinstance(value, float) else str(value)
-
-
-def _stamp(at: float) -> str:
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%d %b %H:%M")
 
 
 def compared(one: Trial, other: Trial) -> list[dict[str, Any]]:

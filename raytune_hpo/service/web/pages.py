@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.segments import path_of
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.web.addresses import field, fields_of, root_of
 from raytune_hpo.service.web.admin_pages import AdminPages
@@ -36,6 +39,12 @@ class Pages:
             *NewPages(self._frame).routes(),
             *AdminPages(self._frame).routes(),
         ]
+
+    def missing(self, request: Request, kind: str, headers: Mapping[str, str] | None) -> Response:
+        """The page for an address that has none, or takes only what forms send."""
+        what = "takes only what a form sends" if kind == "method-not-allowed" else "has no page"
+        detail = f"The address {path_of(request)[:200]} {what}. The list of studies leads to every page."
+        return self._frame.problem(request, Problem(kind, detail, headers=headers))
 
     async def _front(self, request: Request) -> Response:
         """The list of studies; for a log-in link, set the cookie."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from raytune_hpo.core.snapshot import History
+from raytune_hpo.core.snapshot import Front, History
 from raytune_hpo.display.svg import scale_of
 from raytune_hpo.display.text import cut, duration, number
 from raytune_hpo.facts import Status
@@ -61,18 +61,39 @@ def history(drawn: History, goal: Goal, total: int | None) -> dict[str, Any] | N
     steps = [at(place, value) for place, value in drawn.best]
     line = f"M{steps[0][0]} {steps[0][1]}" + "".join(f"H{x}V{y}" for x, y in steps[1:]) if steps else ""
     best = f", and the best so far, which came to {number(drawn.best[-1][1])}" if drawn.best else ""
-    ends = [(0, "start", False), (last / 2, "middle", True), (last, "end", False)]
     return {
-        "title": f"{goal.metric} ({goal.mode})",
+        "title": f"{goal.metric} ({goal.mode}), in the order of finishing",
         "label": f"{goal.metric} of {drawn.length:,} trials in the order in which they finished{best}",
         "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
-        "x": [
-            {"at": f"{100 * x / last:.1f}", "anchor": anchor, "minor": minor, "text": f"{x:,.0f}"}
-            for x, anchor, minor in ends
-        ],
+        "x": _from_zero(last, last // 2, lambda place: f"{place:,.0f}"),
         "dots": [(name, "".join(parts)) for name, parts in dots.items() if parts],
         "line": f"{line}H{100 * drawn.length / last:.1f}" if line else "",
         "line_class": "steps",
+    }
+
+
+def front(drawn: Front, goals: Sequence[Goal]) -> dict[str, Any] | None:
+    """The first two metrics of all feasible trials, with the front; None where nothing is feasible."""
+    if not drawn.dots:
+        return None
+    across, up = (
+        scale_of([dot[axis] for dot in drawn.dots], lower_is_better=goals[axis].lower_is_better) for axis in (0, 1)
+    )
+    dots: dict[str, list[str]] = {"dominated": [], "front": []}
+    for dot in drawn.dots:
+        place = f"M{100 * across.at(dot.x):.1f} {100 * (1 - up.at(dot.y)):.1f}h0"
+        dots["front" if dot.is_front else "dominated"].append(place)
+    x, y = (f"{metric} ({mode})" for metric, mode in zip(drawn.metrics, drawn.modes, strict=True))
+    return {
+        "title": f"{y} against {x}",
+        "label": f"{y} against {x} of feasible trials, with the Pareto front",
+        "is_front": True,
+        "y": [{"at": f"{100 * (1 - up.at(tick)):.1f}", "text": number(tick)} for tick in up.ticks()],
+        "x": [
+            {"at": f"{100 * across.at(tick):.1f}", "anchor": "middle", "minor": False, "text": number(tick)}
+            for tick in across.ticks()
+        ],
+        "dots": [(name, "".join(parts)) for name, parts in dots.items() if parts],
     }
 
 
@@ -86,19 +107,30 @@ def curve(trial: Trial, goal: Goal) -> dict[str, Any] | None:
     first, last = points[0][0], points[-1][0]
     placed = [(f"{100 * (s - first) / (last - first):.1f}", f"{100 * (1 - scale.at(v)):.1f}") for s, v in points]
     return {
-        "title": f"{goal.metric} ({goal.mode}) by step",
+        "title": f"{goal.metric} ({goal.mode}) by {'instance, the mean so far' if trial.per_instance else 'step'}",
         "label": f"{goal.metric} at {len(points)} steps, last {number(points[-1][1])} at step {last}",
         "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
-        "x": _ends(first, last),
+        "x": _ends("instance" if trial.per_instance else "step", first, last),
         "dots": [("completed", "".join(f"M{x} {y}h0" for x, y in placed))] if len(points) <= 60 else [],
         "line": "M" + "L".join(f"{x} {y}" for x, y in placed),
         "line_class": "a",
     }
 
 
-def _ends(first: float, last: float) -> Sequence[dict[str, Any]]:
+def _from_zero(last: float, middle: float, text: Callable[[float], str]) -> list[dict[str, Any]]:
+    """Labels of an axis at 0, near its middle and at its end; the middle one only where it differs from the others."""
+    first, half, end = text(0), text(middle), text(last)
+    found = [(0.0, "start", False, first), (middle, "middle", True, half), (last, "end", False, end)]
+    return [
+        {"at": f"{100 * place / last:.1f}", "anchor": anchor, "minor": is_minor, "text": label}
+        for place, anchor, is_minor, label in found
+        if not is_minor or half not in (first, end)
+    ]
+
+
+def _ends(what: str, first: float, last: float) -> Sequence[dict[str, Any]]:
     return (
-        {"at": "0", "anchor": "start", "minor": False, "text": f"step {first:,}"},
+        {"at": "0", "anchor": "start", "minor": False, "text": f"{what} {first:,}"},
         {"at": "100", "anchor": "end", "minor": False, "text": f"{last:,}"},
     )
 
@@ -129,18 +161,11 @@ def lines(drawn: Sequence[Line], goal: Goal, *, in_time: bool = False) -> dict[s
         x, y = at(line.end, line.corners[-1][1])
         path = f"M{steps[0][0]} {steps[0][1]}" + "".join(f"H{x}V{y}" for x, y in steps[1:]) + f"H{x}"
         shown.append({"key": key, "path": path, "name": cut(line.name, _NAME), "x": x, "y": y})
-    ends = [(0, "start", False), (last / 2, "middle", True), (last, "end", False)]
     return {
         "label": f"Best {goal.metric} so far of {', '.join(line.name for line in drawn)}",
         "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
-        "x": [
-            {
-                "at": f"{100 * x / last:.1f}",
-                "anchor": anchor,
-                "minor": minor,
-                "text": duration(x) if in_time and x else f"{x:,.0f}",
-            }
-            for x, anchor, minor in ends
-        ],
+        "x": _from_zero(last, last / 2, lambda s: duration(s) if s else "0")
+        if in_time
+        else _from_zero(last, last // 2, lambda place: f"{place:,.0f}"),
         "lines": shown,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from raytune_hpo.display.text import cut, number
@@ -43,23 +43,39 @@ def worker_name(worker: str | None) -> str:
     return worker_of(name) or name
 
 
-def last_facts(facts: Iterable[tuple[int, Fact]], goal: Goal) -> list[dict[str, Any]]:
+def mark_of(state: str) -> str:
+    """The mark of a study's state in words."""
+    return {"running": "running", "running or interrupted": "waiting"}.get(state, "finished")
+
+
+def front_in_words(num: int) -> str:
+    return f"front of {num:,}"
+
+
+def goals_in_words(goals: Sequence[Goal]) -> str:
+    """What a study looks for: ``minimises loss, maximises accuracy past 0.9``."""
+    words = [f"{'minimises' if goal.lower_is_better else 'maximises'} {goal.metric}" for goal in goals]
+    bounds = ["" if goal.threshold is None else f" past {number(goal.threshold)}" for goal in goals]
+    return ", ".join(map("".join, zip(words, bounds, strict=True)))
+
+
+def last_facts(facts: Iterable[tuple[int, Fact]], goals: Sequence[Goal]) -> list[dict[str, Any]]:
     """The newest facts that matter to people, the newest first."""
     found: list[dict[str, Any]] = []
     for _, fact in facts:
-        sentence, why = _sentence(fact, goal)
+        sentence, why = _sentence(fact, goals)
         if sentence:
             found.append({"at": fact.at, "said": sentence, "why": cut(why, _LONG)})
     return found[: -SHOWN - 1 : -1]
 
 
-def _sentence(fact: Fact, goal: Goal) -> tuple[str, str]:
+def _sentence(fact: Fact, goals: Sequence[Goal]) -> tuple[str, str]:
     """A sentence for a fact, and the reason; empty for facts that are not shown."""
     if isinstance(fact, Started):
         again = f" again, attempt {fact.attempt}," if fact.attempt > 1 else ""
         return f"Trial {fact.number} began{again} on {worker_name(fact.worker)}.", ""
     if isinstance(fact, Finished):
-        return _ended(fact, goal)
+        return _ended(fact, goals)
     if isinstance(fact, Requeued):
         return (
             f"Trial {fact.number} was interrupted and will run again.",
@@ -74,11 +90,13 @@ def _sentence(fact: Fact, goal: Goal) -> tuple[str, str]:
     return _of_study(fact)
 
 
-def _ended(fact: Finished, goal: Goal) -> tuple[str, str]:
-    value = fact.metrics.get(goal.metric)
+def _ended(fact: Finished, goals: Sequence[Goal]) -> tuple[str, str]:
+    named = [(goal.metric, fact.metrics.get(goal.metric)) for goal in goals]
+    values = [(metric, number(value)) for metric, value in named if isinstance(value, (int, float))]
     if fact.status is Status.FAILED:
         return f"Trial {fact.number} failed.", fact.reason or ""
-    shown = f" with {number(value)}" if isinstance(value, (int, float)) else ""
+    shown = ", ".join(value if len(goals) == 1 else f"{metric} {value}" for metric, value in values)
+    shown = f" with {shown}" if shown else ""
     word = "completed" if fact.status is Status.COMPLETED else "was stopped early"
     return f"Trial {fact.number} {word}{shown}.", ""
 

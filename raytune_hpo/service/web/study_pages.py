@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.facts import Status
 from raytune_hpo.service.access import check_role
-from raytune_hpo.service.comparing import MAX_STUDIES, standing
+from raytune_hpo.service.comparing import MAX_STUDIES
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.listing import Listing, page_of
 from raytune_hpo.service.models.confirming import KIND, is_measured_here
@@ -34,7 +34,8 @@ _UNREAD: Mapping[str, Any] = {
     "mark": "waiting",
     "last_at": None,
     "bar": [],
-    **dict.fromkeys("trials limit label best metric mode failed running spark".split(), ""),
+    "goals": [],
+    **dict.fromkeys("trials limit label best failed running spark".split(), ""),
 }
 
 
@@ -59,26 +60,26 @@ class StudyPages:
     async def studies(self, request: Request, token: Token) -> Response:
         """The list of studies."""
         service, query = self._service, request.query_params
-        rows, now = [], service.clock.now()
+        rows: list[dict[str, Any]] = []
         for row in reversed(await asyncio.to_thread(service.studies.storage.studies)):
             if token.study not in (None, row.name):
                 continue
             try:
-                rows.append(await service.read(row.name, lambda fold: views.study_row(fold, now)))
+                rows.append(await service.read(row.name, self._line))
             except StillReading:
                 rows.append({**_UNREAD, "name": row.name})
             except StudyNotFound:
                 continue  # it has just been deleted
         wanted, part = query.get("state", ""), query.get("q", "")
-        states = ("running", "ended")
+        states = {row["state"]: row["mark"] for row in rows if row["state"] == "running or interrupted"}
+        states = {"running": "running", **states, "ended": "finished"}
 
         def link(state: str) -> str:
             return f"{root_of(request)}/?{urlencode({k: v for k, v in {'state': state, 'q': part}.items() if v})}"
 
         chips = [{"word": "All", "n": len(rows), "href": link(""), "on": wanted not in states}]
-        for state in states:
+        for state, mark in states.items():
             n = sum(row["state"] == state for row in rows)
-            mark = "running" if state == "running" else "finished"
             chips.append({"word": state, "mark": mark, "n": n, "href": link(state), "on": wanted == state})
         shown = [r for r in rows if wanted not in states or r["state"] == wanted]
         shown = [r for r in shown if part.lower() in r["name"].lower()]
@@ -95,11 +96,14 @@ class StudyPages:
             storage=repr(service.studies.storage.url),
         )
 
+    def _line(self, fold: Fold) -> dict[str, Any]:
+        return views.study_row(fold, self._service.studies.kind(fold), self._service.now(fold))
+
     async def _study(self, request: Request, token: Token) -> Response:
         return await self._frame.of_study(request, token, "study.html", "overview", self._overview)
 
     def _overview(self, fold: Fold) -> dict[str, Any]:
-        return views.overview(fold, self._service.studies.kind(fold), self._service.clock.now())
+        return views.overview(fold, self._service.studies.kind(fold), self._service.now(fold))
 
     async def _trials(self, request: Request, token: Token) -> Response:
         error = ""
@@ -149,12 +153,12 @@ class StudyPages:
         return await self._frame.of_study(request, token, "figures.html", "figures", read, is_live=False)
 
     async def _best(self, request: Request, token: Token) -> Response:
-        language = request.query_params.get("language", "")
+        language, asked = (request.query_params.get(name, "") for name in ("language", "trial"))
 
         def read(fold: Fold) -> dict[str, Any]:
             job = self._service.jobs.newest(KIND, fold.name)
             is_own = job is not None and job.begun_at >= fold.created_at  # not that of a deleted study
-            shown = best(fold, language, job if is_own else None)
+            shown = best(fold, language, asked, job if is_own else None)
             may_confirm = token.may("editor") and is_measured_here(fold.ledger.spec)
             return {"s": views.head(fold, self._service.studies.kind(fold)), **shown, "may_confirm": may_confirm}
 
@@ -162,10 +166,10 @@ class StudyPages:
 
     async def _compare(self, request: Request, token: Token) -> Response:
         names = list(dict.fromkeys(name for name in request.query_params.getlist("study") if name))[:MAX_STUDIES]
-        now, standings = self._service.clock.now(), []
+        standings = []
         for name in names:
             check_role(token, "viewer", name)
-            standings.append(await self._service.read(name, lambda fold: standing(fold, now)))
+            standings.append(await self._service.read(name, self._service.standing))
 
         def without(name: str) -> str:
             return f"{root_of(request)}/compare?{urlencode([('study', other) for other in names if other != name])}"

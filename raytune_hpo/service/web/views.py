@@ -16,44 +16,48 @@ from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import config_line, duration, number, short
 from raytune_hpo.facts import Fact, Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.progress.words import time_left
 from raytune_hpo.results.records import attempt_records, plain
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.hosting import RUNTIME
 from raytune_hpo.service.listing import Listing, Page, count, value_in
+from raytune_hpo.service.records import state_in_words
 from raytune_hpo.service.web import pictures
-from raytune_hpo.service.web.said import last_facts, worker_name
+from raytune_hpo.service.web.front import front, num_past
+from raytune_hpo.service.web.said import front_in_words, goals_in_words, last_facts, mark_of, worker_name
 from raytune_hpo.trial import Trial
 
 MAX_COLUMNS = 12
 MAX_REASONS = 6
 MAX_QUEUED = 20
+MAX_FRONT = 8
 PAGE = 50
 ORDERS = {"number": "ascending", "-number": "descending"}
 
 
-def study_row(fold: Fold, now: float) -> dict[str, Any]:
+def study_row(fold: Fold, kind: str, now: float) -> dict[str, Any]:
     """A line of the list of studies."""
-    ledger = fold.ledger
-    status, goal = ledger.status(now), ledger.spec.goals[0]
-    is_running = ledger.stopped is None
+    ledger, goals = fold.ledger, fold.ledger.spec.goals
+    status = ledger.status(now)
     limit = ledger.spec.limits.num_trials
-    best = status.best.get(goal.metric)
+    best = status.best.get(goals[0].metric)
+    shown = "" if best is None else number(best) if len(goals) == 1 else front_in_words(len(ledger.front))
+    state = state_in_words(fold, kind)
     return {
         "name": fold.name,
-        "state": "running" if is_running else "ended",
-        "mark": "running" if is_running else "finished",
+        "state": state if ledger.stopped is None else "ended",
+        "mark": mark_of(state),
         "trials": f"{status.num_at_rest:,}",
         "limit": "" if limit is None else f"{limit:,}",
         "bar": pictures.bar(status.counts, limit),
         "label": f"{status.num_at_rest:,} of {limit:,} trials" if limit else f"{status.num_at_rest:,} trials",
-        "best": "" if best is None else number(best),
-        "metric": goal.metric,
-        "mode": goal.mode,
+        "best": shown,
+        "goals": [(goal.metric, goal.mode) for goal in goals],
         "failed": status.counts[Status.FAILED] or "",
         "running": status.counts[Status.RUNNING] or "",
         "last_at": fold.last_at,
-        "spark": pictures.spark(snapshot_of(ledger, now).histories[0], goal),
+        "spark": pictures.spark(snapshot_of(ledger, now).histories[0], goals[0]) if len(goals) == 1 else "",
     }
 
 
@@ -61,18 +65,18 @@ def head(fold: Fold, kind: str) -> dict[str, Any]:
     """The head of all pages of a study."""
     ledger, spec = fold.ledger, fold.ledger.spec
     is_running = ledger.stopped is None
-    goal = spec.goals[0]
+    state = state_in_words(fold, kind)
     words = [f"sampler {spec.sampler.name}", *([f"scheduler {spec.scheduler.name}"] if spec.scheduler else [])]
-    words += [f"seed {spec.seed}", f"{'minimises' if goal.lower_is_better else 'maximises'} {goal.metric}"]
+    words += [f"seed {spec.seed}", goals_in_words(spec.goals), *(f"needs {bound}" for bound in spec.constraints)]
     example = ledger.trials[-1].config if ledger.trials else {}
     return {
         "name": fold.name,
         "is_running": is_running,
         "is_controlled": kind in ("hosted", "cluster") or spec.settings.get("runtime") == "http",
-        "state": "running" if is_running else f"ended: {ledger.stopped}",
-        "mark": "running" if is_running else "finished",
+        "state": state,
+        "mark": mark_of(state),
         "settings": " · ".join(words),
-        "metric": goal.metric,
+        "metric": spec.goals[0].metric,
         "parameter": next((column.name for column in spec.space.columns), "seed"),
         "is_fetched": spec.settings.get("objective") == RUNTIME,
         "limit": spec.limits.num_trials,
@@ -84,20 +88,17 @@ def head(fold: Fold, kind: str) -> dict[str, Any]:
 
 def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
     """The page of a study."""
-    ledger, goal = fold.ledger, fold.ledger.spec.goals[0]
+    ledger, goals = fold.ledger, fold.ledger.spec.goals
     snapshot = snapshot_of(ledger, now)
     status, limit = snapshot.status, ledger.spec.limits.num_trials
-    best = ledger.best[0]
+    best = ledger.best[0] if len(goals) == 1 else None
     rate = status.num_finished / status.elapsed_s if status.elapsed_s > 0 else None
     tiles: list[dict[str, Any]] = [
         {"what": "trials finished", "value": f"{status.num_at_rest:,}", "of": "" if limit is None else f"{limit:,}"},
-        {
-            "what": f"best {goal.metric}" + (f", trial {best.number}" if best else ""),
-            "value": number(best.metrics[goal.metric]) if best else "none yet",
-        },
+        *_best_tiles(fold),
         {"what": "running time", "value": duration(status.elapsed_s)},
     ]
-    left_s = time_left(status, rate) if status.is_running else None
+    left_s = time_left(status, rate) if status.is_running and kind != "stored" else None
     if left_s is not None:
         tiles.append({"what": "left, about", "value": duration(left_s)})
     return {
@@ -112,17 +113,36 @@ def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
                 if status.counts[s]
             ],
         },
-        "fig": pictures.history(snapshot.histories[0], goal, limit),
+        "fig": pictures.front(snapshot.front, goals)
+        if snapshot.front is not None
+        else pictures.history(snapshot.histories[0], goals[0], limit),
         "running": snapshot.running,
         "failures": _failures(fold),
         "best": best and {"number": best.number, "config": [(k, short(v)) for k, v in flattened(best.config).items()]},
+        "front": front(fold, MAX_FRONT) if len(goals) > 1 and ledger.front else None,
+        "why_no_best": fold.why_no_best if ledger.best[0] is None else "",
         "queue": [
             {"position": position, "config": config_line(ledger.spec.space.unpack(e.config))}
             for position, e in islice(ledger.enqueued.items(), MAX_QUEUED)
         ],
         "num_queued": f"{len(ledger.enqueued):,}",
-        "log": last_facts(fold.last, goal),
+        "log": last_facts(fold.last, goals),
     }
+
+
+def _best_tiles(fold: Fold) -> list[dict[str, Any]]:
+    """The best value, or the size of the front."""
+    ledger, goals = fold.ledger, fold.ledger.spec.goals
+    if len(goals) > 1:
+        tiles = [{"what": "trials on the Pareto front", "value": f"{len(ledger.front):,}"}]
+        if any(goal.threshold is not None for goal in goals):
+            tiles.append({"what": "of these past the thresholds", "value": f"{num_past(fold):,}"})
+        return tiles
+    best = ledger.best[0]
+    if best is None:
+        none = "none feasible" if ledger.num_infeasible else "none yet" if ledger.stopped is None else "none"
+        return [{"what": f"best {goals[0].metric}", "value": none}]
+    return [{"what": f"best {goals[0].metric}, trial {best.number}", "value": number(best.metrics[goals[0].metric])}]
 
 
 def _failures(fold: Fold) -> list[dict[str, Any]]:
@@ -137,7 +157,7 @@ Link = Callable[..., str]  # the address of the table with other settings
 def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> dict[str, Any]:
     """A page of the table of trials."""
     ledger = fold.ledger
-    names = _columns(fold, page.trials)
+    names, leading = _columns(fold, page.trials), _leading(fold)
 
     def link(**changes: str | None) -> str:
         query = {"status": listing.status, "where": listing.where, "sort": listing.sort, **changes}
@@ -147,7 +167,7 @@ def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> di
     return {
         "s": head(fold, kind),
         "head": _heads(fold, page, names[:MAX_COLUMNS], listing.sort, link),
-        "rows": [_row(fold, trial, names[:MAX_COLUMNS]) for trial in page.trials],
+        "rows": [_row(fold, trial, names[:MAX_COLUMNS], trial.number in leading) for trial in page.trials],
         "chips": _chips(fold, listing.status, link),
         "matching": f"{matching:,}",
         "hidden": len(names) - len(names[:MAX_COLUMNS]),
@@ -181,13 +201,27 @@ def _heads(fold: Fold, page: Page, names: Sequence[str], sort: str, link: Link) 
     ]
 
 
-def _row(fold: Fold, found: Trial, names: Sequence[str]) -> dict[str, Any]:
-    """A trial as a row of the table."""
+def _leading(fold: Fold) -> set[int]:
+    """The numbers of the best trial or, with several metrics, of the front."""
     best = fold.ledger.best[0]
+    if len(fold.ledger.spec.goals) > 1:
+        return {trial.number for trial in fold.ledger.front}
+    return set() if best is None else {best.number}
+
+
+def _broken(fold: Fold, found: Trial) -> list[Goal]:
+    """The outcome constraints that a trial breaks."""
+    constraints = [bound for bound in fold.ledger.spec.constraints if bound.metric in found.violations]
+    return [bound for bound in constraints if bound.excess(found.metrics[bound.metric]) > 0]
+
+
+def _row(fold: Fold, found: Trial, names: Sequence[str], is_best: bool) -> dict[str, Any]:
+    """A trial as a row of the table."""
     return {
         "number": found.number,
         "status": found.status.value,
-        "is_best": best is not None and found.number == best.number,
+        "broken": ", ".join(map(str, _broken(fold, found))),
+        "is_best": is_best,
         "cells": [
             *(_cell(value_in(found, name)) for name in names),
             {"text": "" if found.duration_s is None else duration(found.duration_s), "right": True},
@@ -221,7 +255,9 @@ def _cell(value: Any) -> dict[str, Any]:
 
 def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
     """The page of a trial."""
-    ledger, best = fold.ledger, fold.ledger.best[0]
+    ledger, goals = fold.ledger, fold.ledger.spec.goals
+    best = ledger.best[0] if len(goals) == 1 else None
+    broken = _broken(fold, found)
     before, after = bisect_left(fold.failed, found.number), bisect_right(fold.failed, found.number)
     reason = reason_of_failure(found) if found.status is Status.FAILED else ""
     alike = len(fold.by_reason.get(reason, ())) - 1 if reason else 0
@@ -236,6 +272,7 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
             "number": found.number,
             "status": found.status.value,
             "said": " · ".join(said),
+            "broken": ", ".join(map(str, broken)),
             "reason": reason,
             "error": found.error,
             "json": json.dumps(plain(found.config), indent=1),
@@ -243,15 +280,32 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
         "alike": alike,
         "previous_failed": fold.failed[before - 1] if before else None,
         "next_failed": fold.failed[after] if after < len(fold.failed) else None,
+        "has_best": best is not None,
         "config": [
             {"name": name, "value": short(value), "best": short(best_config[name]) if name in best_config else ""}
             for name, value in flattened(found.config).items()
         ],
         "metrics": [(name, short(value)) for name, value in found.metrics.items()],
+        "constraints": [
+            {
+                "bound": str(bound),
+                "value": number(found.metrics[bound.metric]),
+                "by": number(bound.excess(found.metrics[bound.metric])) if bound in broken else "",
+            }
+            for bound in (ledger.spec.constraints if found.losses is not None else ())
+        ],
+        "instances": _instances(found),
         "why": _why(fold, found),
         "attempts": attempts,
-        "fig": pictures.curve(found, ledger.spec.goals[0]),
+        "fig": pictures.curve(found, goals[0]),
     }
+
+
+def _instances(found: Trial) -> dict[str, Any]:
+    """What was measured on each instance, as a table."""
+    metrics = list(dict.fromkeys(name for values in found.per_instance.values() for name in values))
+    rows = [(name, [_cell(values.get(m)) for m in metrics]) for name, values in found.per_instance.items()]
+    return {"metrics": metrics, "rows": rows}
 
 
 def _why(fold: Fold, found: Trial) -> str:

@@ -1,4 +1,4 @@
-// The whole script: pages stay up to date by the study's events, figures are drawn when they are seen, sheets close, "/"
+// The whole script: pages stay up to date by the study's events, times are the reader's, figures are drawn when they are seen, sheets close, "/"
 // goes to the filter. Without it, every page is whole, as it was when it was made, but for the figures.
 "use strict";
 
@@ -11,10 +11,49 @@ function isInUse(part) {
   return part.contains(document.activeElement) || isChosen || part.querySelector("details[open]") !== null;
 }
 
+// Times are sent in UTC. Here they become those of the reader's zone, with the date if it is not today's.
+const TIME = { hour: "2-digit", minute: "2-digit" };
+const DATE = { day: "numeric", month: "short" };
+const written = (at, parts) => at.toLocaleString("en-GB", parts).replaceAll(",", "");
+const clock = (at) => {
+  const now = new Date();
+  if (at.toDateString() === now.toDateString()) return written(at, { ...TIME, second: "2-digit" });
+  return written(at, { ...DATE, ...TIME, year: at.getFullYear() === now.getFullYear() ? undefined : "numeric" });
+};
+
+function inOwnZone(page) {
+  for (const time of page.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    time.title = written(at, { ...DATE, ...TIME, weekday: "short", year: "numeric", second: "2-digit", timeZoneName: "short" });
+    if ("clock" in time.dataset) time.textContent = clock(at);
+  }
+  for (const label of page.querySelectorAll("text[data-at]")) {
+    const at = new Date(label.dataset.at);
+    const isMidnight = at.getHours() === 0 && at.getMinutes() === 0;
+    label.textContent = written(at, "day" in label.dataset ? { ...DATE, ...(isMidnight ? {} : TIME) } : TIME);
+  }
+}
+
+// What is typed is of the reader's zone, too, and sent with its offset from UTC.
+function takeOwnZone(input) {
+  input.placeholder = "what ran at, your time";
+  input.labels[0].textContent = "What ran at (your time)";
+  input.form.addEventListener("submit", () => {
+    const typed = input.value.trim();
+    if (!/^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?$/.test(typed)) return;
+    const at = new Date(typed.length > 10 ? typed.replace(" ", "T") : `${typed}T00:00`);
+    if (Number.isNaN(at.getTime())) return;
+    const ahead = -at.getTimezoneOffset();
+    const two = (number) => String(Math.floor(number)).padStart(2, "0");
+    input.value = `${typed.replace("T", " ")}${typed.length > 10 ? "" : " 00:00"}${ahead < 0 ? "-" : "+"}${two(Math.abs(ahead) / 60)}:${two(Math.abs(ahead) % 60)}`;
+  });
+}
+
 async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  inOwnZone(fresh);
   for (const id of LIVE) {
     const now = document.getElementById(id);
     const next = fresh.getElementById(id);
@@ -44,7 +83,7 @@ function follow(url) {
   }
   const stream = new EventSource(url);
   stream.addEventListener("open", () => (said.textContent = "live"));
-  stream.addEventListener("error", () => (said.textContent = `not connected, as of ${lastAt.toLocaleTimeString()}`));
+  stream.addEventListener("error", () => (said.textContent = `not connected, as of ${clock(lastAt)}`));
   stream.addEventListener("snapshot", () => {
     lastAt = new Date();
     update();
@@ -148,6 +187,9 @@ const near = new IntersectionObserver(
 );
 for (const place of document.querySelectorAll("[data-figure]")) near.observe(place);
 document.getElementById("errors")?.focus();
+
+inOwnZone(document);
+for (const input of document.querySelectorAll("input[data-zone]")) takeOwnZone(input);
 
 const events = document.body.dataset.events;
 if (events) follow(events);
