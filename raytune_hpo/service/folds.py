@@ -22,7 +22,7 @@ from raytune_hpo.journal import Storage
 from raytune_hpo.live.replaying import stored_plan
 from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.results import Results
-from raytune_hpo.results.summary import first_error, violations_text
+from raytune_hpo.results.summary import why_no_best
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
@@ -88,7 +88,7 @@ class Fold:
     @property
     def why_no_best(self) -> str:
         """Why no trial is the best, for a study that has none: nothing has completed, or nothing is feasible."""
-        return self.once("why no best", lambda: violations_text(self.results) or first_error(self.results))
+        return self.once("why no best", lambda: why_no_best(self.results))
 
     def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """The cached value of ``make``, computed anew only after further facts."""
