@@ -205,7 +205,8 @@ def _trials_text(results: Results) -> str:
     names = ["duration" if key == "duration_s" else key for key in columns]  # which says its unit in every cell
     header = [name.removeprefix("config/").removeprefix("metrics/") for name in names]
     rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
-    return table(header, rows, indent="", room=shutil.get_terminal_size((_FILE_COLUMNS, 24)).columns)
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_COLUMNS
+    return table(header, rows, indent="", room=room)
 
 
 @click.command()

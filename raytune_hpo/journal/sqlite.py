@@ -110,7 +110,7 @@ class SqliteDatabase(Database):
         self._check_pieces()
         if not self._path.parent.is_dir():
             raise JournalError(
-                f"{self._path} must be in a folder, {self._path.parent} is none; create it, or {_WAY_OUT}"
+                f"{self._path} must be in a folder that exists, {self._path.parent} does not; create it, or {_WAY_OUT}"
             )
         create_private(self._path)
         return self._writers.connect()

@@ -52,7 +52,8 @@ class Optimizer(OptimizerActor):
 
     async def begin(self, take_up: Any = open_study) -> None:
         self._optimizer = await self._desk.commit.do(take_up, self._plan, self._storage, WallClock())
-        self._serving = asyncio.create_task(self._desk.serve(self._optimizer))
+        self._desk.open(self._optimizer)
+        self._serving = asyncio.create_task(self._desk.serve())
         self._open.set()
 
     async def end(self) -> None:

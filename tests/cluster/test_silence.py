@@ -84,7 +84,8 @@ def listening(story: Callable[[AsyncDesk, Ledger], Awaitable[None]]) -> None:
         plan = RunPlan.of(SPACE, Settings(sampler="random", num_trials=6, seed=0, storage="memory"), lambda config: 0.0)
         optimizer = open_study(plan, open_storage("memory"), WallClock())
         desk = AsyncDesk(WallClock())
-        serving = asyncio.create_task(desk.serve(optimizer))
+        desk.open(optimizer)
+        serving = asyncio.create_task(desk.serve())
         await story(desk, optimizer.ledger)
         serving.cancel()
 
