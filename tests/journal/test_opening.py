@@ -252,6 +252,8 @@ def test_a_folder_is_no_storage_and_its_own_folder_must_be_there(here):
             JournalError, match=r"studies are in a file, .*/folder\.db is a folder; name a file in it, or"
         ):
             use()
-    with pytest.raises(JournalError, match=r"must be in a folder that exists, .*/none does not; create it, or use storage="):
+    with pytest.raises(
+        JournalError, match=r"must be in a folder that exists, .*/none does not; create it, or use storage="
+    ):
         open_storage("none/a.db").journal("mnist", create=True, owner="me")
     assert open_storage("none/a.db").studies() == []
