@@ -158,8 +158,8 @@ class Ended:
         elsewhere = (result for number, result in self._results.items() if number not in rung)
         return None if any(all(map(le, result, entry)) for result in elsewhere) else best
 
-    def may_lack(self, rung: Rung, number: int) -> bool:
-        """Whether a trial is the best that is paused at a rung, and all before it may still end without a result."""
+    def may_be_unrivalled(self, rung: Rung, number: int) -> bool:
+        """Whether a trial is the best that is paused at a rung, and none of those before it has a result yet."""
         return rung.best_paused() == number and self._results.keys().isdisjoint(rung.before(number))
 
 

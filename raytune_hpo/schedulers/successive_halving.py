@@ -120,7 +120,7 @@ class SuccessiveHalving:
         if trial.status is not Status.PAUSED or rung == len(self._steps):
             return False
         bracket = self._bracket_of(number)
-        return bracket.keeps(rung, number) or self._ended.may_lack(bracket.rungs[rung], number)
+        return bracket.keeps(rung, number) or self._ended.may_be_unrivalled(bracket.rungs[rung], number)
 
     @property
     def _size(self) -> int:

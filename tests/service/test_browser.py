@@ -26,6 +26,14 @@ WATCH = "window.refused = []; addEventListener('securitypolicyviolation', e => r
 PLOTLY_TRIES = {"style-src-elem", "style-src-attr", "script-src"}
 
 
+def sign_in(page, server):
+    """As the administrator; the page then shows the list of studies."""
+    page.goto(server.url)
+    page.fill("#secret", server.secrets["admin"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Studies')")
+
+
 @pytest.fixture(scope="module")
 def chromium():
     with playwright_api.sync_playwright() as playwright:
@@ -52,10 +60,7 @@ def opened(chromium, server, request):
         page.on(
             "request", lambda r: None if r.url.startswith((server.url, "data:", "blob:")) else foreign.append(r.url)
         )
-        page.goto(server.url)
-        page.fill("#secret", server.secrets["admin"])
-        page.keyboard.press("Enter")
-        page.wait_for_selector("h1:has-text('Studies')")
+        sign_in(page, server)
         return page
 
     yield opening
@@ -294,10 +299,7 @@ def test_times_are_those_of_the_readers_zone_also_in_parts_that_come_later(chrom
     server.create("zoned")
     context = chromium.new_context(timezone_id="Pacific/Kiritimati", viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.goto(server.url)
-    page.fill("#secret", server.secrets["admin"])
-    page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('Studies')")
+    sign_in(page, server)
     page.goto(f"{server.url}/studies/zoned")
     page.get_by_text("live", exact=True).wait_for()
     (given,) = server.lease("zoned")["assignments"]
@@ -319,10 +321,7 @@ def test_times_are_those_of_the_readers_zone_also_in_parts_that_come_later(chrom
 def test_what_ran_is_asked_for_in_the_readers_zone(chromium, server, drawn):
     context = chromium.new_context(timezone_id="Pacific/Kiritimati")
     page = context.new_page()
-    page.goto(server.url)
-    page.fill("#secret", server.secrets["admin"])
-    page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('Studies')")
+    sign_in(page, server)
     page.goto(f"{server.url}/live/shop")
     page.get_by_label("What ran at (your time)").fill("2026-11-28 14:30")
     page.get_by_role("button", name="Show").click()
