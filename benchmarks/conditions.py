@@ -11,6 +11,8 @@ noisy_tasks  the noisy tasks that lie in the folder of shared tasks, with the ru
          recommends by its own rule: ours by ``results.recommended``, SMAC by its incumbent, others the lowest loss seen.
 width    functions of 100 parameters, with the optimum in another place of the box for each seed.
 duration  the time of a suggestion in a space of 100 floats and 100 choices.
+workers  functions and the lookup table LeNet1 (see lookup_tables.py; where it is there), by 8, 32 and 100 workers on a
+         virtual clock, each trial with a time of its own from an exponential distribution.
 beliefs  priors around the optimum, and around the worst corner.
 earlier  three earlier studies of the same family (the optimum moves a little, and so does the scale of every parameter), of
          unrelated functions, and of the same functions upside down. If shared tasks lie beside the checkout (see
@@ -32,6 +34,7 @@ from typing import Any, TypeAlias
 import one_core  # noqa: F401
 
 # isort: split
+import lookup_tables
 import numpy as np
 import tasks
 from common import Figure, at_least, at_most, run
@@ -39,6 +42,7 @@ from functions import FUNCTIONS, LEAST, PEERS, Array, Function, geometric, insta
 from tasks import noisy, shared
 
 import raytune_hpo as hpo
+from raytune_hpo.experiments import LookupTable
 from raytune_hpo.rng import derive
 
 SEEDS = 10
@@ -268,6 +272,59 @@ def duration(quick: bool) -> list[Figure]:
     return [at_most(0.3, name="200 parameters", what=what, measured=float(np.median(took)), unit="s")]
 
 
+# ------------------------------------------------------------------------------------------------ workers
+
+
+def workers(quick: bool) -> list[Figure]:
+    """Regrets at equal trials of many workers, in units of those of one, and how much sooner they are through."""
+    num_trials, asked = (12, {4: 2.0}) if quick else (200, {8: 1.1, 32: 1.4, 100: 2.0})
+    found: dict[int, list[tuple[float, float]]] = {}
+    for space, regret in _parallel_problems(quick).values():
+        for seed in seeds_of(quick):
+            for num_workers in (1, *asked):
+                found.setdefault(num_workers, []).append(_by(num_workers, space, regret, seed, num_trials))
+    alone, took_alone = np.array(found.pop(1)).T
+    figures = []
+    for num_workers, runs in found.items():
+        regrets, took = np.array(runs).T
+        measured, detail = _times(regrets, alone), {"regrets": regrets.tolist(), "of_one_worker": alone.tolist()}
+        what = f"{num_workers} workers: regret after {num_trials} trials, in units of that of one worker"
+        name, most = f"{num_workers} workers", asked[num_workers]
+        figures.append(at_most(most, name=name, what=what, measured=measured, unit="times", detail=detail))
+        what = f"{num_workers} workers: how much sooner {num_trials} trials have ended"
+        sooner = geometric((took_alone / took).tolist())
+        figures.append(Figure(name=f"{num_workers} workers sooner", what=what, measured=sooner, unit="times"))
+    return figures
+
+
+def _parallel_problems(quick: bool) -> dict[str, tuple[Any, Loss]]:
+    """The space and the regret of each problem."""
+    names = ("branin",) if quick else ("branin", "hartmann6")
+    problems: dict[str, tuple[Any, Loss]] = {
+        name: (space_of(FUNCTIONS[name]), FUNCTIONS[name].regret) for name in names
+    }
+    file, conf = (lookup_tables.BESIDE / name for name in lookup_tables.TABLES["lenet1"])
+    if file.exists() and not quick:
+        table = LookupTable.read(file, conf)
+        final = table.curves[:, -1]
+        best, median = float(final.max()), float(np.median(final))
+        problems["lenet1"] = table.space, lambda config: (best - table.value(config)) / (best - median)
+    return problems
+
+
+def _by(num_workers: int, space: Any, regret: Loss, seed: int, num_trials: int) -> tuple[float, float]:
+    """The regret of the best of so many trials, and the time of the virtual clock at which the last of them ended."""
+    rng = derive(seed, "times")
+
+    def objective(config: Config) -> dict[str, float]:
+        return {"loss": regret(config), "cost_s": float(rng.exponential())}
+
+    results = hpo.simulate(
+        objective, space, metric="loss", sampler="auto", seed=seed, num_trials=num_trials, num_workers=num_workers
+    )
+    return results.best_value, max(trial.finished_at for trial in results)
+
+
 # ------------------------------------------------------------------------------------------------ beliefs
 
 
@@ -302,7 +359,7 @@ def _played(function: Function, seed: int, prior: Callable[[int], Any] | None, n
     return regrets_of(function, tried("auto", space, function.regret, seed, num_trials))
 
 
-def _times(these: Sequence[float], those: Sequence[float]) -> float:
+def _times(these: Sequence[float] | Array, those: Sequence[float] | Array) -> float:
     """The ratio of geometric means; what is below a thousandth of the median regret counts as that."""
     return geometric(np.maximum(these, 1e-3).tolist()) / geometric(np.maximum(those, 1e-3).tolist())
 
@@ -428,6 +485,7 @@ if __name__ == "__main__":
             "noisy_tasks": noisy_tasks,
             "width": width,
             "duration": duration,
+            "workers": workers,
             "beliefs": beliefs,
             "earlier": earlier,
         },

@@ -30,7 +30,7 @@ from raytune_hpo.experiments import Experiment, LookupTable, Task, run_experimen
 from raytune_hpo.experiments.settings import plan_of
 
 VARIABLE = "RAYTUNE_HPO_TABLES"
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "tables"
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "tables"
 _HOUR = 3600.0
 _HEDGED = [
     {"name": "gp", "acquisition": name, "marginalize": "slice", "transform": "none", "n_initial": 2}
@@ -190,7 +190,7 @@ def figures(name: str, search: Search, found: Experiment, hours: Mapping[float, 
 
 def task_of(search: Search, tables: Path | None) -> tuple[Task, float]:
     """The task of a table, and the value of its tenth best row."""
-    given = tables or Path(os.environ.get(VARIABLE, _BESIDE))
+    given = tables or Path(os.environ.get(VARIABLE, BESIDE))
     file, conf = TABLES[search.table]
     if not (given / file).exists():
         raise SystemExit(f"no table {file} in {given}; say where it is with --tables, or try --quick")

@@ -19,11 +19,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_S + 60)]
 
 
 def measured(tmp_path: Path, script: str, *options: str) -> dict[str, Any]:
-    """What a benchmark writes: its figures by name."""
-    out = tmp_path / "figures.json"
+    """What a benchmark writes: its figures by name. It finds no tasks but those of a folder that the test names."""
+    out, none = tmp_path / "figures.json", tmp_path / "no_tasks"
+    none.mkdir(exist_ok=True)
+    (none / "tasks.py").write_text("")
+    (none / "index.json").write_text("{}")
     command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "--quick", "--out", str(out), *options]
     # Off Ray's beaten path, so that nobody else's cluster is found.
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    environment.setdefault("RAYTUNE_HPO_BENCH", str(none))
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     data = json.loads(out.read_text())
@@ -68,7 +72,9 @@ def test_populations(tmp_path: Path) -> None:
 
 def test_conditions(tmp_path: Path) -> None:
     figures = measured(tmp_path, "conditions")
-    assert {"noise 0.03 auto 8", "levy100 ahead", "200 parameters", "good prior", "upside down"} <= set(figures)
+    assert {"noise 0.03 auto 8", "levy100 ahead", "200 parameters", "4 workers", "good prior", "upside down"} <= set(
+        figures
+    )
     assert figures["family"]["measured"] < 1
 
 
