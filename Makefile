@@ -30,7 +30,7 @@ test: $(READY)  ## the tests (7 to 14 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (forty minutes; on a slow machine, more than an hour)
-	$(BIN)/python -m pytest -n 2 -m slow --reruns 1    # Ray and browsers give up after some seconds on a machine with other work
+	$(BIN)/python -m pytest -n 2 -m slow --reruns 2 $(OPTIONS)    # Ray and browsers give up after some seconds on a machine with other work
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
 """What all tests share: quiet Ray, and a home of their own for studies."""
 
 import gc
+import hashlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 # Before anything imports ray: its metrics exporter costs more on two cores than some tests do.
@@ -21,29 +23,70 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
+END = pytest.StashKey[float]()  # the time after which no test begins
 ON_RAY = ("tests/cluster/", "tests/labs/", "tests/docs/test_code_blocks.py")  # folders and files
+
+
+def pytest_addoption(parser):
+    add = parser.getgroup("time").addoption
+    add("--minutes", type=float, metavar="M", help="skip tests that would begin later, and count them")
+    add("--order", metavar="TEXT", help="files in an order that depends on this text")
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        config.stash[END] = config.workerinput["end"]
+    else:
+        minutes = config.option.minutes
+        config.stash[END] = float("inf") if minutes is None else time.time() + 60 * minutes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """A process of tests has no other end than all."""
+    node.workerinput["end"] = node.config.stash[END]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where time is limited, no test is always among those for which there is none."""
+    if config.option.order is not None:
+        scopes = {item.nodeid: _scope(config, item.nodeid) for item in items}
+        items.sort(key=lambda item: hashlib.sha256(f"{config.option.order} {scopes[item.nodeid]}".encode()).digest())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if time.time() > item.config.stash[END]:
+        pytest.skip("no time left: see --minutes")
+
+
+def _scope(config, nodeid: str) -> str:
+    """What one process runs in one go: a file or, of tests on Ray, which share a cluster, all of them.
+
+    Nearly all of the slow ones are on Ray. Each folder's have a cluster of their own, else one process would do it all.
+    """
+    for place in ON_RAY:
+        if nodeid.startswith(place):
+            return place if config.option.markexpr == "slow" else "on Ray"
+    return nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others.
+    """Tests on Ray mostly wait: they follow one another, beside a process that runs all others.
 
-    Nearly all of the slow ones are on Ray. Each folder's have a cluster of their own, else one process would do it all. They
-    begin in the order of their files: by the number of their tests, one of ten minutes would begin when all others are done.
+    The slow ones begin in the order of their files: by the number of their tests, one of ten minutes would begin when all
+    others are done.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    only_slow = config.option.markexpr == "slow"
-    config.option.loadscopereorder = config.option.loadscopereorder and not only_slow
+    config.option.loadscopereorder = config.option.loadscopereorder and config.option.markexpr != "slow"
 
-    class RayTogether(LoadScopeScheduling):
+    class ByScope(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            for place in ON_RAY:
-                if nodeid.startswith(place):
-                    return place if only_slow else "on Ray"
-            return nodeid.partition("::")[0]
+            return _scope(config, nodeid)
 
-    return RayTogether(config, log)
+    return ByScope(config, log)
 
 
 def pytest_collection_finish() -> None:
