@@ -179,11 +179,13 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
     """Complete a logger's record of a stored study, or create one afterwards.
 
     Args:
+        name: the study's name.
+        recorder: the logger, such as ``hpo.integrations.mlflow.Logger()``.
         storage: as for Tuner.
 
     Raises:
         StudyNotFound: no study has that name; the message lists the nearest ones.
-        SpecError: the name is no text, or the recorder no logger.
+        SpecError: the name is not text, or the recorder is not a logger.
     """
     if not isinstance(name, str):
         raise SpecError(f"record takes the name of a stored study, such as results.name, got {name!r}")

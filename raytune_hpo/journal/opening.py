@@ -108,7 +108,9 @@ def default_storage() -> Path:
     try:
         return default_storage_of("~").expanduser()
     except RuntimeError:
-        raise SpecError(f"{_ACCEPTED}, and by default a file below your home, which you have none; set HOME") from None
+        raise SpecError(
+            f"{_ACCEPTED}, and by default a file below your home, which cannot be found; set HOME"
+        ) from None
 
 
 def default_storage_of(home: str) -> Path:

@@ -184,7 +184,7 @@ def check_is_text(name: str) -> str:
     """Check the name of a study that is looked up, which may have been written by another release; return it.
 
     Raises:
-        SpecError: it is no text.
+        SpecError: it is not text.
     """
     if not isinstance(name, str):
         raise SpecError(f"a study's name is text, got {name!r}; raytune-hpo studies lists the names")

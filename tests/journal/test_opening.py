@@ -240,7 +240,7 @@ def test_a_user_without_a_home_is_told_to_name_a_storage(here, monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "expanduser", no_home)
-    with pytest.raises(SpecError, match="a file below your home, which you have none; set HOME"):
+    with pytest.raises(SpecError, match="a file below your home, which cannot be found; set HOME"):
         open_storage()
 
 
