@@ -23,7 +23,7 @@ from raytune_hpo.core.messages import (
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute
-from raytune_hpo.display.text import cut
+from raytune_hpo.display.text import counted, cut
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyWaiting
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
@@ -349,7 +349,8 @@ class Study:
         if not trials:
             raise HpoError(f"study {self.name!r} has not asked for a trial yet, got trial {number}; ask first")
         if not 0 <= number < len(trials):
-            raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")
+            asked = counted(len(trials), "trial")
+            raise HpoError(f"study {self.name!r} has asked for {asked}, numbered from 0; got trial {number}")
         return trials[number]
 
 

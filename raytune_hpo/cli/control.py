@@ -122,7 +122,9 @@ def settings_of(module: ModuleType, path: Path) -> dict[str, Any]:
 
     settings = getattr(module, "settings", {})
     if not isinstance(settings, Mapping):
-        raise SpecError(f"settings in {path} must be a dict of Tuner's keywords, got a {type(settings).__name__}")
+        raise SpecError(
+            f"settings in {path} must be a dict of Tuner's keywords, got an object of type {type(settings).__name__}"
+        )
     known = [p.name for p in inspect.signature(Tuner).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key in settings:
         if key not in known:

@@ -41,7 +41,7 @@ def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, pat
     if not isinstance(storage, (str, os.PathLike)):
         if isinstance(storage, Storage):
             return storage
-        raise SpecError(f"{_ACCEPTED}, got a {type(storage).__name__}")
+        raise SpecError(f"{_ACCEPTED}, got an object of type {type(storage).__name__}")
     kind, words = storage_class(storage)
     return kind.open(words, patience_s=patience_s)
 

@@ -95,7 +95,7 @@ def test_a_postgresql_url_hides_its_password(scheme):
         ("\0.db", "has no NUL character"),
         (Path("\0.db"), "has no NUL character"),
         ("postgresql://user:secret@host:port/db", "cannot be read"),
-        (7, "got a int"),
+        (7, "got an object of type int"),
     ],
 )
 def test_anything_else_is_refused_with_what_is_accepted(here, text, message):
