@@ -25,28 +25,44 @@ else:
 
 
 class Status(StrEnum):
-    """The status of a trial."""
+    """The status of a trial; a member equals its text, such as ``"completed"``.
 
-    WAITING = "waiting"  # was handed out, came back unfinished, will be handed out again
+    Attributes:
+        WAITING: it was handed out, came back unfinished, and will be handed out again.
+        RUNNING: a worker has it.
+        PAUSED: the scheduler has paused it, and may resume it.
+        COMPLETED: it has a result.
+        PRUNED: it was stopped early.
+        FAILED: it raised an exception, gave an invalid value, took too long, or lost too many workers.
+    """
+
+    WAITING = "waiting"
     RUNNING = "running"
-    PAUSED = "paused"  # paused by the scheduler, and may be resumed
+    PAUSED = "paused"
     COMPLETED = "completed"
-    PRUNED = "pruned"  # stopped early by the scheduler
+    PRUNED = "pruned"
     FAILED = "failed"
 
     @property
     def is_finished(self) -> bool:
+        """Whether it is completed, pruned or failed."""
         return self not in (Status.WAITING, Status.RUNNING, Status.PAUSED)
 
 
 class Verdict(StrEnum):
-    """A scheduler's answer to a trial's newest report."""
+    """A scheduler's answer to a trial's newest report; a member equals its text, such as ``"stop"``.
+
+    Attributes:
+        CONTINUE: the trial runs on.
+        STOP: the trial ends now, as pruned.
+        PAUSE: the trial is paused, and may be resumed later.
+        COMPLETE: this was the trial's last step. It may return its result, and is completed with this report if it runs on;
+            at the end of a segment, from which another trial continues, it ends at once.
+    """
 
     CONTINUE = "continue"
-    STOP = "stop"  # the trial ends now, as pruned
-    PAUSE = "pause"  # the trial is paused, and may be resumed later
-    # This was the trial's last step: it may return its result, and is completed with this report if it runs on. At the end
-    # of a segment, from which another trial continues, it ends at once.
+    STOP = "stop"
+    PAUSE = "pause"
     COMPLETE = "complete"
 
     @property

@@ -170,6 +170,7 @@ class Guard:
 
     @property
     def metric(self) -> str:
+        """The metric that is bounded."""
         return self.bound.metric
 
     def limit(self, control: float | None) -> float | None:

@@ -34,7 +34,7 @@ def checked_step(step: Any) -> int:
     """The step of a report as an int.
 
     Raises:
-        ObjectiveError: it is no integer, or below 0 or above 2**53.
+        ObjectiveError: it is not an integer, or it is below 0 or above 2**53.
     """
     if isinstance(step, bool) or not hasattr(step, "__index__") or not 0 <= step.__index__() <= _MAX_STEP:
         raise ObjectiveError(f"a step is an integer of at least 0 and at most 2**53, got {step!r}")
@@ -205,7 +205,7 @@ def json_value(value: Any) -> Any:
         return json_value(plain)
     if plain is None or isinstance(plain, (bool, int, float, str)):
         return plain
-    raise TypeError(f"JSON cannot hold a {type(value).__name__}")
+    raise TypeError(f"JSON cannot hold a value of type {type(value).__name__}")
 
 
 def _plain(value: Any) -> Any:

@@ -53,10 +53,15 @@ class Continue:
 
 
 class Signal(Enum):
-    """A sampler's answer when it has no suggestion."""
+    """A sampler's answer when it has no suggestion.
 
-    WAIT = "wait"  # until a pending trial has finished
-    EXHAUSTED = "exhausted"  # there will be no more suggestions
+    Attributes:
+        WAIT: there is none until a pending trial has finished.
+        EXHAUSTED: there will be none any more.
+    """
+
+    WAIT = "wait"
+    EXHAUSTED = "exhausted"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

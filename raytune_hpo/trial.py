@@ -148,18 +148,23 @@ class Trial:
     Attributes:
         number: counts from 0 in the order in which trials were first handed out.
         config: the configuration, as the objective got it.
-        metrics: the result; for a pruned or failed trial, its last report.
+        status: one of ``"waiting"``, ``"running"``, ``"paused"``, ``"completed"``, ``"pruned"`` and ``"failed"``.
+        metrics: the result; for any other than a completed trial, its last report.
         losses: the goals' values of a completed trial, all to be minimised; None for any other trial.
         violations: for a completed trial, by how much it breaks each outcome constraint, by metric and in its units; empty
             if all hold.
         reports: the valid reports, in order of their steps: of the current attempt, and of earlier ones up to ``from_step``.
-        attempt: how often it was handed out; ``retries`` is how many of these count against ``max_retries``.
+        worker: the name of the worker that has it, or that ended it; None while it waits or is paused.
+        attempt: how often it was handed out.
+        retries: how many of these attempts count against ``max_retries``.
+        basis: how many facts the journal held when it was suggested; None for a user's own point.
+        meta: the sampler's notes about its suggestion.
         notes: the notes of users, by name.
-        basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
         parent: the trial from which its sampler derived it.
         course: the checkpoint it begins with, the step it runs to, and more. Its attributes are also the trial's:
             ``until``, ``from_step`` ...
-        error: the traceback of a failed trial; ``reason``: the exception's type and the first line of its message.
+        error: the traceback of a failed trial.
+        reason: the type of the exception that failed it, and the first line of its message.
         created_at, started_at, finished_at: epoch seconds, UTC.
         duration_s: seconds inside the objective, over all attempts that paused or ended.
     """
@@ -198,30 +203,37 @@ class Trial:
 
     @property
     def is_suggested(self) -> bool:
+        """Whether its sampler suggested it; False for a user's own point."""
         return self.basis is not None
 
     @property
     def until(self) -> int | None:
+        """The step to which it runs before it is decided on again; None if there is no such step."""
         return self.course.until
 
     @property
     def from_trial(self) -> int | None:
+        """The number of the trial whose checkpoint it began with; its own number if it was resumed; None without one."""
         return self.course.from_trial
 
     @property
     def from_step(self) -> int | None:
+        """The step of the checkpoint with which the current attempt began; None if it began at the start."""
         return self.course.from_step
 
     @property
     def checkpoints(self) -> Mapping[int, Mapping[str, Any]]:
+        """The records of the checkpoints that are kept, by step."""
         return self.course.checkpoints
 
     @property
     def saves(self) -> bool:
+        """Whether one of its reports has offered to save a checkpoint."""
         return self.course.saves
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:
+        """When and where the attempts ran that paused, in order."""
         return self.course.stretches
 
     @property

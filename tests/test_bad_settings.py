@@ -116,6 +116,20 @@ def test_bounds_that_cannot_be_are_refused(make):
         build(space={"x": make()})
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: hpo.randint(3, 3), "randint"),
+        (lambda: hpo.lograndint(3, 3), "lograndint"),
+        (lambda: hpo.qrandint(3, 3, 1), "qrandint with q=1"),
+        (lambda: hpo.qlograndint(3, 3, 1), "qlograndint with q=1"),
+    ],
+)
+def test_an_empty_range_is_refused_by_the_name_that_was_written(make, name):
+    with pytest.raises(SpaceError, match=rf"^{name} excludes its upper bound"):
+        make()
+
+
 def test_points_to_evaluate_are_held_against_the_space():
     with pytest.raises(SpaceError, match="x"):
         build(points_to_evaluate=[{"x": 2.0}])

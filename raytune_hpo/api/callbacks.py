@@ -167,8 +167,8 @@ def check_callback(callback: Any) -> None:
         raise SpecError(f"a callback is called with a fact, and {name} is a class; write {name}(...)")
     if _called(callback).startswith("reporter.") and str(callback.__module__).startswith(_REPORTERS):
         raise SpecError(
-            "a reporter of a training library is no callback of a study; it belongs in the library's training call, inside "
-            "the objective"
+            "a reporter of a training library is not a callback of a study; it belongs in the library's training call, "
+            "inside the objective"
         )
     if not callable(callback):
         raise SpecError(f"a callback is called with a fact, got {callback!r}; give functions or loggers")

@@ -42,6 +42,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The study's name."""
         return self._handle.name
 
     @property
@@ -92,7 +93,11 @@ class Run:
         self._handle.stop_trial(number)
 
     def stop(self, reason: str = "stopped by the user") -> None:
-        """Stop the study, unless it has ended. Its running trials wait until it is resumed."""
+        """Stop the study, unless it has ended. Its running trials wait until it is resumed.
+
+        Args:
+            reason: why, for the journal.
+        """
         self._handle.stop(reason)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:

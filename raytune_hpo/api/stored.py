@@ -17,7 +17,7 @@ from raytune_hpo.results import Results
 
 
 def load(name: str, storage: Any = None) -> Results:
-    """The results of a stored study, finished or not, running or not.
+    """The results of a stored study, whether or not it has ended.
 
     From outside a cluster (Ray Client), a storage that is a file is the one on the cluster's head node.
 

@@ -23,7 +23,7 @@ from raytune_hpo.core.messages import (
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute
-from raytune_hpo.display.text import cut
+from raytune_hpo.display.text import counted, cut
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyWaiting
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
@@ -121,6 +121,7 @@ class Study:
 
     @property
     def name(self) -> str:
+        """The study's name, chosen here if none was given."""
         return self._spec.name
 
     def ask(self) -> Trial:
@@ -159,6 +160,9 @@ class Study:
         ``"continue"``: run on. ``"stop"``: end the trial, and ``tell``. ``"complete"``: this was its last step, and this
         report has ended it. ``"pause"``: this report has paused it; a later ``ask`` may return it, to be resumed after its
         last report (``trial.reports``) up to ``trial.until``. Saving its state is up to you.
+
+        A report may be repeated: at the step of the last one, or at an earlier step, it changes nothing, and is answered
+        as before.
 
         Args:
             checkpoint: where you have saved the state of the trial after this step, as text of up to 1,024 characters. It
@@ -250,6 +254,7 @@ class Study:
             self._optimizer.enqueue(config)
 
     def status(self) -> StudyStatus:
+        """Counts by status, the best so far, and whether and why the study has stopped."""
         with self._lock:
             return self._optimizer.status()
 
@@ -280,8 +285,11 @@ class Study:
         if not lease.assignments:
             status = self._optimizer.status()
             if status.is_running:
-                raise StudyWaiting(f"study {self.name!r} has no trial to hand out now: all are handed out already")
-            raise StudyEnded(f"study {self.name!r} has no trial to hand out: {status.stopped}")
+                raise StudyWaiting(
+                    f"study {self.name!r} has no trial to hand out now, all are handed out already; report or tell one of "
+                    f"them, and ask again"
+                )
+            raise StudyEnded(f"study {self.name!r} has ended ({status.stopped}) and has no trial to hand out")
         return self._optimizer.ledger.trials[lease.assignments[0].number]
 
     def _new_worker(self) -> str:
@@ -341,7 +349,8 @@ class Study:
         if not trials:
             raise HpoError(f"study {self.name!r} has not asked for a trial yet, got trial {number}; ask first")
         if not 0 <= number < len(trials):
-            raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")
+            asked = counted(len(trials), "trial")
+            raise HpoError(f"study {self.name!r} has asked for {asked}, numbered from 0; got trial {number}")
         return trials[number]
 
 

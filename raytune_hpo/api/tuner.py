@@ -152,6 +152,7 @@ class Tuner:
 
     @property
     def name(self) -> str:
+        """The study's name, chosen here if none was given."""
         return self._plan.spec.name
 
     @property

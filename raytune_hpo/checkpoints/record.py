@@ -16,7 +16,8 @@ class Checkpoint:
     """A saved state of a trial: a folder that its objective wrote.
 
     Attributes:
-        number: the number of the trial that saved it; ``step``: the step of the report whose state it is.
+        number: the number of the trial that saved it.
+        step: the step of the report whose state it is.
         record: ``url`` of the folder, its size in ``bytes``, the ``digest`` of its contents, and the ``node`` of a cluster
             on whose disk it is. A checkpoint that a worker or user keeps elsewhere has none of these.
     """

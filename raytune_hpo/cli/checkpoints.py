@@ -24,7 +24,7 @@ def checkpoint(
 ) -> None:
     """Copy the newest checkpoint of a trial to DIR.
 
-    DIR is created unless it is an empty folder. It then holds the files that the objective saved.
+    DIR is a new or an empty folder; afterwards it holds the files that the objective saved.
     """
     from raytune_hpo.results import Results
 

@@ -116,7 +116,7 @@ def _as_typed(value: Any, *, is_repeated: bool) -> Any:
     callback=_from_file,
     help="A TOML file with these options: template = ..., [param] ...",
 )
-@click.option("--param", "params", multiple=True, metavar="NAME=DOMAIN", help="jobs='fibonacci(1, 64)'; see below.")
+@click.option("--param", "params", multiple=True, metavar="NAME=DOMAIN", help="jobs='fibonacci(1, 64)'; see above.")
 @click.option(
     "--when", multiple=True, metavar="CONDITION", help="'crf: codec=x264': crf exists only where codec is x264."
 )
@@ -168,9 +168,9 @@ def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **opti
     """Tune a program: find the parameter values for which a command performs best.
 
     TEMPLATE is a command with {name} for each parameter: one text, or words after --. Domains are
-    float(a, b[, log][, step]), int(...), choice(a, b), ordinal(a, b), bool, fibonacci(a, b), powers(2, a, b), cores(), or
-    [1, 2, 4]. Metrics are time, user, system, cpu, peak_mb, exit, p50, p99, max, jitter, throughput, size_mb:FILE,
-    regex:NAME=PATTERN, json:NAME=.path, NAME=A/B.
+    float(a, b) and int(a, b), also float(a, b, log) and int(a, b, 2) with a step of 2; choice(a, b), ordinal(a, b), bool,
+    fibonacci(a, b), powers(2, a, b), cores(), or [1, 2, 4]. Metrics are time, user, system, cpu, peak_mb, exit, p50, p99,
+    max, jitter, throughput, size_mb:FILE, regex:NAME=PATTERN, json:NAME=.path, NAME=A/B.
 
     At the end, the best few and the baseline are repeated in turn; the answer is a command line.
     """

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--metric", help="What to optimise.")
-@click.option("--mode", type=click.Choice(["min", "max"]))
+@click.option("--metric", help="What to optimise.  [default: loss]")
+@click.option("--mode", type=click.Choice(["min", "max"]), help="Whether less or more of it is better.  [default: min]")
 @runs_a_study(runtimes=("ray", "local", "simulated"), default="ray")
 @says_json
 @click.pass_context
@@ -57,7 +57,7 @@ def run(
 @click.command()
 @click.argument("name")
 @click.option("--trial", "number", type=int, metavar="N", help="Stop only this trial; the study continues.")
-@click.option("--reason", default="stopped by the user", show_default=True)
+@click.option("--reason", default="stopped by the user", show_default=True, help="The reason, for the journal.")
 @click.option("--address", help="Address of the Ray cluster it runs on.")
 @says_json
 def stop(name: str, number: int | None, reason: str, address: str | None, as_json: bool) -> None:
@@ -122,7 +122,9 @@ def settings_of(module: ModuleType, path: Path) -> dict[str, Any]:
 
     settings = getattr(module, "settings", {})
     if not isinstance(settings, Mapping):
-        raise SpecError(f"settings in {path} must be a dict of Tuner's keywords, got a {type(settings).__name__}")
+        raise SpecError(
+            f"settings in {path} must be a dict of Tuner's keywords, got an object of type {type(settings).__name__}"
+        )
     known = [p.name for p in inspect.signature(Tuner).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key in settings:
         if key not in known:

@@ -23,7 +23,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--num-trials", type=int, metavar="N", help="How many configurations.  [default: all; 32 from ranges]")
 @click.option("--sampler", metavar="NAME", help="Sampler for ranges.  [default: evenly spread points]")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampler.")
 @click.option(
     "--valid-range", nargs=2, type=float, metavar="LOW HIGH", help="Trials with an error outside this range fail."
 )

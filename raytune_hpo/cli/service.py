@@ -93,7 +93,12 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--role", type=click.Choice(["viewer", "worker", "editor", "admin"]), required=True)
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "worker", "editor", "admin"]),
+    required=True,
+    help="What it allows; each role includes those before it.",
+)
 @click.option("--study", metavar="NAME", help="Only for this study.")
 @click.option(
     "--expires", "expires_in_s", metavar="TIME", callback=seconds, help="After 90, 10m, 7d ... [default: never]"
@@ -145,7 +150,7 @@ def revoke_token(key: str, tokens: Path | None, as_json: bool) -> None:
     "--name",
     "worker",
     metavar="NAME",
-    help="This worker's name, which no other has: workers of one name get the same trials. [default: a new one]",
+    help="This worker's name. Each worker needs its own: two of one name get the same trials. [default: a new one]",
 )
 @says_json
 def worker(url: str, study: str, command: tuple[str, ...], worker: str | None, as_json: bool) -> None:

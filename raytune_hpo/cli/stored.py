@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--long",
     "is_long",
     is_flag=True,
-    help="Read every study: trials, best value, end. [default for few]",
+    help="Read every study: trials, best value, end. [default if they are few]",
 )
 @reads_studies
 def studies(is_long: bool, storage: str | None, address: str | None, as_json: bool) -> None:

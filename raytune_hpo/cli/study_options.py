@@ -49,11 +49,11 @@ def runs_a_study(*, runtimes: tuple[str, ...], default: str) -> Callable[[_Comma
         ),
         click.option("--retry-failed", is_flag=True, help="Retry the configurations that failed in earlier sessions."),
         click.option("--max-concurrent", type=int, help="How many trials run at the same time."),
-        click.option("--runtime", type=click.Choice(runtimes), help=f"[default: {default}]"),
+        click.option("--runtime", type=click.Choice(runtimes), help=f"Where trials run.  [default: {default}]"),
         click.option("--address", help="Address of the Ray cluster to run on."),
         click.option("--storage", metavar="URL", help="Where to keep the study."),
         click.option("--name", help="Name of the study; the same name continues it."),
-        click.option("--seed", type=int),
+        click.option("--seed", type=int, help="Seed of everything random.  [default: a new one]"),
         click.option(
             "--resume", type=click.Choice(["auto", "never"]), help="Whether a study of the same name is continued."
         ),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="A .parquet or .csv file.  [default: FILE.parquet]",
 )
 @click.option("--metric", help="The metric of the table.")
-@click.option("--mode", type=click.Choice(["min", "max"]))
+@click.option("--mode", type=click.Choice(["min", "max"]), help="Whether less or more of the metric is better.")
 @click.option("--sampler", callback=part, help="Which sampler; 'grid' tries all of a finite space.  [default: sobol]")
 @click.option("--max-concurrent", "--workers", "max_concurrent", type=int, help="How many trials run at the same time.")
 @click.option("--resources", metavar="JSON", help='What one trial needs: \'{"cpu": 2, "gpu": 0.5}\'.')

@@ -32,7 +32,7 @@ def storage_words(storage: Any) -> str | None:
     if not isinstance(storage, (str, os.PathLike)):
         raise SpecError(
             "on a cluster, storage is a URL, a file or 'memory', since another process opens it; "
-            f"got a {type(storage).__name__}"
+            f"got an object of type {type(storage).__name__}"
         )
     kind, words = storage_class(storage)
     return words if cluster.is_remote() else kind.absolute(words)

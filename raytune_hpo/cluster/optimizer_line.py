@@ -49,7 +49,7 @@ class OptimizerLine:
             except ConnectionError as error:  # Ray Client has given up
                 self._optimizer = None
                 raise ClusterError(
-                    f"the connection to the cluster of study {self._study!r} broke; say the same again"
+                    f"the connection to the cluster of study {self._study!r} broke; try again"
                 ) from error
             except RayError as error:
                 self._optimizer = None  # a later actor of this name is another one

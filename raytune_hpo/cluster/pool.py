@@ -89,7 +89,7 @@ class WorkerPool:
             self._optimizer = find(OPTIMIZER, settings.study)
         except ValueError as error:
             raise ClusterError(
-                f"the optimizer of study {settings.study!r} died before it could hire workers; what was recorded is safe, "
+                f"the optimizer of study {settings.study!r} died before it could start workers; what was recorded is safe, "
                 f"run the study again to continue"
             ) from error
         self._refs: dict[str, Any] = {}

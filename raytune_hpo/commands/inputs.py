@@ -79,7 +79,7 @@ def _entry(line: str, where: str, cwd: str | os.PathLike[str]) -> Input:
     try:
         entry = json.loads(line)
     except ValueError as error:
-        raise SpecError(f"{where} is no JSON object: {error}") from None
+        raise SpecError(f"{where} is not a JSON object: {error}") from None
     if unknown := [key for key in entry if key not in _KEYS]:
         raise SpecError(f"{where} has {unknown[0]!r}, which an instance does not have; {nearest(unknown[0], _KEYS)}")
     path = entry.get("path", entry.get("name"))

@@ -75,10 +75,12 @@ def _step(text: str, at: int, inside: list[str]) -> int:
 def _check_place(text: str, at: int, name: str, top: str) -> None:
     way_out = f'write "${variable_of(name)}", or {{{{{name}}}}} if these are braces of the shell'
     if top in (*_QUOTES, "`", "${", "#"):
-        raise SpecError(f"after {top} a value cannot be quoted, and {{{name}}} stands there; {way_out}")
+        raise SpecError(f"a value cannot be quoted after {top}, where {{{name}}} is; {way_out}")
     if _COMPUTED.search(text.replace("<<<", "")) or re.search(r"\w\[[^]\s]*$", text[:at]):
         raise SpecError(
-            f"where a shell computes, or reads a here-document, it looks into values, {{{name}}} too; {way_out}"
+            f"in arithmetic and here-documents a shell evaluates values, and {{{name}}} may be in one; {way_out}"
         )
     if "$(" in text and re.search(r"\bcase\b", text):
-        raise SpecError(f"with both case and $( it cannot be seen what is quoted, {{{name}}} neither; {way_out}")
+        raise SpecError(
+            f"in a command with both case and $( the quotes cannot be told apart, so {{{name}}} has no safe place; {way_out}"
+        )

@@ -20,6 +20,7 @@ class ConfirmedCandidate:
 
     Attributes:
         numbers: the numbers of its trials in the search.
+        config: the configuration.
         searched: its values in the search by metric; the mean if it was tried more than once.
         estimates: the estimates from its fresh repeats, by metric.
         num_failed: the number of fresh repeats that failed; they are in no estimate.
@@ -40,6 +41,7 @@ class ConfirmedCandidate:
 
     @property
     def search_value(self) -> float:
+        """Its value in the search; the mean if it was tried more than once."""
         return self.searched[self.metric]
 
     @property
@@ -94,6 +96,7 @@ class Confirmation:
     Attributes:
         name: the name of the search.
         study: the name of the study of repeats, in the same storage.
+        goals: the metrics that the search optimised.
         candidates: the candidates, best mean in the first metric first; those that break an outcome constraint in most
             repeats come after the others, and those that fail in most of them last.
         level: the probability with which all intervals hold together.
@@ -121,6 +124,7 @@ class Confirmation:
 
     @property
     def best_config(self) -> Mapping[str, Any]:
+        """The configuration of ``best``."""
         return self.best.config
 
     @property
@@ -152,6 +156,7 @@ class Confirmation:
 
     @property
     def num_failed(self) -> int:
+        """How many repeats of all candidates failed."""
         return sum(candidate.num_failed for candidate in self.candidates)
 
     @property

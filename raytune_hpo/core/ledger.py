@@ -48,12 +48,16 @@ class StudyStatus:
     """The status of a study, small enough to be fetched several times a second.
 
     Attributes:
+        name: the study's name.
         counts: number of trials by status.
         num_enqueued: the user's points that have not been handed out yet.
+        limits: when the study ends: ``num_trials``, ``time_budget_s`` ...
         best: the best value so far of each metric.
         best_number: the trial that is best in the first metric.
         elapsed_s: running time over all sessions, up to the moment of asking.
         stopped: why the study has ended, None while it runs.
+        session_start: how many facts there were before the newest session; 0 in the first one.
+        num_infeasible: how many completed trials break an outcome constraint.
     """
 
     name: str
@@ -69,14 +73,17 @@ class StudyStatus:
 
     @property
     def num_trials(self) -> int:
+        """How many trials have been handed out, whatever became of them."""
         return sum(self.counts.values())
 
     @property
     def num_finished(self) -> int:
+        """How many trials are completed, pruned or failed."""
         return sum(n for status, n in self.counts.items() if Status(status).is_finished)
 
     @property
     def num_paused(self) -> int:
+        """How many trials are paused now."""
         return self.counts.get(Status.PAUSED, 0)
 
     @property
@@ -86,6 +93,7 @@ class StudyStatus:
 
     @property
     def is_running(self) -> bool:
+        """Whether the study has not ended."""
         return self.stopped is None
 
     def __str__(self) -> str:

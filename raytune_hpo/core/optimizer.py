@@ -13,6 +13,7 @@ from raytune_hpo.core.machine import OptimizerCore
 from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy, StopTrial
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.core.versions import installed_versions
+from raytune_hpo.display.text import counted
 from raytune_hpo.errors import HpoError, InvalidTransition, SpecError
 from raytune_hpo.facts import Enqueued, Fact, Recalled, StudyCreated
 from raytune_hpo.options import is_integral
@@ -160,7 +161,8 @@ class Optimizer:
         """
         num_trials = len(self.ledger.trials)
         if not is_integral(number) or not 0 <= number < num_trials:
-            raise SpecError(f"study {self._spec.name!r} has {num_trials} trials, numbered from 0; got {number!r}")
+            trials = counted(num_trials, "trial")
+            raise SpecError(f"study {self._spec.name!r} has {trials}, numbered from 0; got {number!r}")
         self.handle([StopTrial(number=int(number), at=self.now())])
 
     def stop(self, reason: str, *, at_once: bool = False) -> bool:

@@ -43,6 +43,7 @@ class Comparison:
     Experiments of the same name are called by their folders too, as in ``monday/digits`` and ``tuesday/digits``.
 
     Args:
+        experiments: those to compare.
         horizons_s: the times at which success rates are computed; empty: fractions of the shortest time limit.
 
     Raises:

@@ -70,6 +70,7 @@ class Plan:
 
     Attributes:
         sampler, scheduler: as ``Tuner`` takes them, in JSON types.
+        until: when a search ends.
         num_workers: the number of virtual workers.
         seed: the experiment's seed; the seed of search number i is derived from it and i.
     """

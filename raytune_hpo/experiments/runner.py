@@ -63,6 +63,7 @@ def run_experiment(
 
     Args:
         task: a task, or the path or name of one, see ``find_task``.
+        num_repeats: how many repeats there are to be in all.
         plan: how each repeat is run.
         name: the experiment's name; by default made from the task and the sampler.
         folder: where experiments are kept, each in a folder of its name; None: this one is not kept.
@@ -70,6 +71,7 @@ def run_experiment(
         runtime: "ray", or "local": one repeat after the other in this process. Both give the same tables, apart from the
             seconds that the optimizer took.
         max_jobs: repeats at the same time on Ray; None: as many as there is room for.
+        progress: whether to show progress.
 
     Raises:
         SpecMismatch: an experiment of the same name has another task or plan, or was run without estimates.

@@ -34,6 +34,9 @@ class Task:
     """A space and an objective on which searches are repeated.
 
     Attributes:
+        name: the task's name.
+        space: the space that is searched.
+        metric, mode: the metric that is optimised, and "min" or "max".
         objective: its reports and its result carry virtual seconds as ``cost_s``.
         num_steps: the number of steps of a whole trial; None: it reports none.
         truth: a function that looks up the metric of a configuration; None if that is not possible.
@@ -88,6 +91,7 @@ def find_task(
     ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
 
     Args:
+        path: the table, the Python file, or the name of a task.
         conf: the ``hp_conf`` file with the space of a table.
         metric, mode: replace those of a table or a Python file.
 

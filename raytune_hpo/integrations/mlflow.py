@@ -47,7 +47,7 @@ class Logger(TrialRecorder):
         tags: tags of the study's run.
 
     Raises:
-        SpecError: ``experiment`` is no text, ``tags`` no dict, or MLflow cannot record at ``tracking_uri``.
+        SpecError: ``experiment`` is not text, ``tags`` is not a dict, or MLflow cannot record at ``tracking_uri``.
     """
 
     def __init__(

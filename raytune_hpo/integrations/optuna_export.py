@@ -36,13 +36,14 @@ def to_optuna(results: Results, storage: Any = None, *, study_name: str | None =
     goals become user attributes. Outcome constraints become Optuna's, so that a trial that breaks one is not its best.
 
     Args:
+        results: of any study, such as ``hpo.load(name)``.
         storage: as ``optuna.create_study`` takes it: "sqlite:///optuna.db", or None for this process only.
         study_name: by default the study's own.
         replace: whether an existing study of that name is deleted first; otherwise the name is refused.
 
     Raises:
         StudyExists: the storage already has a study of that name.
-        SpecError: what is to be exported is not results, or the storage is a text that is no URL.
+        SpecError: what is to be exported is not results, or the storage is text, but not a URL.
     """
     require("optuna", "optuna")
     import optuna

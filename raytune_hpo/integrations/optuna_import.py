@@ -57,6 +57,7 @@ def from_optuna(
     their parameters are left out. Trials that break a constraint count as failed.
 
     Args:
+        study: a study of Optuna.
         space: by default the space of the trials' distributions; a range that changed is widened to hold them all. A
             parameter that only some trials have becomes a choice with the option None; "/" in names becomes ".".
         config: makes a configuration of ``space`` from a trial's flat parameters; by default they are the configuration.

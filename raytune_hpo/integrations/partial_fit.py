@@ -39,7 +39,10 @@ def train(
     estimator for ``max_iter`` more iterations. The estimator is trained in place, so it can be used afterwards.
 
     Args:
+        estimator: an estimator that has ``partial_fit`` or ``warm_start``.
+        X, y: the training data.
         validation: X and y to score on.
+        steps: the number of steps of a whole training.
         scoring: a scorer or its name; by default the estimator's own ``score``.
         metric: the name under which the score is reported and returned; higher is better.
         batch_size: rows passed to one call of ``partial_fit``; by default all.
@@ -50,7 +53,7 @@ def train(
 
     Raises:
         TrialStopped: the scheduler stops the trial; do not catch it.
-        SpecError: the estimator cannot be trained in steps, or an argument is none of these.
+        SpecError: the estimator cannot be trained in steps, or an argument is of another kind.
     """
     if isinstance(estimator, type):
         raise SpecError(

@@ -76,6 +76,7 @@ class TrialRecorder(ABC):
     # -------------------------------------------------------------------------------------------- for callers
 
     def open(self, spec: StudySpec | None = None) -> None:
+        """Begin to follow a study; its facts follow. ``spec`` has the functions of its space, if they are known here."""
         with _opening:
             if self._is_open:
                 followed = self._spec or self._live
@@ -98,6 +99,7 @@ class TrialRecorder(ABC):
             self._follow(fact)
 
     def close(self) -> None:
+        """End the record, or interrupt it if the study has not stopped."""
         try:
             if self._stop is not None:  # not earlier, since another session might have followed
                 self.end_study(self._stop)
@@ -109,6 +111,7 @@ class TrialRecorder(ABC):
 
     @property
     def spec(self) -> StudySpec:
+        """The spec of the study that is followed."""
         assert self._spec is not None, "a record begins with StudyCreated"
         return self._spec
 
@@ -179,11 +182,13 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
     """Complete a logger's record of a stored study, or create one afterwards.
 
     Args:
+        name: the study's name.
+        recorder: the logger, such as ``hpo.integrations.mlflow.Logger()``.
         storage: as for Tuner.
 
     Raises:
         StudyNotFound: no study has that name; the message lists the nearest ones.
-        SpecError: the name is no text, or the recorder no logger.
+        SpecError: the name is not text, or the recorder is not a logger.
     """
     if not isinstance(name, str):
         raise SpecError(f"record takes the name of a stored study, such as results.name, got {name!r}")

@@ -27,7 +27,7 @@ class Reporting:
         after: the number of steps that were trained before the library began to count.
 
     Raises:
-        SpecError: an argument is none of these.
+        SpecError: an argument is of another kind.
     """
 
     def __init__(self, metrics: Metrics, every: int = 1, save: Save | None = None, after: int = 0) -> None:

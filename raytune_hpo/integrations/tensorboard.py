@@ -28,6 +28,9 @@ class Logger(TrialRecorder):
     """Logger for TensorBoard, below ``logdir/<name of the study>``; ``tensorboard --logdir runs`` shows it.
 
     Files are written with tensorboardX; neither TensorFlow, torch nor TensorBoard itself is needed.
+
+    Args:
+        logdir: the folder in which each study gets a folder.
     """
 
     def __init__(self, logdir: str | os.PathLike[str] = "runs") -> None:

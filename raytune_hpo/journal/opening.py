@@ -41,7 +41,7 @@ def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, pat
     if not isinstance(storage, (str, os.PathLike)):
         if isinstance(storage, Storage):
             return storage
-        raise SpecError(f"{_ACCEPTED}, got a {type(storage).__name__}")
+        raise SpecError(f"{_ACCEPTED}, got an object of type {type(storage).__name__}")
     kind, words = storage_class(storage)
     return kind.open(words, patience_s=patience_s)
 
@@ -108,7 +108,9 @@ def default_storage() -> Path:
     try:
         return default_storage_of("~").expanduser()
     except RuntimeError:
-        raise SpecError(f"{_ACCEPTED}, and by default a file below your home, which you have none; set HOME") from None
+        raise SpecError(
+            f"{_ACCEPTED}, and by default a file below your home, which cannot be found; set HOME"
+        ) from None
 
 
 def default_storage_of(home: str) -> Path:

@@ -155,7 +155,7 @@ class SqlStorage(BaseStorage):
 
         Raises:
             StudyNotFound: there is none; the message lists others.
-            SpecError: the name is no text.
+            SpecError: the name is not text.
         """
         check_is_text(name)
         with self._reading() as connection:

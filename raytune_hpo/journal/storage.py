@@ -184,7 +184,7 @@ def check_is_text(name: str) -> str:
     """Check the name of a study that is looked up, which may have been written by another release; return it.
 
     Raises:
-        SpecError: it is no text.
+        SpecError: it is not text.
     """
     if not isinstance(name, str):
         raise SpecError(f"a study's name is text, got {name!r}; raytune-hpo studies lists the names")
@@ -218,6 +218,7 @@ def missing(name: str, url: str, known: Sequence[str]) -> StudyNotFound:
 
 
 def conflict(name: str, expect: int, length: int) -> SequenceConflict:
+    """The error for an append after ``expect`` facts to a study that holds ``length``."""
     return SequenceConflict(
         f"study {name!r} must hold exactly {expect} facts for these to follow, it holds {length}: someone else wrote to it; "
         f"read it again and continue from there"
@@ -225,4 +226,5 @@ def conflict(name: str, expect: int, length: int) -> SequenceConflict:
 
 
 def closed(name: str) -> JournalError:
+    """The error for an append to a journal that has been closed."""
     return JournalError(f"the journal of study {name!r} has been closed; open the study again to write to it")

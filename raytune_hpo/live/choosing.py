@@ -47,7 +47,8 @@ class Choice:
         self._metrics: dict[str, float] = {}
 
     def feedback(self, **metrics: float | None) -> None:
-        """Record metrics of this request. What it has none of is left out, or None: if it failed, its latency.
+        """Record metrics of this request. A metric that it does not have, such as the latency of a failed request, is left
+        out or None.
 
         Raises:
             HpoError: a metric is not a finite number.

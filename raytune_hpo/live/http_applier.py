@@ -22,14 +22,17 @@ _CONFLICT = 409
 
 
 class HttpApplier:
-    """Puts configurations to ``URL/config?group=``, and reads them back from there.
+    """Sends configurations by PUT to ``URL/config?group=``, and reads them back from there.
 
     The body of the PUT is ``{"config": {...}, "seq": n}``, with ``"share"`` for the canary group; 409 refuses a stale
     change. GET answers the configuration. Without a meter, ``URL/measure?group=&start=&end=`` answers
     ``{"metrics": {...}, "context": {...}}``.
 
     Args:
+        url: the ``URL`` above, such as ``http://localhost:8080/tuning``.
+        meter: measures the groups; None: the URL is asked.
         token: sent as a bearer token.
+        timeout_s: the seconds after which a request has failed.
 
     Raises:
         SpecError: the URL is not http or https, or the time-out not above 0.
@@ -74,9 +77,11 @@ class PrometheusMeter:
     """Measures by queries to Prometheus, each of which must return one number: a scalar, or a vector of one series.
 
     Args:
+        url: Prometheus's own, such as ``http://localhost:9090``.
         queries: queries by metric. ``{group}`` and ``{window}`` in them are replaced, the latter by the time that is
             measured, like ``300s``, or ``250ms`` below a second; each is evaluated at the window's end.
         context: queries by column of the context.
+        timeout_s: the seconds after which a query has failed.
 
     Raises:
         SpecError: the URL is not http or https, there is no query, one is not text, or the time-out is not above 0.

@@ -259,7 +259,7 @@ class Live:
             HpoError: the system has an applier of its own, or the context is not made of finite numbers.
         """
         if self._requests is None:
-            raise HpoError("requests ask for configurations where there is no applier; leave applier out")
+            raise HpoError("decide is for studies without an applier, and this one has one; leave applier out")
         return self._requests.choose(self._baseline, context or {})
 
     # -------------------------------------------------------------------------------------------- people
@@ -269,7 +269,12 @@ class Live:
         return self._stored.status()
 
     def freeze(self, reason: str = "", by: str | None = None) -> None:
-        """Stop all changes until ``thaw``; the canary group returns to what is promoted."""
+        """Stop all changes until ``thaw``; the canary group returns to what is promoted.
+
+        Args:
+            reason: why, for the journal.
+            by: who is responsible; None: the user of this process. Both as for the methods below.
+        """
         at, who = self._clock.now(), by or getpass.getuser()
         self._seat.freeze(who, reason, at)
         self._asked(Freeze(by=who, reason=reason, at=at))
@@ -344,7 +349,7 @@ def _rules_of(storage: Storage, name: str) -> int:
 
 def _require_same_plan(name: str, plan: LivePlan, stored: StudySpec) -> None:
     if "live" not in stored.settings:
-        raise SpecMismatch(f"study {name!r} is there, and is no live study; use another name")
+        raise SpecMismatch(f"study {name!r} exists, and is not a live study; use another name")
     before, now = LivePlan.stored(stored.settings["live"]).to_json(), plan.to_json()
     for key, value in now.items():
         if before.get(key) != value:

@@ -24,7 +24,7 @@ class PullApplier:
     the controller, or share the folder of the applier.
 
     Args:
-        patience_s: how long a change may take until the group reports to run it.
+        patience_s: how many seconds a change may take until the group reports that it runs it.
     """
 
     def __init__(self, *, patience_s: float = 20.0) -> None:

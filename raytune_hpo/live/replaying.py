@@ -57,14 +57,14 @@ def stored_plan(facts: Sequence[Fact]) -> tuple[StudySpec, LivePlan]:
     """The spec and the plan of a stored live study.
 
     Raises:
-        SpecError: it is no live study.
+        SpecError: it is not a live study.
         JournalCorrupt: there are no facts.
     """
     if not facts:
         raise not_begun()
     spec = registry.current_spec(stored_spec(facts[0]))
     if "live" not in spec.settings:
-        raise SpecError(f"{spec.name!r} is no live study; name one that is")
+        raise SpecError(f"{spec.name!r} is not a live study; name one that is")
     return replace(spec, space=spec.space.without_functions()), LivePlan.stored(spec.settings["live"])
 
 
@@ -92,7 +92,7 @@ def replayed(
     """Compute all decisions again, up to fact number ``until``.
 
     Raises:
-        SpecError: ``until`` is no number of facts.
+        SpecError: ``until`` is not a number of facts.
         JournalCorrupt: a fact cannot follow those before it.
     """
     if until is not None:

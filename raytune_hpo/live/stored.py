@@ -30,14 +30,19 @@ class LiveStatus:
     """The status of a live study.
 
     Attributes:
+        name: the study's name.
         state: observing, proposing, canary, promoting, holding, rolling back or frozen.
         why: why and by whom it is frozen; empty if it is not.
         place: the current class of context.
+        context: the newest measurement of the context.
+        baseline: the configuration to fall back to.
+        incumbent: what the current class of context runs outside the canary group: what was promoted, or the baseline.
         promoted: by class of context, the promoted configuration.
         unproven: by class, what was promoted before a drift, and is to be tried again.
         candidate: the number of the trial that proposed the candidate, and its configuration.
         regret, budget: those of the last day, in units of the loss times windows.
         windows: how many have ended.
+        drifts: how often the system has drifted.
     """
 
     name: str
@@ -187,7 +192,7 @@ class StoredLive:
             raise not_begun()
         settings = getattr(first, "spec", {}).get("settings", {})
         if SEAT not in settings:
-            raise SpecError(f"{self.name!r} is no live study; name one that is")
+            raise SpecError(f"{self.name!r} is not a live study; name one that is")
         return Seat(Path(settings[SEAT]))
 
     def _ask(self, request: Request, seat: Seat) -> None:

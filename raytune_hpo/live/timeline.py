@@ -33,6 +33,7 @@ class Event:
 
     Attributes:
         seq: the position of the fact that caused it.
+        at: when it happened, in epoch seconds (UTC).
         kind: proposed, canary, promoting, promoted, paused, let go, guard, rolled back, context, baseline, approved, frozen,
             thawed, drifted or unproven.
         said, why: the event and its reason, in words.
@@ -52,6 +53,7 @@ class Share:
     """What runs from a time on.
 
     Attributes:
+        at: from when on, in epoch seconds (UTC).
         share: the candidate's share of the traffic; 0 if none is under trial.
         candidate, promoted: numbers of the trials that proposed them; None for none, and for the baseline.
     """

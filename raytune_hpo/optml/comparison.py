@@ -75,6 +75,7 @@ class SpeedComparison:
 
     @property
     def best_error(self) -> float:
+        """The error of ``best_config``."""
         return self.results.best_value
 
     @property

@@ -78,7 +78,7 @@ def tune(
 
     Args:
         algorithm: an Algorithm, or a file, module, class or dict with its four functions (see ``Algorithm``).
-        parameters: a file (see ``parameters``), a list of configurations, or a space as ``hpo.tune`` takes it.
+        parameters: a file of configurations or ranges, a list of configurations, or a space as ``hpo.tune`` takes it.
         how: "serial" (one after the other in this process, on one core), "parallel", or "both".
         workers: how many configurations to try at the same time; None: as many as fit on the cluster.
         num_trials: how many configurations to try; None: all of a list or grid, 32 from ranges.

@@ -29,7 +29,7 @@ def pareto_3d_plot(results: Results, metrics: Sequence[str] | None = None) -> An
         metrics: three of the goals; None for the first three.
 
     Raises:
-        SpecError: there are fewer than three goals, or a metric is none of them.
+        SpecError: there are fewer than three goals, or a metric is not one of them.
     """
     axes = _axes(results, metrics)
     completed = [trial for trial in results if trial.losses is not None]

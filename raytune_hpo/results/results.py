@@ -87,6 +87,7 @@ class Results(Sequence[Trial]):
 
     @property
     def spec(self) -> StudySpec:
+        """The study's settings as the journal has them: ``spec.space``, ``spec.seed``, ``spec.limits`` ..."""
         return self._spec
 
     @property
@@ -106,6 +107,7 @@ class Results(Sequence[Trial]):
 
     @property
     def goals(self) -> tuple[Goal, ...]:
+        """The metrics that the study optimises, with their directions."""
         return self._spec.goals
 
     @property
@@ -175,7 +177,7 @@ class Results(Sequence[Trial]):
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
         ``"front"`` stands for all goals at once: what distinguishes the trials of the first Pareto fronts from the others. A
-        metric that is no goal is minimised, or maximised if an outcome constraint bounds it from below only.
+        metric that is not a goal is minimised, or maximised if an outcome constraint bounds it from below only.
 
         Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
         among the trials in which it is active: its share is a share of their differences only. A parameter that is

@@ -187,7 +187,7 @@ def border_line(results: Results) -> str:
     if not found:
         return ""
     ends = ", ".join(f"{visible(border.parameter)} ({border.end} end, {number(border.bound)})" for border in found)
-    return f"best at the border of {ends}: widen {'it' if len(found) == 1 else 'them'}, if there are values beyond"
+    return f"best at the border of {ends}: widen {'it' if len(found) == 1 else 'them'} if values beyond make sense"
 
 
 def noise_lines(results: Results) -> list[str]:

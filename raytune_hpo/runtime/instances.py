@@ -84,7 +84,7 @@ def _name(instance: Any) -> str:
         digest = hashlib.blake2b(pickle.dumps(instance, protocol=4), digest_size=6).hexdigest()
     except Exception as error:
         raise SpecError(
-            f"an instance is told from others by a digest of its pickle, got a {type(instance).__name__} that has none "
-            f"({error}); give names, and have the objective look up what they stand for"
+            f"an instance is told from others by a digest of its pickle, got an object of type {type(instance).__name__} "
+            f"that has none ({error}); give names, and have the objective look up what they stand for"
         ) from error
     return f"{type(instance).__name__} {digest}"

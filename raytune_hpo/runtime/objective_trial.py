@@ -80,16 +80,22 @@ class ObjectiveTrial:
     ) -> float:
         """A float from low to high, both included.
 
+        Args:
+            name: the parameter's name; asked for again, it has the same value.
+            low, high: the bounds.
+            step: only low, low + step, ... up to high; None: any number.
+            log: uniform in the logarithm; low must be above 0.
+
         Raises:
-            SpaceError: the range is none, or the parameter was of another kind before.
+            SpaceError: the range is not valid, or the parameter was of another kind before.
         """
         return float(self._parameters.value(name, Float(low, high, log=log, step=step)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """A whole number from low to high, both included.
+        """A whole number from low to high, both included. The arguments are those of ``suggest_float``.
 
         Raises:
-            SpaceError: the range is none, or the parameter was of another kind before.
+            SpaceError: the range is not valid, or the parameter was of another kind before.
         """
         return int(self._parameters.value(name, Int(low, high, log=log, step=None if step == 1 else step)))
 

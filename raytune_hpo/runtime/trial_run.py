@@ -357,7 +357,7 @@ class TrialRun:
         metrics = {} if result is None else self.rules.named(result)
         if taken := _OF_REPORTS.intersection(metrics):
             raise ObjectiveError(
-                f"{min(taken)} is an argument of hpo.report, and no metric of a result; give the metric another name"
+                f"{min(taken)} is an argument of hpo.report, not a metric of a result; give the metric another name"
             )
         return metrics
 

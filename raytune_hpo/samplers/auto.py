@@ -35,7 +35,7 @@ class Auto(ModelBased):
 
     The even design is longer in spaces of more parameters. After it comes the Gaussian process (``gp``), the best of the
     samplers here with few trials. Its model may be wrong all the same. So after twelve trials, and as many more as are
-    pending, without a new best one (with several goals, without one that the front grew by), every other suggestion comes
+    pending, without a new best one (with several goals, without one that extends the front), every other suggestion comes
     from a density estimate (``tpe``), which assumes only that good trials lie near one another, until there is a new best
     trial. From 1,000 trials on ``tpe``, which is much quicker, makes four of five suggestions. Both learn from all trials
     and take all pending ones into account. The trial's ``meta`` names the one that made the suggestion, as ``arm``.

@@ -35,8 +35,8 @@ class TPE(ModelBased):
 
     The best gamma * sqrt(n) of n trials are good, with larger weights for better ones. Failed trials are bad, and so are
     pending ones, which keeps workers apart. A trial that was stopped or paused has the loss that is expected of it at the
-    highest step. All parameters are modelled jointly. A trial is uniform in those that are not active in it: it counts for
-    the choices that it shares with others, and for its own branch.
+    highest step. All parameters are modelled jointly. In a parameter that is not active, a trial has a uniform density: it
+    counts for the choices that it shares with others, and for its own branch.
 
     With several goals the good trials are the first fronts; if one does not fit as a whole, the trials that together have
     the largest hypervolume are taken from it. All weigh the same. Trials that keep all outcome constraints come before

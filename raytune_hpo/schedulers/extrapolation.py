@@ -26,8 +26,8 @@ class Extrapolation:
     """Stops a trial that is unlikely to end better than the best other trial already is.
 
     The trial's losses are extrapolated to its last step by a mixture of power laws. It is stopped if the probability that
-    it ends below the best of the others is less than ``probability``; with several metrics, if some other trial exists
-    than which it is that unlikely to be better in any of them. The others are the completed trials with their final
+    it ends below the best of the others is less than ``probability``; with several metrics, if there is another trial
+    that it is that unlikely to beat in any of them. The others are the completed trials with their final
     losses, and the running trials with their newest ones, so that the rule works before the first trial has completed.
 
     Args:

@@ -21,7 +21,8 @@ class Threshold:
             at least one: ``{5: {"accuracy": 0.8, "latency_ms": 20}}``.
 
     Raises:
-        SpecError: no thresholds, steps below 0, or values that are not numbers.
+        SpecError: no thresholds, or steps below 0; and, when a study is made, a value that is not a number, or that
+            is missing for one of its metrics.
     """
 
     version: ClassVar[int] = 1

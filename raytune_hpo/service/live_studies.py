@@ -107,7 +107,7 @@ def live_of(fold: Fold) -> Timeline:
         Problem: it has none.
     """
     if fold.live is None:
-        raise Problem("not-found", f"study {fold.name!r} is no live study; see /v1/studies for it")
+        raise Problem("not-found", f"study {fold.name!r} is not a live study; see /v1/studies for it")
     return fold.live
 
 

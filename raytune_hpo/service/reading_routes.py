@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from raytune_hpo import __version__, registry
 from raytune_hpo.analysis.columns import csv_cell, flattened
+from raytune_hpo.display.text import counted
 from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.results.records import plain
 from raytune_hpo.service import shapes
@@ -164,7 +165,9 @@ def existing(fold: Fold, number: int) -> Trial:
     """
     trials = fold.ledger.trials
     if number >= len(trials):
-        raise Problem("not-found", f"study {fold.name!r} has {len(trials)} trials, numbered from 0; got {number}")
+        raise Problem(
+            "not-found", f"study {fold.name!r} has {counted(len(trials), 'trial')}, numbered from 0; got {number}"
+        )
     return trials[number]
 
 

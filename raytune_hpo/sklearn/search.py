@@ -63,9 +63,10 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             candidates with their mean scores, no data and no models. "memory": only in ``results_``.
 
     Attributes:
-        cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_, multimetric_,
-            refit_time_, n_features_in_, feature_names_in_, classes_: as of RandomizedSearchCV. Candidates that were
-            stopped rank behind all others; with a scheduler, ``cv_results_`` also has ``n_steps`` and ``status``.
+        cv_results_: as of RandomizedSearchCV. Candidates that were stopped rank behind all others; with a scheduler, there
+            are two more columns, ``n_steps`` and ``status``.
+        best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_: as of RandomizedSearchCV.
+        multimetric_, refit_time_, n_features_in_, feature_names_in_, classes_: as of RandomizedSearchCV.
         results_: the study's ``Results``, with plots and tables.
     """
 
@@ -118,6 +119,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         """Search, then train the best candidate on all data. Ctrl-C ends the search and keeps what is complete.
 
         Args:
+            X, y: the data; y is None for an estimator that needs none.
             params: sample weights, groups and the like, for the estimator, the splitter and the scorers.
 
         Raises:

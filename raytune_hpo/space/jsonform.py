@@ -162,7 +162,7 @@ def _made_of_json(kind: type[Domain], body: Any) -> Domain:
     """The domain that a foreign class makes of its JSON form; raises whatever that class does."""
     made: object = kind.from_json(body)
     if not isinstance(made, Domain):
-        raise TypeError(f"from_json returned {show(made)}, which is no domain")
+        raise TypeError(f"from_json returned {show(made)}, which is not a domain")
     return made
 
 

@@ -41,7 +41,7 @@ class Space:
     """A search space; immutable.
 
     Args:
-        domains: a dict of constants and domains, nested as deep as you like in dicts, lists and choices; domains of
+        domains: a dict of constants and domains, nested in dicts, lists and choices, up to 100 deep; domains of
             ``ray.tune``, hyperopt, Optuna, ConfigSpace and ``scipy.stats`` may stand anywhere, and their whole spaces
             may be given as they are.
         constraints: functions of a configuration that say whether it is feasible.
@@ -243,9 +243,9 @@ class Space:
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         """Configurations as coordinates in the unit cube, (n, d); NaN where a parameter is not active.
 
-        ``decode(encode(c))`` is c, exactly, for every configuration that was decoded. Of others, it is for all that is
-        listed, whole or quantised; a continuous value comes back to within 2**-52 of its range (of its logarithm's),
-        and from then on exactly. Numbers outside a domain encode to its nearest end.
+        ``decode(encode(c))`` is c, exactly, for every configuration that was decoded. For others, this holds for listed,
+        whole and quantised values; a continuous value comes back to within 2**-52 of its range (of its logarithm's), and
+        from then on exactly. Numbers outside a domain encode to its nearest end.
 
         Raises:
             SpaceError: a configuration that does not have this space's shape.

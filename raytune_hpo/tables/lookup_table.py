@@ -45,9 +45,10 @@ class LookupTable:
         name: the name of its file.
         space: the space, restricted to the rows.
         metric, mode: the metric of the curves, and its direction.
-        curves: C.
-        seconds: t.
-        times: T; None: all steps of a trial take the same time.
+        curves: C (rows, steps), the metric after each step.
+        seconds: t (rows,), the seconds of a whole trial.
+        times: T (rows, steps), the seconds from a trial's beginning to the end of each step; None: all steps of a trial
+            take the same time.
     """
 
     name: str

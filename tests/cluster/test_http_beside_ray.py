@@ -447,7 +447,7 @@ def test_a_connection_that_ray_client_has_given_up_is_made_again(actors: list[Ac
 
     async def talk() -> None:
         line = OptimizerLine("bowl", None)
-        with pytest.raises(ClusterError, match="connection .* broke; say the same again"):
+        with pytest.raises(ClusterError, match="connection .* broke; try again"):
             await line("report")
         assert await line("report") == "over the next one"
 

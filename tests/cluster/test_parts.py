@@ -123,5 +123,5 @@ def test_a_pool_whose_optimizer_has_died_says_so(monkeypatch: pytest.MonkeyPatch
         raise ValueError("Failed to look up actor with name 'optimizer:s'")
 
     monkeypatch.setattr(pool, "find", missing)
-    with pytest.raises(ClusterError, match="optimizer of study 's' died before it could hire workers"):
+    with pytest.raises(ClusterError, match="optimizer of study 's' died before it could start workers"):
         pool.WorkerPool(SimpleNamespace(study="s"))

@@ -335,7 +335,7 @@ def test_trials_are_stopped_by_their_numbers_everywhere():
     study.stop_trial(trial)
     assert study.report(trial, 1, 0.5) == "stop"
     assert study.tell(trial).status == "pruned"
-    with pytest.raises(HpoError, match="trials 0 to 0, got trial 4"):
+    with pytest.raises(HpoError, match="asked for 1 trial, numbered from 0; got trial 4"):
         study.stop_trial(4)
     tuner = hpo.Tuner(
         lambda c: [hpo.report(0.5, step=n) or time.sleep(0.05) for n in range(1, 200)] and 0.5,

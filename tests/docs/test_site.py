@@ -6,14 +6,17 @@ import os
 import re
 import subprocess
 import sys
+from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo import registry
+from raytune_hpo import optml, registry
 from raytune_hpo.cli import main
+from raytune_hpo.core.ledger import StudyStatus
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("mkdocs", reason="the site is built with the packages of raytune_hpo[docs]")
@@ -51,7 +54,27 @@ def test_every_public_name_is_explained(site: Path) -> None:
     homes = [f"{getattr(hpo, name).__module__}.{name}" for name in names]
     parts = [path.replace(":", ".") for path in (*registry.SAMPLERS.values(), *registry.SCHEDULERS.values())]
     errors = [f"raytune_hpo.errors.{name}" for name in vars(hpo.errors) if name.endswith("Error")]
-    assert [home for home in (*homes, *parts, *errors) if home not in anchors] == []
+    searches = ["raytune_hpo.sklearn.search.TunedSearchCV"]
+    algorithms = [f"{found.__module__}.{found.__qualname__}" for found in map(optml.__dict__.get, optml.__all__)]
+    assert [home for home in (*homes, *parts, *errors, *searches, *algorithms) if home not in anchors] == []
+
+
+def test_every_integration_is_explained(site: Path) -> None:
+    text = (site / "api/integrations.html").read_text(encoding="utf-8")
+    missing = [name for name in hpo.integrations.__all__ if not re.search(rf">\s*{name}(\.\w+)?\s*<", text)]
+    assert missing == []
+
+
+def test_members_of_the_objects_that_everyone_meets_are_explained(site: Path) -> None:
+    anchors = {anchor for page in site.glob("api/*.html") for anchor in _ids(page)}
+    kinds = (hpo.Tuner, hpo.Study, hpo.Run, hpo.Results, hpo.Trial, hpo.Confirmation, StudyStatus)
+    members = [
+        f"{kind.__module__}.{kind.__qualname__}.{name}"
+        for kind in kinds
+        for name, member in vars(kind).items()
+        if not name.startswith("_") and isinstance(member, (property, cached_property, FunctionType))
+    ]
+    assert [member for member in members if member not in anchors] == []
 
 
 def test_every_command_is_explained(site: Path) -> None:

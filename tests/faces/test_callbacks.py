@@ -207,7 +207,7 @@ def _heard_warnings(caplog):
         (Diary, r"Diary is a class; write Diary\(...\)"),
         (lambda: None, "is called with one fact, .*lambda.* cannot be: too many positional arguments"),
         (lambda fact, results: None, "missing a required argument: 'results'"),
-        (reporter(), "a reporter of a training library is no callback of a study"),
+        (reporter(), "a reporter of a training library is not a callback of a study"),
     ],
 )
 def test_what_cannot_take_a_fact_is_refused_at_the_door(given, match):

@@ -380,6 +380,14 @@ def test_every_command_has_help_and_json(call):
         assert any(parameter.name == "as_json" for parameter in command.params), words
 
 
+def test_every_option_says_what_it_is_and_no_help_becomes_a_broken_link_in_the_docs():
+    for words, command in all_commands(main):
+        options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+        assert [option.name for option in options if not option.help] == [], words
+        for text in (command.help, *(option.help for option in options)):  # Markdown: [a][b] is a link to b
+            assert "][" not in text, words
+
+
 def all_commands(group, *before):
     """Every command with the words that call it, those of groups too."""
     for name, command in group.commands.items():

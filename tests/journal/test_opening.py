@@ -95,7 +95,7 @@ def test_a_postgresql_url_hides_its_password(scheme):
         ("\0.db", "has no NUL character"),
         (Path("\0.db"), "has no NUL character"),
         ("postgresql://user:secret@host:port/db", "cannot be read"),
-        (7, "got a int"),
+        (7, "got an object of type int"),
     ],
 )
 def test_anything_else_is_refused_with_what_is_accepted(here, text, message):
@@ -240,7 +240,7 @@ def test_a_user_without_a_home_is_told_to_name_a_storage(here, monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "expanduser", no_home)
-    with pytest.raises(SpecError, match="a file below your home, which you have none; set HOME"):
+    with pytest.raises(SpecError, match="a file below your home, which cannot be found; set HOME"):
         open_storage()
 
 

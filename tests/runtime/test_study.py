@@ -8,7 +8,7 @@ from random import random
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyExists
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyExists, StudyWaiting
 
 SPACE = {"x": hpo.uniform(0, 1)}
 
@@ -120,6 +120,23 @@ def test_a_grid_ends():
         study.tell(trial, 0.0)
     with pytest.raises(StudyEnded, match="exhausted"):
         study.ask()
+
+
+def test_who_asks_too_early_or_too_late_is_told_which():
+    study = make_study(num_trials=1)
+    trial = study.ask()
+    with pytest.raises(StudyWaiting, match="all are handed out already; report or tell one of them, and ask again"):
+        study.ask()
+    study.tell(trial, 0.5)
+    with pytest.raises(StudyEnded, match=r"has ended \(num_trials\) and has no trial to hand out"):
+        study.ask()
+
+
+def test_a_report_at_an_earlier_step_changes_nothing():
+    study = make_study()
+    trial = study.ask()
+    assert study.report(trial, 3, 0.7) == study.report(trial, 3, 0.1) == study.report(trial, 2, 0.1) == "continue"
+    assert [(report.step, report.metrics["loss"]) for report in study.results()[0].reports] == [(3, 0.7)]
 
 
 def test_an_unknown_trial_is_named():

@@ -168,7 +168,7 @@ def test_what_is_no_live_study_is_said(server, tmp_path):
     server.create("plain-study")
     for path in ("", "/timeline", "/diff?one=0&other=1", "/config?group=control"):
         answer = server.api("worker").get(f"/live/plain-study{path}")
-        assert answer.status_code == 404 and "no live study" in answer.json()["detail"], path
+        assert answer.status_code == 404 and "is not a live study" in answer.json()["detail"], path
     assert server.api().post("/live/plain-study/freeze", json={}).status_code == 404
     with live_study(server, tmp_path, "elsewhere", Still()):
         pass

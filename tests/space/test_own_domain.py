@@ -128,7 +128,7 @@ def test_a_class_that_cannot_be_imported_is_missed_when_it_is_needed_and_not_bef
     ("change", "why"),
     [
         (lambda cls, arguments: cls(**arguments, ends=1), "TypeError: .*'ends'"),
-        (lambda cls, arguments: None, "TypeError: from_json returned None, which is no domain"),
+        (lambda cls, arguments: None, "TypeError: from_json returned None, which is not a domain"),
     ],
 )
 def test_a_class_that_takes_an_earlier_form_no_more_is_missed_when_it_is_needed_and_not_before(

@@ -267,7 +267,8 @@ def _float_bounds(low: float, high: float, log: bool, step: float | None) -> tup
         on_grid = _decimal(low, step, num)
         if not math.isclose(on_grid, high, rel_tol=1e-12, abs_tol=_OFF * step):
             warnings.warn(
-                f"the range [{low}, {high}] is no multiple of step={step}, and ends at {on_grid} instead", stacklevel=5
+                f"the range [{low}, {high}] is not a multiple of step={step}, and ends at {on_grid} instead",
+                stacklevel=5,
             )
             high = on_grid
     return low, high, bool(log), step
@@ -293,7 +294,7 @@ def _int_bounds(low: int, high: int, log: bool, step: int) -> tuple[int, int, bo
     if (high - low) % step:
         on_grid = low + (high - low) // step * step
         warnings.warn(
-            f"the range [{low}, {high}] is no multiple of step={step}, and ends at {on_grid} instead", stacklevel=5
+            f"the range [{low}, {high}] is not a multiple of step={step}, and ends at {on_grid} instead", stacklevel=5
         )
         high = on_grid
     return low, high, bool(log), step

@@ -9,21 +9,25 @@ from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class TuneContext:
-    """The context of a trainable's trial; outside a trial, everything is None."""
+    """The context of a trainable's trial. Outside a trial, everything is None but the ranks and sizes."""
 
     def get_experiment_name(self) -> str | None:
+        """The name of the experiment."""
         trial = _trial()
         return None if trial is None else trial.experiment_name
 
     def get_trial_id(self) -> str | None:
+        """The trial's id."""
         trial = _trial()
         return None if trial is None else trial.trial_id
 
     def get_trial_name(self) -> str | None:
+        """The trial's name."""
         trial = _trial()
         return None if trial is None else trial.trial_name
 
     def get_trial_dir(self) -> str | None:
+        """The path of the trial's folder."""
         trial = _trial()
         return None if trial is None else trial.path
 
@@ -37,15 +41,19 @@ class TuneContext:
         return 1
 
     def get_world_rank(self) -> int:
+        """Always 0."""
         return 0
 
     def get_local_rank(self) -> int:
+        """Always 0."""
         return 0
 
     def get_local_world_size(self) -> int:
+        """Always 1."""
         return 1
 
     def get_node_rank(self) -> int:
+        """Always 0."""
         return 0
 
 

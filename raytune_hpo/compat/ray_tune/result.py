@@ -81,6 +81,7 @@ class Result:
 
     @property
     def path(self) -> str:
+        """The path of the trial's folder."""
         return str(self._folder.path)
 
     @property

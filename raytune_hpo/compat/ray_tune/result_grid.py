@@ -66,6 +66,7 @@ class ResultGrid(Sequence[Result]):
 
     @property
     def num_errors(self) -> int:
+        """How many trials failed."""
         return self._statuses.count("ERROR")
 
     @property

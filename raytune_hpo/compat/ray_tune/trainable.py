@@ -125,6 +125,7 @@ class Trainable:
         self.cleanup()
 
     def get_config(self) -> dict[str, Any]:
+        """The trial's configuration."""
         return self.config
 
     @property
@@ -134,6 +135,7 @@ class Trainable:
 
     @property
     def training_iteration(self) -> int:
+        """How many steps have been trained."""
         return self._filled.iteration
 
     @property
@@ -147,10 +149,12 @@ class Trainable:
 
     @property
     def trial_id(self) -> str:
+        """The trial's id; "default" outside a trial."""
         return "default" if self._trial_info is None else str(self._trial_info.trial_id)
 
     @property
     def trial_name(self) -> str:
+        """The trial's name; "default" outside a trial."""
         return "default" if self._trial_info is None else str(self._trial_info.trial_name)
 
     @property

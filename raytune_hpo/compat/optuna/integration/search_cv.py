@@ -22,13 +22,15 @@ class OptunaSearchCV:
         param_distributions: each parameter's Optuna distribution.
         cv, scoring: as scikit-learn's ``cross_validate`` takes them.
         error_score: the score of a fit that raises; "raise" propagates its exception.
-        n_jobs: threads; ``n_trials``, ``timeout``, ``callbacks``: see ``Study.optimize``.
+        n_jobs: the number of threads.
+        n_trials, timeout, callbacks: see ``Study.optimize``.
         refit: whether the best estimator is fitted to all data in the end.
         subsample: the share of the data, or the number of rows, on which trials are measured.
         study: None: a new one that maximises.
 
     Attributes:
-        study_: the study; ``best_estimator_``: refitted.
+        study_: the study.
+        best_estimator_: the best estimator, refitted.
     """
 
     def __init__(

@@ -254,7 +254,7 @@ def storage_of(storage: Any) -> BaseStorage:
     """The storage that a script names: by a URL, as a storage, or None for memory.
 
     Raises:
-        HpoError: it is none of these.
+        HpoError: it is something else.
     """
     if storage is None:
         return InMemoryStorage()

@@ -35,7 +35,10 @@ def create_study(
         storage: a URL or a storage; None: in memory.
         sampler: None: TPE.
         pruner: None: a MedianPruner.
-        direction: "minimize" (None) or "maximize"; ``directions``: of several goals.
+        study_name: None: a new one.
+        direction: "minimize" (None) or "maximize".
+        load_if_exists: whether a study of this name is loaded; otherwise the name is refused.
+        directions: those of several goals.
 
     Raises:
         ValueError: a direction and directions are given, or one is neither "minimize" nor "maximize".

@@ -190,7 +190,7 @@ def checked_values(value: Any, num_goals: int) -> tuple[list[float] | None, str 
         except (TypeError, ValueError):
             return None, f"the value {one!r} could not be taken for a number"
         if math.isnan(number):
-            return None, f"the value {one!r} is no number"
+            return None, f"the value {one!r} is not a number"
         values.append(number)
     if len(values) != num_goals:
         return None, f"{num_goals} values are wanted, one for each goal, got {len(values)}"

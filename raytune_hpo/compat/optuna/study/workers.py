@@ -31,7 +31,7 @@ def call_of(study: Study, objective: Callable[[Any], Any], runtime: str | None) 
         runtime: "local", "ray", or None: Ray if ``hpo.connect`` was called.
 
     Raises:
-        SpecError: the runtime is none of these.
+        SpecError: the runtime is something else.
     """
     if runtime is None:
         runtime = "ray" if "ray" in sys.modules and cluster.is_connected() else "local"

@@ -32,7 +32,7 @@ def state_of(state: Any) -> TrialState:
     """The state that a script names, by this enum or by Optuna's own.
 
     Raises:
-        ValueError: it is no state.
+        ValueError: it is not a state.
     """
     named = TrialState.__members__.get(getattr(state, "name", ""))
     if named is None:

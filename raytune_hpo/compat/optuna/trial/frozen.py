@@ -36,7 +36,7 @@ class BaseTrial(ABC):
         """A float from low to high, both included.
 
         Raises:
-            ValueError: the range is none, or the parameter was of another kind.
+            ValueError: the range is not valid, or the parameter was of another kind.
         """
         return float(self._suggest(name, FloatDistribution(low, high, log=log, step=step)))
 
@@ -44,7 +44,7 @@ class BaseTrial(ABC):
         """A whole number from low to high, both included.
 
         Raises:
-            ValueError: the range is none, or the parameter was of another kind.
+            ValueError: the range is not valid, or the parameter was of another kind.
         """
         return int(self._suggest(name, IntDistribution(low, high, log=log, step=step)))
 
@@ -52,7 +52,7 @@ class BaseTrial(ABC):
         """One of the choices.
 
         Raises:
-            ValueError: there are none, or the parameter had other choices.
+            ValueError: there are no choices, or the parameter had other choices.
         """
         return self._suggest(name, CategoricalDistribution(choices))
 

@@ -51,11 +51,15 @@ class PopulationScheduler(TrialScheduler):
 
     def space(self, space: Mapping[str, Any]) -> dict[str, Any]:
         """The space of the population."""
-        raise NotCarried(f"{type(self).__name__} is no scheduler of a population that there is here")
+        raise NotCarried(
+            f"{type(self).__name__} is not one of the population schedulers that run here: PopulationBasedTraining and PB2"
+        )
 
     def sampler(self, population: int, last_step: int) -> Any:
         """The sampler that implements it."""
-        raise NotCarried(f"{type(self).__name__} is no scheduler of a population that there is here")
+        raise NotCarried(
+            f"{type(self).__name__} is not one of the population schedulers that run here: PopulationBasedTraining and PB2"
+        )
 
     def last_step(self, stop: Mapping[str, Any]) -> int:
         """The step at which training ends by a stop rule; practically infinite if the rule has none."""

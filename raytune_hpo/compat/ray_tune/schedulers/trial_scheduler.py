@@ -47,7 +47,7 @@ class TrialScheduler:
             NotCarried: it has none.
         """
         raise NotCarried(
-            f"{type(self).__name__} decides trial by trial in Ray Tune's own loop, which there is none of here; write it as "
+            f"{type(self).__name__} decides trial by trial in Ray Tune's own loop, which does not run here; write it as "
             f"a scheduler of ours (docs/how-to/own-scheduler.md) and give that as scheduler="
         )
 

@@ -18,7 +18,8 @@ class Searcher:
         evaluated_rewards: the metric's values at these points, which are then not run; empty if they are to be run.
         seed: the seed of all randomness; None: see TuneConfig.
         max_concurrent: how many trials may run at the same time; None: no limit by the searcher.
-        constraints: functions that configurations have to fulfil; ``outcome_constraints``: bounds on metrics of results.
+        constraints: functions that say whether a configuration is feasible.
+        outcome_constraints: bounds on metrics of results.
     """
 
     metric: Any = None
@@ -73,7 +74,7 @@ class Searcher:
             NotCarried: there is none.
         """
         raise NotCarried(
-            f"{type(self).__name__} suggests in Ray Tune's own loop, which there is none of here; write it as a sampler of "
+            f"{type(self).__name__} suggests in Ray Tune's own loop, which does not run here; write it as a sampler of "
             f"ours (docs/how-to/own-sampler.md) and give that as search_alg="
         )
 
