@@ -98,7 +98,9 @@ def decode(kind: str, version: int, body: str) -> Fact:
         fact: Fact = KINDS[kind](**data)
         return fact
     except (ValueError, TypeError, AttributeError) as error:
-        raise JournalCorrupt(f"the journal holds a {kind} that cannot be read: {error}; body {body[:200]!r}") from error
+        raise JournalCorrupt(
+            f"the journal holds a {kind} that cannot be read: {error}; body {body[:200]!r}; restore the study from a copy"
+        ) from error
 
 
 def _share(data: dict[str, Any]) -> None:

@@ -179,7 +179,8 @@ class StudySpec:
             if before is not None and now is not None and before.version != now.version:
                 raise SpecMismatch(
                     f"study {self.name!r} was created with version {before.version} of the {role} {before.name!r}, this "
-                    f"release has version {now.version}; use another name, or the release that it was created with"
+                    f"release has version {now.version}; use another name, with points_to_evaluate or earlier= to begin "
+                    f"from what it found, or the release that it was created with"
                 )
 
 

@@ -37,7 +37,8 @@ _log = logging.getLogger("raytune_hpo")
 class Recorder(Protocol):
     """A callback that keeps a record of a study: it receives every fact from the first, and learns when no more follow.
 
-    If ``open`` raises, nothing else is called.
+    If ``open`` raises, nothing else is called. One that follows one study at a time may have a method ``check_free``, which
+    is called before a study begins, and raises SpecError if it is busy with another one.
     """
 
     def open(self, spec: StudySpec | None) -> None:
@@ -178,6 +179,17 @@ def check_callback(callback: Any) -> None:
         raise SpecError(f"a callback is called with one fact, {_called(callback)} cannot be: {error}") from None
     except ValueError:
         return  # a function in C need not have a signature
+
+
+def check_free(callbacks: Iterable[Callback]) -> None:
+    """Check, before a study begins, that no callback is busy with another one; one that can tell has ``check_free``.
+
+    Raises:
+        SpecError: one is.
+    """
+    for callback in callbacks:
+        if (check := getattr(callback, "check_free", None)) is not None:
+            check()
 
 
 def _called(callback: Callback) -> str:

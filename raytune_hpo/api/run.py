@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
+from raytune_hpo.api.callbacks import Callback, Follower, check_free, checked_callbacks
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError
@@ -72,8 +72,13 @@ class Run:
         """Pass the study's facts to callbacks in this process, while it lives; see ``raytune_hpo.api.callbacks``.
 
         ``wait`` and ``close`` give callbacks that are behind some time to catch up.
+
+        Raises:
+            SpecError: one of them cannot be called with a fact, or is a logger that follows another study now.
         """
-        self._followers.append(Follower(checked_callbacks(callbacks), self, self._spec))
+        checked = checked_callbacks(callbacks)
+        check_free(checked)
+        self._followers.append(Follower(checked, self, self._spec))
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` up to now."""

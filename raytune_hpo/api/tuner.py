@@ -8,7 +8,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback, checked_callbacks
+from raytune_hpo.api.callbacks import Callback, check_free, checked_callbacks
 from raytune_hpo.api.objective import check_by, check_objective, over_instances, warn_of_lists, with_brought
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
@@ -185,6 +185,7 @@ class Tuner:
         return run
 
     def _run(self, *, detached: bool, say: Callable[[str], object] | None = None) -> Run:
+        check_free(self._callbacks)  # before anything is written
         return Run(_started(self._plan, self._runtime, detached=detached, say=say), self._plan)
 
 
@@ -254,6 +255,7 @@ def start_simulation(
     num_workers = whole("num_workers", num_workers, least=1)
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
+    check_free(tuner._callbacks)
     handle = SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)
     run = Run(handle, tuner.plan)
     run.follow(*tuner._callbacks)

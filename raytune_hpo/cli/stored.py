@@ -296,16 +296,24 @@ def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: floa
 @reads_studies
 def delete(name: str, yes: bool, storage: str | None, address: str | None, as_json: bool) -> None:
     """Delete a study, all its trials and their checkpoints."""
-    from raytune_hpo.facts import Started
-
     with opened(storage, address) as store:
-        facts = list(store.read(name))
-        num_facts, num_trials = len(facts), len({fact.number for fact in facts if isinstance(fact, Started)})
-        question = f"Delete study {name!r}, its {counted(num_trials, 'trial')} and their checkpoints for good?"
-        if not yes and not click.confirm(question, err=True):
+        num_facts, what = _contents(store, name)
+        if not yes and not click.confirm(f"Delete study {name!r}, {what} and their checkpoints for good?", err=True):
             raise SpecError(f"study {name!r} was not deleted")
         store.delete(name)
     say(f"deleted {name}", {"deleted": name, "facts": num_facts}, as_json=as_json)
+
+
+def _contents(store: StoredStudies, name: str) -> tuple[int, str]:
+    """How many facts a study has, and its trials in words; a damaged one can be deleted, too."""
+    from raytune_hpo.facts import Started
+
+    try:
+        facts = list(store.read(name))
+    except JournalCorrupt as error:
+        (num_facts,) = [row.num_facts for row in store.studies() if row.name == name]
+        return num_facts, f"which cannot be read ({error}), its trials"
+    return len(facts), f"its {counted(len({fact.number for fact in facts if isinstance(fact, Started)}), 'trial')}"
 
 
 @click.command()
@@ -335,10 +343,7 @@ def audit(
 
     with opened(storage, address) as store:
         integrity = integrity_of(store, name)
-        try:
-            found = recompute(store.read(name), integrity=integrity, **({} if path is None else live_parts(path)))
-        except JournalCorrupt as error:
-            raise JournalCorrupt(f"{error}; {integrity}") from error
+        found = recompute(store.read(name), integrity=integrity, **({} if path is None else live_parts(path)))
     say(str(found), asdict(found), as_json=as_json)
     if not found.is_clean:
         ctx.exit(1)

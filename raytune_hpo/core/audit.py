@@ -27,7 +27,7 @@ from raytune_hpo.core.ledger import damaged_at
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.core.versions import installed_versions
-from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
+from raytune_hpo.errors import InvalidTransition, JournalCorrupt, SpaceError, SpecError, SpecMismatch
 from raytune_hpo.facts import Drawn, Fact, Reported, SessionOpened, Started, Status
 from raytune_hpo.journal import Integrity
 from raytune_hpo.protocols import Continue, Sampler, Scheduler, Suggestion
@@ -120,14 +120,26 @@ def audit(
         facts: all of them, in order.
         space: the study's space, if it has functions: a journal has only their names.
         sampler, scheduler: those of the study, with their options, if the registry cannot rebuild them.
-        integrity: the result of ``raytune_hpo.journal.integrity_of``, to be included in the report.
+        integrity: the result of ``raytune_hpo.journal.integrity_of``, to be included in the report, or in the message of an
+            error.
 
     Raises:
         SpaceError: a function of the space is needed, and none was passed.
         SpecMismatch: what was passed, or what is installed, differs from what the study was made with.
         JournalCorrupt: the facts are not those of a study.
     """
-    journal = list(facts)
+    try:
+        report = _recomputed(list(facts), space, sampler, scheduler)
+    except (JournalCorrupt, SpaceError, SpecError) as error:
+        if integrity is None:
+            raise
+        raise type(error)(f"{error}; {integrity}") from error  # which can be told of any study
+    return replace(report, integrity=integrity)
+
+
+def _recomputed(
+    journal: Sequence[Fact], space: Space | None, sampler: Sampler | None, scheduler: Scheduler | None
+) -> AuditReport:
     spec = _spec(journal, space)
     live_sampler = sampler or _rebuilt("sampler", spec.sampler)
     _require("sampler", live_sampler, spec.sampler)
@@ -136,7 +148,7 @@ def audit(
         live_scheduler = scheduler or _rebuilt("scheduler", spec.scheduler)
         _require("scheduler", live_scheduler, spec.scheduler)
     report = _Auditor(spec, live_sampler, live_scheduler, journal).run()
-    return replace(report, integrity=integrity, versions=_other_versions(journal))
+    return replace(report, versions=_other_versions(journal))
 
 
 class _Auditor:

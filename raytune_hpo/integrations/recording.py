@@ -78,13 +78,21 @@ class TrialRecorder(ABC):
     def open(self, spec: StudySpec | None = None) -> None:
         """Begin to follow a study; its facts follow. ``spec`` has the functions of its space, if they are known here."""
         with _opening:
-            if self._is_open:
-                followed = self._spec or self._live
-                name = "another study" if followed is None else f"study {followed.name!r}"
-                raise SpecError(f"this logger follows {name}; make one logger for each study")
+            self.check_free()
             self._is_open = True
             self._forget()
             self._live = spec
+
+    def check_free(self) -> None:
+        """Check that it follows no study now.
+
+        Raises:
+            SpecError: it follows one.
+        """
+        if self._is_open:
+            followed = self._spec or self._live
+            name = "another study" if followed is None else f"study {followed.name!r}"
+            raise SpecError(f"this logger follows {name}; make one logger for each study")
 
     def __call__(self, fact: Fact) -> None:
         if isinstance(fact, StudyCreated):

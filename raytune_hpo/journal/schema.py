@@ -8,7 +8,8 @@ raytune_digests   a row for each batch of facts: the position of its first one, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -29,9 +30,13 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.exc import InternalError, ProgrammingError
 
 from raytune_hpo.errors import JournalCorrupt, JournalError
 from raytune_hpo.journal import views
+from raytune_hpo.journal.database import cause
+
+_log = logging.getLogger("raytune_hpo")
 
 SCHEMA_VERSION = 3  # 3: views that look up one trial by the index
 WITHOUT_DIGESTS = 1
@@ -110,15 +115,19 @@ STUDIES = select(
 ).order_by(studies.c.id)
 
 
-def end(connection: Connection, study_id: int) -> tuple[int, str]:
-    """The study's length, and its last digest, which is empty if there is none. By the driver's own API, as ``append``."""
+def end(connection: Connection, study_id: int) -> tuple[int, int, str]:
+    """The study's length, and its last digest: the position of its batch and itself, -1 and empty if there is none.
+
+    By the driver's own API, as ``append``.
+    """
     marker = _marker(connection)
-    length, digest = connection.exec_driver_sql(
+    length, sealed, digest = connection.exec_driver_sql(
         f"SELECT (SELECT max(seq) + 1 FROM {facts.name} WHERE study_id = {marker}), "
+        f"(SELECT max(seq) FROM {digests.name} WHERE study_id = {marker}), "
         f"(SELECT digest FROM {digests.name} WHERE study_id = {marker} ORDER BY seq DESC LIMIT 1)",
-        (study_id, study_id),
+        (study_id, study_id, study_id),
     ).one()
-    return length or 0, digest or ""
+    return length or 0, -1 if sealed is None else sealed, digest or ""
 
 
 def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -147,7 +156,7 @@ def prepare(connection: Connection, where: str) -> None:
     """Create the tables and views, unless they are there, and add to those of an earlier version what they lack.
 
     Runs inside a transaction that excludes other writers. Views keep the columns that they have, in their places: others
-    may be built on them.
+    may be built on them. They are made anew where this release defines them otherwise.
 
     Raises:
         JournalError: the database is of a newer release, or belongs to another application.
@@ -157,8 +166,8 @@ def prepare(connection: Connection, where: str) -> None:
         if version < SCHEMA_VERSION:
             if version == WITHOUT_DIGESTS:
                 digests.create(connection)
-            _create_views(connection, taken=inspect(connection).get_table_names())
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+        _renew_views(connection, where)
         return
     names = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
     if foreign := names & {*metadata.tables, *views.VIEW_NAMES}:
@@ -167,12 +176,35 @@ def prepare(connection: Connection, where: str) -> None:
             f"use another file, database or schema"
         )
     metadata.create_all(connection, checkfirst=False)
-    _create_views(connection)
+    _run(connection, views.statements(connection.dialect.name))
     connection.execute(insert(schema).values(version=SCHEMA_VERSION))
 
 
-def _create_views(connection: Connection, taken: Collection[str] = ()) -> None:
-    for statement in views.statements(connection.dialect.name, taken):
+def _renew_views(connection: Connection, where: str) -> None:
+    """Put this release's views in the place of others. Where that cannot be done, these stay: a study does without them."""
+    dialect = connection.dialect.name
+    noted = connection.exec_driver_sql(views.noted(dialect)).scalar()
+    if noted is not None and views.digest_of(dialect) in noted:
+        return
+    taken = inspect(connection).get_table_names()
+    for anew in (False, True):  # PostgreSQL replaces no view by one in which a column has another type
+        try:
+            with connection.begin_nested():
+                _run(connection, views.statements(dialect, taken, anew=anew))
+        except (ProgrammingError, InternalError) as error:
+            what = " ".join(str(cause(error)).split())
+        else:
+            return
+    _log.warning(
+        "the views of %s stay those of an earlier version, this one cannot replace them: %s; drop what is built on them, or "
+        "let their owner resume a study, and they are made anew",
+        where,
+        what,
+    )
+
+
+def _run(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
         connection.exec_driver_sql(statement)
 
 

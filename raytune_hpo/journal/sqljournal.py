@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from raytune_hpo.codec import VERSION, encode
-from raytune_hpo.errors import JournalError, SequenceConflict
+from raytune_hpo.errors import JournalCorrupt, JournalError, SequenceConflict
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.backoff import Backoff
@@ -125,7 +125,12 @@ class SqlJournal:
 
     def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
         with connection.begin():
-            length, previous = schema.end(connection, self._study_id)
+            length, sealed, previous = schema.end(connection, self._study_id)
+            if sealed >= length:
+                raise JournalCorrupt(
+                    f"study {self._name!r} must hold every fact that was written to it, those from {length} on are gone; "
+                    f"restore it from a copy, or delete it"
+                )
             if length == expect:
                 if rows:
                     schema.append(connection, rows)

@@ -219,9 +219,13 @@ def missing(name: str, url: str, known: Sequence[str]) -> StudyNotFound:
 
 def conflict(name: str, expect: int, length: int) -> SequenceConflict:
     """The error for an append after ``expect`` facts to a study that holds ``length``."""
+    what, way_out = (
+        ("someone else wrote to it", "read it again and continue from there")
+        if length > expect
+        else ("it was deleted, or facts were taken from it", "open it again to go on with what is left")
+    )
     return SequenceConflict(
-        f"study {name!r} must hold exactly {expect} facts for these to follow, it holds {length}: someone else wrote to it; "
-        f"read it again and continue from there"
+        f"study {name!r} must hold exactly {expect} facts for these to follow, it holds {length}: {what}; {way_out}"
     )
 
 

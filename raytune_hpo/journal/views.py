@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from raytune_hpo.facts import Status
 
@@ -16,7 +17,14 @@ VIEW_NAMES = ("studies", "trials", "reports", "checkpoints")
 
 @dataclass(frozen=True, kw_only=True)
 class _Dialect:
-    """The SQL dialect of one kind of database; a key with a dot leads into an object."""
+    """The SQL dialect of one kind of database; a key with a dot leads into an object.
+
+    Attributes:
+        drops: whether CREATE needs its place to be empty. Where it does not, it keeps what others have built on a view, and
+            may add columns at its end.
+        noted: the query whose text has the digest that ``statements`` has left in the database.
+        note: the statement that leaves it; empty where the text of a view is kept, with its comments.
+    """
 
     text: Callable[[str, str], str]
     number: Callable[[str, str], str]
@@ -24,8 +32,10 @@ class _Dialect:
     object: Callable[[str, str], str]
     by_number: str = ""  # after a table: look its rows up by study and number
     setup: tuple[str, ...] = ()
-    drop: str = ""  # a view, before it is created anew; empty where CREATE does that
+    drops: bool = True
     create: str = "CREATE VIEW"
+    noted: str
+    note: str = ""
 
 
 def _sqlite_value(table: str, key: str) -> str:
@@ -93,7 +103,7 @@ _DIALECTS = {
         whole=_sqlite_whole,
         object=_sqlite_value,
         by_number=" INDEXED BY raytune_facts_by_number",  # without statistics, SQLite would rather read a whole study
-        drop="DROP VIEW IF EXISTS",
+        noted="SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'trials'",
     ),
     "postgresql": _Dialect(
         text=_postgres_text,
@@ -101,22 +111,44 @@ _DIALECTS = {
         whole=_postgres_whole,
         object=_postgres_object,
         setup=(_POSTGRES_JSON,),
-        create="CREATE OR REPLACE VIEW",  # which keeps what others have built on it; columns can be added at its end
+        drops=False,
+        create="CREATE OR REPLACE VIEW",
+        noted="SELECT obj_description(to_regclass('trials'), 'pg_class')",
+        note="COMMENT ON VIEW trials IS 'of raytune_hpo, {digest}'",
     ),
 }
 
 
-def statements(dialect: str, taken: Collection[str] = ()) -> list[str]:
+def statements(dialect: str, taken: Collection[str] = (), *, anew: bool = False) -> list[str]:
     """The statements that create the views, in order, or put them in the place of those of an earlier version.
 
     Args:
         taken: names that something else in the database has; views of these names are left out.
+        anew: whether the views of an earlier version are dropped first where they could be replaced.
     """
+    db, queries, digest = _DIALECTS[dialect], _queries(dialect), digest_of(dialect)
+    names = [name for name in queries if name not in taken]
+    dropped = [f"DROP VIEW IF EXISTS {name}" for name in reversed(names)] if anew or db.drops else []
+    created = [f"{db.create} {name} AS /* {digest} */ {queries[name]}" for name in names]
+    noted = [db.note.format(digest=digest)] if db.note and "trials" in names else []
+    return [*db.setup, *dropped, *created, *noted]
+
+
+def digest_of(dialect: str) -> str:
+    """The digest of the views' definition, by which a database shows whether it has this one."""
+    text = "\n".join([*_DIALECTS[dialect].setup, *_queries(dialect).values()])
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def noted(dialect: str) -> str:
+    """The query for the text in which the database keeps the digest of its views; it has no row, or NULL, if it has none."""
+    return _DIALECTS[dialect].noted
+
+
+def _queries(dialect: str) -> dict[str, str]:
+    """The views' queries by their names, each after those that it reads."""
     db = _DIALECTS[dialect]
-    views = {"trials": _trials(db), "reports": _reports(db), "checkpoints": _checkpoints(db), "studies": _studies(db)}
-    views = {name: query for name, query in views.items() if name not in taken}
-    dropped = [f"{db.drop} {name}" for name in reversed(views)] if db.drop else []
-    return [*db.setup, *dropped, *(f"{db.create} {name} AS {query}" for name, query in views.items())]
+    return {"trials": _trials(db), "reports": _reports(db), "checkpoints": _checkpoints(db), "studies": _studies(db)}
 
 
 def _trials(db: _Dialect) -> str:

@@ -5,17 +5,20 @@ The methods are Optuna's, for which most such objectives are written (Akiba, San
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.core.messages import Parameter
-from raytune_hpo.errors import SpaceError, SpecError, TrialStopped
+from raytune_hpo.errors import SpaceError, SpecError, TrialStopped, nearest
 from raytune_hpo.metrics import json_value
 from raytune_hpo.space.choices import Choice
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.growing import domain_form, fits
 from raytune_hpo.space.numeric import Float, Int
 from raytune_hpo.space.values import show
+
+_log = logging.getLogger("raytune_hpo")
 
 Draw = Callable[[str, Mapping[str, Any]], Parameter]
 
@@ -54,6 +57,17 @@ class Parameters:
             value = drawn.value
         self.asked[name] = value
         return value
+
+    def warn_of_unasked(self, number: int) -> None:
+        """Warn of names in an enqueued point that the study does not know and the trial has not asked for: misspelt, say."""
+        unasked = [name for name in self._config if name not in self.asked and name not in self._known]
+        if unasked:
+            _log.warning(
+                "trial %d was enqueued with %s, which its objective has not asked for; %s",
+                number,
+                " and ".join(map(repr, unasked)),
+                nearest(unasked[0], {*self.asked, *self._known}),
+            )
 
 
 class ObjectiveTrial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from raytune_hpo import registry
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import JournalError, StudyExists, StudyNotFound
-from raytune_hpo.facts import Enqueued, Recalled
+from raytune_hpo.facts import Enqueued, Fact, Recalled
 from raytune_hpo.journal import Storage
 from raytune_hpo.protocols import Clock, Journal
 from raytune_hpo.runtime.plan import RunPlan
@@ -47,14 +47,15 @@ def open_study(
         SpecMismatch: it exists with another spec.
         StudyNotFound, SpecError: an earlier study is missing or teaches nothing; then nothing is created.
     """
+    # Before the journal is opened for writing: a study that is refused leaves its database as it is, and so to the release
+    # that made it.
+    with suppress(StudyNotFound):
+        _check_continues(plan, _stored_spec(storage.read(plan.spec.name)), storage)
     earlier = _recalled_at_first(plan.spec, storage, clock)
     journal = storage.journal(plan.spec.name, create=True, owner=_owner())
     try:
-        stored = _stored_spec(journal)
-        if stored is not None and plan.settings.resume == "never":
-            raise StudyExists(
-                f"study {stored.name!r} exists in {storage.url}; use another name, or resume='auto' to continue it"
-            )
+        stored = _stored_spec(journal.read())
+        _check_continues(plan, stored, storage)  # another process may have created it meanwhile
         optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete, grace_s=grace_s)
         if stored is None:
             optimizer.create(plan.settings.points_to_evaluate, earlier)
@@ -82,7 +83,7 @@ def reopen_study(
         StudyNotFound, JournalError: the journal is missing or cannot be read; a new one would hide what it holds.
     """
     journal = storage.journal(plan.spec.name, create=False, owner=_owner())
-    stored = _stored_spec(journal)
+    stored = _stored_spec(journal.read())
     if stored is None:
         journal.close()
         raise JournalError(
@@ -126,11 +127,38 @@ def _point_key(spec: StudySpec, packed: Mapping[str, Any]) -> Hashable:
     return key_of(packed) if spec.grows else spec.space.encode([spec.space.unpack(packed)]).tobytes()
 
 
-def _stored_spec(journal: Journal) -> StudySpec | None:
-    first = next(iter(journal.read()), None)
+def _stored_spec(facts: Iterator[Fact]) -> StudySpec | None:
+    first = next(facts, None)
     if first is None:
         return None
     return registry.current_spec(stored_spec(first))
+
+
+def _check_continues(plan: RunPlan, stored: StudySpec | None, storage: Storage) -> None:
+    """Check that a stored study may go on by this plan.
+
+    Raises:
+        StudyExists: the plan is for a new study.
+        SpecMismatch: it was begun with another spec.
+    """
+    if stored is None:
+        return
+    if plan.settings.resume == "never":
+        raise StudyExists(
+            f"study {stored.name!r} exists in {storage.url}; use another name, or resume='auto' to continue it"
+        )
+    _continued_spec(plan, stored)
+
+
+def _continued_spec(plan: RunPlan, stored: StudySpec) -> StudySpec:
+    """The plan's spec, with the seed of the stored study unless the plan names one.
+
+    Raises:
+        SpecMismatch: the study was begun with another spec.
+    """
+    spec = plan.spec if plan.settings.seed is not None else replace(plan.spec, seed=stored.seed)
+    spec.require_same(stored)
+    return spec
 
 
 def _optimizer(
@@ -143,12 +171,8 @@ def _optimizer(
     delete: Delete | None,
     grace_s: float,
 ) -> Optimizer:
-    spec = plan.spec
-    if stored is not None:
-        spec = spec if plan.settings.seed is not None else replace(spec, seed=stored.seed)
-        spec.require_same(stored)
     return Optimizer(
-        spec,
+        plan.spec if stored is None else _continued_spec(plan, stored),
         plan.sampler,
         plan.scheduler,
         journal,

@@ -199,7 +199,9 @@ class TrialRun:
         self._saved: Mapping[str, Any] | None = None  # the checkpoint of the newest report, to go with the end
         self._verdict = Verdict.CONTINUE
         self._is_over = False
-        self._trial: ObjectiveTrial | None = None  # of an objective that defines its own space
+        # Of an objective that defines its own space:
+        self._parameters: Parameters | None = None
+        self._trial: ObjectiveTrial | None = None
 
     @property
     def elapsed_s(self) -> float:
@@ -216,6 +218,8 @@ class TrialRun:
                 self._is_over = True
                 _under_way.discard(self)
                 _current.reset(token)
+        if status is Status.COMPLETED and self._parameters is not None:
+            self._parameters.warn_of_unasked(self.assignment.number)  # on the terminal, not in the trial's output
         return EndTrial(
             number=self.assignment.number,
             attempt=self.assignment.attempt,
@@ -366,8 +370,8 @@ class TrialRun:
         assignment = self.assignment
         if assignment.domains is None:
             return copied(assignment.config)
-        parameters = Parameters(assignment.config, assignment.domains, self._reporter.draw)
-        self._trial = ObjectiveTrial(assignment.number, parameters, self._report_value)
+        self._parameters = Parameters(assignment.config, assignment.domains, self._reporter.draw)
+        self._trial = ObjectiveTrial(assignment.number, self._parameters, self._report_value)
         return self._trial
 
     def _report_value(self, value: float, step: int) -> None:

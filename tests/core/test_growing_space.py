@@ -132,6 +132,16 @@ def test_points_of_the_user_come_first_and_may_be_partial():
     assert results[1].config["x"] == 1.0
 
 
+def test_names_in_a_point_that_no_trial_asks_for_are_named(caplog):
+    points = [{"x": 0.5, "kind": "parabola", "center": 1.0}, {"x": 1.0, "kind": "line", "centre": 2.0}]
+    results = tuned(conditional, points_to_evaluate=points, num_trials=4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "trial 0 was enqueued with 'center', which its objective has not asked for; did you mean 'centre'? "
+        "known: centre, kind, x"
+    ]
+    assert "center" not in results[0].config
+
+
 def test_a_scheduler_prunes_by_the_methods_of_optuna():
     def objective(trial):
         x = trial.suggest_float("x", 0, 1)

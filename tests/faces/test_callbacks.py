@@ -226,3 +226,26 @@ def test_a_recorder_that_raises_is_said_how_its_record_is_completed(caplog):
     tuner(callbacks=[torn]).fit()
     assert torn.calls == ["open", "close"]
     assert "gets no more facts; hpo.integrations.record(name, logger, storage=...) completes" in caplog.text
+
+
+class Busy(Diary):
+    """A recorder that follows another study."""
+
+    def check_free(self):
+        raise SpecError("this one is busy")
+
+
+@pytest.mark.parametrize("begin", ["fit", "start", "simulate"])
+def test_a_recorder_that_is_busy_is_refused_before_a_study_begins(tmp_path, begin):
+    storage, busy = f"{tmp_path}/c.db", Busy()
+    with pytest.raises(SpecError, match="this one is busy"):
+        if begin == "simulate":
+            hpo.simulate(
+                lambda config: {"loss": 1.0, "time_s": 1.0}, SPACE, num_trials=1, storage=storage, callbacks=busy
+            )
+        else:
+            getattr(tuner(storage=storage, callbacks=busy), begin)()
+    assert open_storage(storage).studies() == []
+    with tuner().start() as run, pytest.raises(SpecError, match="this one is busy"):
+        run.follow(busy)
+    assert busy.calls == []

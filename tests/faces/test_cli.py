@@ -338,6 +338,28 @@ def test_delete_asks_first(studied):
     assert studied("show", "s").exit_code == 2
 
 
+def damaged(*statements):
+    with contextlib.closing(sqlite3.connect("studies.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_damaged_study_can_be_deleted(studied):
+    damaged("UPDATE raytune_facts SET body = '{' WHERE seq = 7")
+    asked = studied("delete", "s", input="n\n")
+    assert "Delete study 's', which cannot be read (fact 7 of study 's'" in asked.stderr
+    deleted = json.loads(studied("delete", "s", "--yes", "--json").stdout)
+    assert deleted["facts"] > 8
+    assert studied("show", "s").exit_code == 2
+
+
+def test_an_audit_checks_the_digests_of_a_study_that_it_cannot_recompute(studied):
+    newer = """replace(body, '"options":{},"version":1', '"options":{},"version":9')"""
+    damaged(f"UPDATE raytune_facts SET body = {newer} WHERE seq = 0")
+    assert "random version 9, this audit has random version 1" in (said := studied("audit", "s").stderr)
+    assert said.rstrip().endswith("fact 0 is not the one that was written")
+
+
 def test_an_audit_of_a_stored_study(studied):
     result = studied("audit", "s")
     assert result.exit_code == 0

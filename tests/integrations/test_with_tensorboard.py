@@ -9,6 +9,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
+from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.tensorboard import Logger
 from tests.integrations.neighbours import fit, tell
@@ -126,3 +127,14 @@ def test_tensorboard_itself_reads_them(story, tmp_path):
     read = accumulator.EventAccumulator(str(tmp_path / "digits" / "trial-00000")).Reload()
     assert [(event.step, event.value) for event in read.Scalars("loss")] == [(1, 1.0), (2, 0.5), (2, 0.25)]
     assert "_hparams_/session_start_info" in read.PluginTagToContent("hparams")
+
+
+def test_a_logger_of_a_study_that_runs_is_refused_before_another_begins(story, tmp_path):
+    logger = Logger(tmp_path / "runs")
+    logger.open(None)
+    for fact in story.first:
+        logger(fact)
+    with pytest.raises(SpecError, match="this logger follows study 'digits'; make one logger for each study"):
+        fit(lambda config: 1.0, {"x": 1}, num_trials=1, storage=f"{tmp_path}/s.db", callbacks=logger)
+    assert not (tmp_path / "s.db").exists()
+    logger.close()

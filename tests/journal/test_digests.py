@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import create_engine
 
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.errors import JournalCorrupt, SequenceConflict, StudyNotFound
 from raytune_hpo.journal import Integrity, MemoryStorage, integrity_of, open_storage
 from tests.journal.story import acknowledged, completed, created, kill, short_study, started, writing_process
 
@@ -161,3 +161,25 @@ def test_a_storage_without_digests_cannot_tell():
             return storage.read(name, start)
 
     assert integrity_of(Bare(), "mnist").num_untold == len(short_study())
+
+
+@pytest.mark.parametrize("left", [0, 4])
+def test_a_study_whose_last_facts_are_gone_takes_no_more(database_url, left):
+    storage = write(database_url)
+    change(database_url, f"DELETE FROM raytune_facts WHERE seq >= {left}")
+    journal = storage.journal("mnist", create=False, owner="me")
+    with pytest.raises(JournalCorrupt, match=f"those from {left} on are gone; restore it from a copy, or delete it"):
+        journal.append([started(9)], expect=left)
+    journal.close()
+    storage.delete("mnist")
+
+
+def test_a_study_that_was_deleted_while_it_ran_says_so(storage):
+    journal = storage.journal("mnist", create=True, owner="me")
+    journal.append([created()], expect=0)
+    with pytest.raises(
+        SequenceConflict, match="it holds 1: it was deleted, or facts were taken from it; open it again"
+    ):
+        journal.append([started(0)], expect=5)
+    with pytest.raises(SequenceConflict, match="it holds 1: someone else wrote to it; read it again"):
+        journal.append([started(0)], expect=0)

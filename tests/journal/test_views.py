@@ -1,6 +1,7 @@
 """The views say of every trial what trial.evolve says."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -175,7 +176,7 @@ def test_views_of_an_earlier_version_learn_what_is_new_and_keep_what_is_built_on
     earlier = ["DROP VIEW studies", "DROP VIEW checkpoints"]
     columns = ", ".join(FIRST_COLUMNS.split())
     kind = "sqlite" if database_url.startswith("sqlite") else "postgresql"
-    (query_of_trials,) = [s.partition(" trials AS ")[2] for s in views.statements(kind) if " trials AS " in s]
+    (query_of_trials,) = [s.partition("*/")[2] for s in views.statements(kind) if " trials AS " in s]
     earlier += ["DROP VIEW trials", f"CREATE VIEW trials AS SELECT {columns} FROM ({query_of_trials}) all_of_them"]
     earlier += ["CREATE VIEW mine AS SELECT number, status FROM trials", "CREATE TABLE checkpoints (path text)"]
     earlier += ["DROP TABLE raytune_digests", "UPDATE raytune_schema SET version = 1"]
@@ -189,6 +190,75 @@ def test_views_of_an_earlier_version_learn_what_is_new_and_keep_what_is_built_on
     assert [row["status"] for row in query(database_url, "SELECT * FROM mine ORDER BY number")][3] == "paused"
     assert query(database_url, "SELECT paused FROM studies") == [{"paused": 1}]
     assert query(database_url, "SELECT * FROM checkpoints") == []  # somebody else's
+
+
+def resume(url, name="mnist"):
+    open_storage(url).journal(name, create=False, owner="me").close()
+
+
+def test_views_that_are_defined_otherwise_are_made_anew_when_a_study_is_resumed(database_url):
+    write(database_url, short_study())
+    kind = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    (query_of_trials,) = [s.partition("*/")[2] for s in views.statements(kind) if " trials AS " in s]
+    other = f"VIEW trials AS {query_of_trials} AND created.number > 0"
+    if kind == "sqlite":
+        change(database_url, "DROP VIEW trials", f"CREATE {other}")
+    else:
+        change(database_url, f"CREATE OR REPLACE {other}", "COMMENT ON VIEW trials IS NULL")
+    assert len(query(database_url, "SELECT * FROM trials")) == 2
+    resume(database_url)
+    assert len(query(database_url, "SELECT * FROM trials")) == 3
+    views_before = query(database_url, DEFINITIONS[kind])
+    resume(database_url)
+    assert query(database_url, DEFINITIONS[kind]) == views_before  # which are left alone
+
+
+DEFINITIONS = {
+    "sqlite": "SELECT name, sql, rootpage FROM sqlite_master WHERE type = 'view'",
+    "postgresql": "SELECT relname, xmin::text FROM pg_class WHERE relkind = 'v' AND relname IN ('trials', 'studies')",
+}
+OF_0_1_0 = (
+    "DROP VIEW studies",
+    "DROP VIEW checkpoints",
+    "DROP VIEW reports",
+    "DROP VIEW trials",
+    "CREATE VIEW trials AS SELECT s.name AS study, f.number, f.kind AS status, 1::integer AS attempt "
+    "FROM raytune_facts f JOIN raytune_studies s ON s.id = f.study_id WHERE f.kind = 'Started'",
+    "UPDATE raytune_schema SET version = 1",
+    "DROP TABLE raytune_digests",
+)
+
+
+def test_a_column_of_another_type_does_not_keep_a_study_from_being_resumed(postgres_schema, caplog):
+    write(postgres_schema, short_study())
+    change(postgres_schema, *OF_0_1_0, "CREATE VIEW mine AS SELECT number FROM trials")
+    resume(postgres_schema)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "view mine depends on view trials" in said
+    assert "drop what is built on them" in said
+    assert len(query(postgres_schema, "SELECT * FROM mine")) == 3
+    change(postgres_schema, "DROP VIEW mine")
+    resume(postgres_schema)
+    assert query(postgres_schema, "SELECT completed FROM studies") == [{"completed": 3}]
+    assert len(caplog.records) == 1
+
+
+def test_a_role_that_does_not_own_the_views_resumes_studies(postgres_schema, caplog):
+    write(postgres_schema, short_study())
+    schema = postgres_schema.rpartition("%3D")[2]
+    change(
+        postgres_schema,
+        f"CREATE ROLE {schema} LOGIN",
+        f"GRANT USAGE ON SCHEMA {schema} TO {schema}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {schema}",
+        f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {schema}",
+    )
+    as_guest = re.sub(r"//\w+@", f"//{schema}@", postgres_schema)
+    resume(as_guest)
+    assert not caplog.records
+    change(postgres_schema, "COMMENT ON VIEW trials IS NULL")
+    resume(as_guest)
+    assert "let their owner resume a study" in caplog.text
 
 
 def test_a_paused_trial_that_a_user_stops_has_no_worker_and_the_seconds_of_all_its_attempts(database_url):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from random import random
 
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyExists, StudyWaiting
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, SpecMismatch, StudyEnded, StudyExists, StudyWaiting
 
 SPACE = {"x": hpo.uniform(0, 1)}
 
@@ -271,3 +273,22 @@ def test_another_version_of_a_part_is_refused_with_a_way_out(role):
         hpo.errors.SpecMismatch, match=rf"version 99 of the {role} .* or the release that it was created"
     ):
         spec.require_same(older)
+
+
+def test_a_study_that_is_refused_leaves_its_database_as_it_is(tmp_path):
+    def asked(sql):
+        with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as connection, connection:
+            return connection.execute(sql).fetchall()
+
+    settings = {"storage": f"{tmp_path}/s.db", "name": "s", "num_trials": 3}
+    make_study(**settings).close()
+    asked("DROP TABLE raytune_digests")
+    asked("UPDATE raytune_schema SET version = 1")  # which the release that made it can open
+    with pytest.raises(SpecMismatch, match="sampler=random, this run says sampler=sobol"):
+        make_study(**settings, sampler="sobol")
+    with pytest.raises(StudyExists, match="use another name, or resume='auto'"):
+        make_study(**settings, resume="never")
+    assert asked("SELECT version FROM raytune_schema") == [(1,)]
+    assert asked("SELECT count(*) FROM raytune_writers") == [(1,)]
+    make_study(**settings).close()
+    assert len(asked("SELECT version FROM raytune_schema")) == 2
