@@ -54,6 +54,8 @@ def build(space=None, objective=lambda config: 1.0, **settings):
         ({"keep_checkpoints": None}, "at least 0"),
         ({"keep_checkpoints": 1.5}, "at least 0"),
         ({"trial_timeout_s": -3}, "above 0"),
+        ({"points_to_evaluate": {"x": 0.5}}, "a list of configurations like"),
+        ({"points_to_evaluate": 3}, "a list of configurations like"),
         ({"seed": "one"}, "seed"),
         ({"seed": -1}, "seed"),
         ({"name": ""}, "name"),
@@ -114,6 +116,10 @@ def test_what_is_no_domain_is_a_constant(value):
 def test_bounds_that_cannot_be_are_refused(make):
     with pytest.raises(SpaceError):
         build(space={"x": make()})
+
+
+def test_no_points_to_evaluate_may_be_none():
+    assert len(build(points_to_evaluate=None).fit()) == 3
 
 
 def test_points_to_evaluate_are_held_against_the_space():
