@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from raytune_hpo.spec import StudySpec, stored_spec
 
 DEFAULT_METRIC = "_metric"  # the name that Ray Tune gives to a number returned by a function
 VERSION = 1  # of the file that ``save`` writes
+PLACEHOLDERS = ("__fn_ph", "__ref_ph")  # what Ray Tune hands over for functions and objects; it has these itself
 
 
 def __getattr__(name: str) -> Any:
@@ -150,6 +152,17 @@ class Conversation:
             return None
         self._numbers[trial_id] = lease.assignments[0].number
         return lease.assignments[0].config
+
+    @property
+    def has_placeholders(self) -> bool:
+        """Whether Ray Tune has replaced functions or objects in the space."""
+        text = json.dumps(self._spec.space.to_json())
+        return any(f'"{word}"' in text for word in PLACEHOLDERS)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the space has any parameter."""
+        return bool(self._spec.space.columns)
 
     @property
     def is_over(self) -> bool:
@@ -274,10 +287,21 @@ class _Searching:
         self._metric, self._mode = self._metric or metric or DEFAULT_METRIC, self._mode or mode
         self._space = config
         self._begin()
+        if not self._talk().varies:
+            warnings.warn(
+                "all trials get the same configuration, since param_space has no domain of ray.tune; give a space of "
+                "raytune_hpo to the Searcher itself: Searcher(space, metric=..., mode=...)",
+                stacklevel=2,
+            )
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         conversation = self._talk()
+        if self._space is None and conversation.has_placeholders:
+            raise SpecError(
+                "an experiment with functions or objects in its param_space is restored with the same again, since Ray Tune "
+                "does not keep them, got no param_space; write Tuner.restore(path, trainable, param_space=param_space)"
+            )
         config = conversation.suggest(trial_id)
         if config is not None:
             return dict(config)

@@ -198,6 +198,12 @@ def test_its_own_metrics_are_searched_for_whatever_ray_tune_judges_by():
     assert search.set_search_properties("loss", "max", space) and search.mode == "max"
 
 
+def test_a_param_space_in_which_nothing_varies_is_warned_of():
+    """As where it has domains of ours, for which Ray Tune puts placeholders."""
+    with pytest.warns(UserWarning, match="no domain of ray.tune; give a space of raytune_hpo to the Searcher itself"):
+        Searcher(sampler="random").set_search_properties("loss", "min", {"x": ("__ref_ph", "7476e9ec")})
+
+
 @pytest.mark.parametrize(
     "own",
     [
@@ -260,6 +266,23 @@ def test_restored_without_a_space_it_goes_on_in_the_one_it_had(tmp_path, wanted)
     third = Searcher(sampler="random", **wanted)
     third.restore(str(tmp_path / "again"))
     assert third.set_search_properties("loss", "min", space), "a space that is given again is compared"
+
+
+def test_restored_without_a_space_it_wants_the_objects_that_ray_tune_has_not_kept(tmp_path):
+    space = {"x": tune.uniform(0, 1), "y": ("__fn_ph", "f1b99769")}
+    search = Searcher(sampler="random", seed=1)
+    search.set_search_properties("loss", "min", space)
+    search.suggest("a")
+    search.save(str(tmp_path / "state"))
+    restored = Searcher(sampler="random")
+    restored.restore(str(tmp_path / "state"))
+    restored.on_trial_complete("a", {"loss": 1.0})
+    with pytest.raises(SpecError, match="functions or objects.*Tuner.restore.path, trainable, param_space=param_space"):
+        restored.suggest("b")
+    restored = Searcher(sampler="random")
+    assert restored.set_search_properties("loss", "min", space)
+    restored.restore(str(tmp_path / "state"))
+    assert restored.suggest("b") == search.suggest("b")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickled", b"[1]", b'{"facts": []}'])
