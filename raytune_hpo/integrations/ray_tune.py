@@ -34,7 +34,7 @@ from raytune_hpo.spec import StudySpec, stored_spec
 
 DEFAULT_METRIC = "_metric"  # the name that Ray Tune gives to a number returned by a function
 VERSION = 1  # of the file that ``save`` writes
-PLACEHOLDERS = ("__fn_ph", "__ref_ph")  # what Ray Tune hands over for functions and objects; it has these itself
+PLACEHOLDERS = ("__fn_ph", "__ref_ph")  # they stand for functions and objects, which Ray Tune keeps to itself
 
 
 def __getattr__(name: str) -> Any:
@@ -228,9 +228,9 @@ class _Searching:
     Args:
         space: a space of this package or of ``ray.tune``, nested or conditional; by default Ray Tune's ``param_space``.
         sampler: as for Tuner.
-        metric, mode: as for Tuner; required with a ``space``, otherwise those of ``TuneConfig`` unless given here. Given in
-            both places, these are what is searched for, and those of ``TuneConfig`` what schedulers judge by. Nested results
-            are named by their path, such as "eval/loss".
+        metric, mode: as for Tuner; by default those of ``TuneConfig``, but required with a ``space``. They are what is
+            searched for, even where ``TuneConfig`` has others, by which schedulers judge. Nested results are named by their
+            path, such as "eval/loss".
         seed: makes suggestions reproducible, with one trial at a time.
         points_to_evaluate: configurations to suggest first.
         evaluated_rewards: values of the metric at the first of these points, which are learned from, and not suggested.
@@ -239,7 +239,7 @@ class _Searching:
         SpecError, SpaceError: an argument breaks a rule; what depends on the space is checked when that is known.
     """
 
-    _rewards: Sequence[float] = ()  # of Searchers in the tuner.pkl of an earlier release
+    _rewards: Sequence[float] = ()  # a Searcher in the tuner.pkl of an earlier release has none of its own
 
     def __init__(
         self,
@@ -338,10 +338,12 @@ class _Searching:
             HpoError: the file is of another version, or of something else.
         """
         self._saved = Saved.read(Path(checkpoint_path))
+        goals = self._saved.spec.goals
+        several = len(goals) > 1
         if self._metric is None:
-            names, modes = zip(*((goal.metric, goal.mode) for goal in self._saved.spec.goals), strict=True)
-            several = len(names) > 1
-            self._metric, self._mode = (list(names), list(modes)) if several else (names[0], self._mode or modes[0])
+            self._metric = [goal.metric for goal in goals] if several else goals[0].metric
+        if self._mode is None:
+            self._mode = [goal.mode for goal in goals] if several else goals[0].mode
         if self._space is not None:
             self._begin()
 

@@ -249,7 +249,7 @@ def test_restored_before_its_space_is_known_it_waits_for_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"metric": None, "mode": None}, {"metric": ["loss", "size"], "mode": ["min", "max"]}]
+    "wanted", [{}, {"metric": "loss"}, {"mode": "min"}, {"metric": ["loss", "size"], "mode": ["min", "max"]}]
 )
 def test_restored_without_a_space_it_goes_on_in_the_one_it_had(tmp_path, wanted):
     """As under Tuner.restore(path, trainable), where Ray Tune passes no param_space on."""
