@@ -54,6 +54,8 @@ def build(space=None, objective=lambda config: 1.0, **settings):
         ({"keep_checkpoints": None}, "at least 0"),
         ({"keep_checkpoints": 1.5}, "at least 0"),
         ({"trial_timeout_s": -3}, "above 0"),
+        ({"points_to_evaluate": {"x": 0.5}}, "a list of configurations like"),
+        ({"points_to_evaluate": 3}, "a list of configurations like"),
         ({"seed": "one"}, "seed"),
         ({"seed": -1}, "seed"),
         ({"name": ""}, "name"),
@@ -128,6 +130,10 @@ def test_bounds_that_cannot_be_are_refused(make):
 def test_an_empty_range_is_refused_by_the_name_that_was_written(make, name):
     with pytest.raises(SpaceError, match=rf"^{name} excludes its upper bound"):
         make()
+
+
+def test_no_points_to_evaluate_may_be_none():
+    assert len(build(points_to_evaluate=None).fit()) == 3
 
 
 def test_points_to_evaluate_are_held_against_the_space():

@@ -8,11 +8,16 @@ Ray Tune keeps its own loop, schedulers and logs. The sampler learns from each t
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import cloudpickle
 
 from raytune_hpo import registry
 from raytune_hpo.codec import decode, to_row
@@ -24,11 +29,12 @@ from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.goals import make_goals
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.plan import RunPlan
-from raytune_hpo.runtime.settings import Settings
+from raytune_hpo.runtime.settings import Settings, checked_points
 from raytune_hpo.spec import StudySpec, stored_spec
 
 DEFAULT_METRIC = "_metric"  # the name that Ray Tune gives to a number returned by a function
 VERSION = 1  # of the file that ``save`` writes
+PLACEHOLDERS = ("__fn_ph", "__ref_ph")  # they stand for functions and objects, which Ray Tune keeps to itself
 
 
 def __getattr__(name: str) -> Any:
@@ -45,15 +51,60 @@ def _searcher_class() -> type:
     return type("Searcher", (_Searching, Searcher), {"__module__": __name__, "__doc__": _Searching.__doc__})
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What ``Conversation.save`` wrote.
+
+    Attributes:
+        numbers: of the running trials, by Ray Tune's id.
+        points: that are still to be suggested, as the space packs them.
+        space: pickled, as text; None in earlier files, which do not hold it.
+    """
+
+    facts: Sequence[Fact]
+    numbers: Mapping[str, int]
+    points: Sequence[Any]
+    space: str | None
+
+    @classmethod
+    def read(cls, path: Path) -> Saved:
+        """Read a file.
+
+        Raises:
+            HpoError: it is of another version, or of something else.
+        """
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            version = state["version"]
+        except (ValueError, LookupError, TypeError):  # not text, not JSON, or other JSON
+            raise HpoError(
+                f"a Searcher continues from what a Searcher of raytune_hpo has saved, {path} is something else; restore the "
+                f"experiment with the search_alg that it began with"
+            ) from None
+        if version != VERSION:
+            raise HpoError(f"a saved Searcher is read in version {VERSION}, {path} has version {version}")
+        facts = [decode(*row) for row in state["facts"]]
+        return cls(facts, state["numbers"], state["points"], state.get("space"))
+
+    @functools.cached_property
+    def spec(self) -> StudySpec:
+        return registry.current_spec(stored_spec(self.facts[0]))
+
+    def unpickled_space(self) -> Any:
+        return None if self.space is None else cloudpickle.loads(base64.b64decode(self.space))
+
+
 class Conversation:
     """A study with an ask and tell interface by the ids of Ray Tune's trials; its history is a list of facts.
 
     Args:
-        points: configurations to suggest first.
-        facts: the facts of a study with the same settings, which is continued; without any, a new study begins.
+        space: None: the one that was saved.
+        points: configurations to suggest first in a new study.
+        saved: a study with the same settings, which is continued; None: a new study begins.
 
     Raises:
-        SpecMismatch: the facts belong to other settings.
+        SpecMismatch: it was saved with other settings; the message names the difference.
+        SpecError: the sampler trains in segments.
     """
 
     def __init__(
@@ -61,24 +112,34 @@ class Conversation:
         space: Any,
         settings: Mapping[str, Any],
         points: Sequence[Mapping[str, Any]] = (),
-        facts: Sequence[Fact] = (),
+        saved: Saved | None = None,
     ) -> None:
-        stored = _spec_of(facts)
-        if stored is not None and settings["seed"] is None:
-            settings = {**settings, "seed": stored.seed}
-        plan = RunPlan.of(space, Settings(**settings, points_to_evaluate=points, max_retries=0, name="ray.tune"))
+        if saved is not None and settings["seed"] is None:
+            settings = {**settings, "seed": saved.spec.seed}
+        given = saved.unpickled_space() if saved is not None and space is None else space
+        plan = RunPlan.of(given, Settings(**settings, points_to_evaluate=points, max_retries=0, name="ray.tune"))
         self._spec = plan.spec
-        if stored is not None:
-            self._spec.require_same(stored)
-        self._points = list(points)
+        if plan.sampler.traits.segments:
+            raise SpecError(
+                f"sampler {self._spec.sampler.name!r} has trials continue one another's checkpoints, and Ray Tune trains "
+                f"each suggestion from its beginning; use a scheduler of Ray Tune without a Searcher, hpo.Tuner, or another "
+                f"sampler"
+            )
+        if saved is not None:
+            # Functions are compared by their sources, and unpickled ones have none.
+            compared = replace(saved.spec, space=self._spec.space) if space is None else saved.spec
+            self._spec.require_same(compared)
+        unpack = self._spec.space.unpack
+        self._points = list(points) if saved is None else [dict(unpack(point)) for point in saved.points]
         self._clock = WallClock()
         self._core = OptimizerCore(self._spec, plan.sampler)
         self._facts: list[Fact] = []
-        self._numbers: dict[str, int] = {}  # of the running trials, by Ray Tune's id
-        for fact in facts or [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())]:
+        self._numbers = {} if saved is None else dict(saved.numbers)  # of the running trials, by Ray Tune's id
+        begun = [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())] if saved is None else saved.facts
+        for fact in begun:
             self._core.apply(fact)
             self._facts.append(fact)
-        if not facts:
+        if saved is None:
             self._facts += self._core.open(self._clock.now(), self._spec)
 
     def suggest(self, trial_id: str) -> Mapping[str, Any] | None:
@@ -91,6 +152,17 @@ class Conversation:
             return None
         self._numbers[trial_id] = lease.assignments[0].number
         return lease.assignments[0].config
+
+    @property
+    def has_placeholders(self) -> bool:
+        """Whether Ray Tune has replaced functions or objects in the space."""
+        text = json.dumps(self._spec.space.to_json())
+        return any(f'"{word}"' in text for word in PLACEHOLDERS)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the space has any parameter."""
+        return bool(self._spec.space.columns)
 
     @property
     def is_over(self) -> bool:
@@ -115,11 +187,13 @@ class Conversation:
         self._step(EndTrial(number=number, attempt=1, status=status, metrics=plain, error=error, at=at))
 
     def add(self, config: Mapping[str, Any], metrics: Mapping[str, Any], error: str | None = None) -> None:
-        """Learn from a trial that was run elsewhere.
+        """Learn from a trial that was run elsewhere; when the search ``is_over``, there is nothing to learn for.
 
         Raises:
             SpaceError: the configuration is not in the space.
         """
+        if self.is_over:
+            return
         self._enqueue(config)
         elsewhere = f"elsewhere-{len(self._facts)}"
         lease = self._step(AskTrials(worker=elsewhere, at=self._clock.now()))
@@ -130,24 +204,9 @@ class Conversation:
     def save(self, path: Path) -> None:
         rows, pack = [to_row(fact) for fact in self._facts], self._spec.space.pack
         points = [pack(point) for point in self._points]
-        state = {"version": VERSION, "facts": rows, "numbers": self._numbers, "points": points}
+        space = base64.b64encode(cloudpickle.dumps(self._spec.space)).decode("ascii")
+        state = {"version": VERSION, "facts": rows, "numbers": self._numbers, "points": points, "space": space}
         path.write_text(json.dumps(state), encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path, space: Any, settings: Mapping[str, Any]) -> Conversation:
-        """The conversation that was saved with the same settings.
-
-        Raises:
-            SpecMismatch: it has other settings; the message names the difference.
-            HpoError: the file is of another version.
-        """
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if state["version"] != VERSION:
-            raise HpoError(f"a saved Searcher is read in version {VERSION}, {path} has version {state['version']}")
-        loaded = cls(space, settings, facts=[decode(*row) for row in state["facts"]])
-        loaded._numbers = state["numbers"]
-        loaded._points = [dict(loaded._spec.space.unpack(point)) for point in state["points"]]
-        return loaded
 
     def _enqueue(self, config: Mapping[str, Any]) -> None:
         space = self._spec.space
@@ -163,58 +222,86 @@ class Conversation:
         return MetricRules(goals).of_result({g.metric: metrics[g.metric] for g in goals if g.metric in metrics})
 
 
-def _spec_of(facts: Sequence[Fact]) -> StudySpec | None:
-    if not facts:
-        return None
-    return registry.current_spec(stored_spec(facts[0]))
-
-
 class _Searching:
     """Our samplers as a search algorithm for Ray Tune. ConcurrencyLimiter and Repeater may wrap it.
 
     Args:
         space: a space of this package or of ``ray.tune``, nested or conditional; by default Ray Tune's ``param_space``.
         sampler: as for Tuner.
-        metric, mode: as for Tuner; required with a ``space``, otherwise taken from ``TuneConfig``. Nested results are
-            named by their path, such as "eval/loss".
+        metric, mode: as for Tuner; by default those of ``TuneConfig``, but required with a ``space``. They are what is
+            searched for, even where ``TuneConfig`` has others, by which schedulers judge. Nested results are named by their
+            path, such as "eval/loss".
         seed: makes suggestions reproducible, with one trial at a time.
         points_to_evaluate: configurations to suggest first.
+        evaluated_rewards: values of the metric at the first of these points, which are learned from, and not suggested.
+
+    Raises:
+        SpecError, SpaceError: an argument breaks a rule; what depends on the space is checked when that is known.
     """
+
+    _rewards: Sequence[float] = ()  # a Searcher in the tuner.pkl of an earlier release has none of its own
 
     def __init__(
         self,
         space: Any = None,
         *,
         sampler: Any = "auto",
-        metric: str | list[str] | None = None,
-        mode: str | list[str] | None = None,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         seed: int | None = None,
-        points_to_evaluate: Sequence[Mapping[str, Any]] = (),
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        evaluated_rewards: Sequence[float] | None = None,
     ) -> None:
-        if mode is not None:  # checked here, since Ray's own check is an assert, and needs a mode for each metric
-            goals = make_goals(DEFAULT_METRIC if metric is None else metric, mode)
-            mode = [goal.mode for goal in goals] if isinstance(metric, list) else mode
+        # Checked here, since Ray's own check is an assert, and needs a mode for each metric.
+        goals = make_goals(DEFAULT_METRIC if metric is None else metric, "min" if mode is None else mode)
+        several = metric is not None and not isinstance(metric, str)
+        metric = [goal.metric for goal in goals] if several else metric
+        if mode is not None:
+            mode = [goal.mode for goal in goals] if several else goals[0].mode
         super().__init__(metric=metric, mode=mode)  # type: ignore[call-arg]  # of ray.tune.search.Searcher
         self._metric, self._mode = metric, mode
-        self._space, self._sampler, self._seed, self._points = space, sampler, seed, points_to_evaluate
+        self._space, self._sampler, self._seed = space, sampler, seed
+        self._points = checked_points(points_to_evaluate)
+        self._rewards = () if evaluated_rewards is None else tuple(evaluated_rewards)
+        if len(self._rewards) > len(self._points):
+            raise SpecError(
+                f"evaluated_rewards are of points_to_evaluate, got {len(self._rewards)} rewards of "
+                f"{len(self._points)} points"
+            )
         self._conversation: Conversation | None = None
-        self._saved: Path | None = None  # the file to continue from once the space is known
+        self._saved: Saved | None = None  # what to continue from
         if space is not None:
             self._begin()
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: Mapping[str, Any], **spec: Any
     ) -> bool:
-        """Adopt Ray Tune's own settings; False if the Searcher already has a space."""
-        if self._space is not None:
+        """Adopt those of Ray Tune's own settings that the Searcher has not; False if it already has a space.
+
+        Raises:
+            SpecError: the Searcher and ``TuneConfig`` contradict each other.
+        """
+        self._require_agreement(metric, mode)
+        if self._conversation is not None:
             return False
-        self._metric, self._mode = metric or self._metric or DEFAULT_METRIC, mode or self._mode
+        self._metric, self._mode = self._metric or metric or DEFAULT_METRIC, self._mode or mode
         self._space = config
         self._begin()
+        if not self._talk().varies:
+            warnings.warn(
+                "all trials get the same configuration, since param_space has no domain of ray.tune; give a space of "
+                "raytune_hpo to the Searcher itself: Searcher(space, metric=..., mode=...)",
+                stacklevel=2,
+            )
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         conversation = self._talk()
+        if self._space is None and conversation.has_placeholders:
+            raise SpecError(
+                "an experiment with functions or objects in its param_space is restored with the same again, since Ray Tune "
+                "does not keep them, got no param_space; write Tuner.restore(path, trainable, param_space=param_space)"
+            )
         config = conversation.suggest(trial_id)
         if config is not None:
             return dict(config)
@@ -241,10 +328,37 @@ class _Searching:
         self._talk().save(Path(checkpoint_path))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Continue from what ``save`` wrote, at once or as soon as the space is known."""
-        self._saved = Path(checkpoint_path)
+        """Continue from what ``save`` wrote.
+
+        What the Searcher does not have is taken from there: metric and mode at once, since wrappers read them, and the space
+        unless Ray Tune gives one before the first suggestion, which ``Tuner.restore`` does only if it is given one itself.
+
+        Raises:
+            SpecMismatch: it was saved with other settings.
+            HpoError: the file is of another version, or of something else.
+        """
+        self._saved = Saved.read(Path(checkpoint_path))
+        goals = self._saved.spec.goals
+        several = len(goals) > 1
+        if self._metric is None:
+            self._metric = [goal.metric for goal in goals] if several else goals[0].metric
+        if self._mode is None:
+            self._mode = [goal.mode for goal in goals] if several else goals[0].mode
         if self._space is not None:
             self._begin()
+
+    def _require_agreement(self, metric: Any, mode: Any) -> None:
+        """Refuse another direction for a metric than the Searcher's, and a direction that is meant for another metric."""
+        if metric is None or mode is None:
+            return
+        own = () if self._mode is None else make_goals(self._metric or metric, self._mode)
+        theirs = {goal.metric: goal.mode for goal in make_goals(metric, mode)}
+        clash = any(goal.mode != theirs.get(goal.metric, goal.mode) for goal in own)
+        if clash or (self._mode is None and self._metric not in (None, metric)):
+            raise SpecError(
+                f"a metric has one mode, and a mode belongs to a metric: the Searcher has metric={self._metric!r}, "
+                f"mode={self._mode!r}, TuneConfig has {metric=}, {mode=}; give the Searcher both, or neither"
+            )
 
     def _begin(self) -> None:
         if self._mode is None or self._metric is None:
@@ -253,12 +367,17 @@ class _Searching:
                 f"give them here with the space, or in TuneConfig with a param_space"
             )
         settings = {name: getattr(self, f"_{name}") for name in ("sampler", "metric", "mode", "seed")}
-        if self._saved is None:
-            self._conversation = Conversation(self._space, settings, self._points)
+        if self._saved is not None:
+            self._conversation = Conversation(self._space, settings, saved=self._saved)
         else:
-            self._conversation = Conversation.load(self._saved, self._space, settings)
+            known = len(self._rewards)
+            self._conversation = Conversation(self._space, settings, self._points[known:])
+            for point, reward in zip(self._points, self._rewards, strict=False):
+                self.add_evaluated_point(point, reward)
 
     def _talk(self) -> Conversation:
+        if self._conversation is None and self._saved is not None and self._saved.space is not None:
+            self._begin()
         if self._conversation is None:
             raise SpecError("a Searcher needs a space; give it one, or give Ray Tune a param_space")
         return self._conversation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -103,7 +103,7 @@ class Settings:
         one_of("resume", self.resume, RESUME)
         one_of("isolation", self.isolation, ISOLATIONS)
         self._set("resources", _checked_resources(self.resources))
-        self._set("points_to_evaluate", tuple(self.points_to_evaluate))
+        self._set("points_to_evaluate", checked_points(self.points_to_evaluate))
         self._set("instances", checked_instances(self.instances))
 
     def _set(self, name: str, value: Any) -> None:
@@ -232,6 +232,20 @@ def default_name(objective: object) -> str:
     label = getattr(inner, "__name__", type(inner).__name__).strip("<>")
     now = time.time()
     return f"{label}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"
+
+
+def checked_points(points: Any) -> tuple[Mapping[str, Any], ...]:
+    """The configurations to try first; whether they are in the space is checked elsewhere.
+
+    Args:
+        points: any iterable of them; None: there are none.
+
+    Raises:
+        SpecError: it is a single configuration, or nothing that can be iterated over.
+    """
+    if isinstance(points, (str, Mapping)) or not isinstance(points, Iterable | None):
+        raise SpecError(f'points_to_evaluate is a list of configurations like [{{"lr": 0.1}}], got {points!r}')
+    return () if points is None else tuple(points)
 
 
 def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str, float]]:

@@ -439,6 +439,15 @@ def test_metric_and_mode_may_come_from_the_searcher():
     assert results.get_best_result().metrics["loss"] == min(r.metrics["loss"] for r in results)
 
 
+def test_a_scheduler_judges_by_what_is_searched_for():
+    settings = {"num_samples": 3, "search_alg": OptunaSearch(metric="loss", mode="min", seed=0)}
+    for metric, mode in [("loss", "max"), ("y", "min"), (None, "max")]:
+        with pytest.raises(ValueError, match=f"a scheduler judges by .*metric={metric!r}, mode={mode!r}"):
+            run(bowl, BOWL, scheduler=ASHAScheduler(metric=metric, mode=mode, max_t=2), **settings)
+    results = run(bowl, BOWL, scheduler=ASHAScheduler(metric="loss", mode="min", max_t=2), **settings)
+    assert len(results) == 3
+
+
 def test_several_goals():
     def two(config):
         tune.report({"loss": config["x"], "gain": config["x"] ** 2})

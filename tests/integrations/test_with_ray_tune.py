@@ -105,6 +105,28 @@ def saved(search):
         return json.load(file)
 
 
+def test_points_may_be_none_or_come_from_a_generator():
+    space = {"x": tune.uniform(0, 1)}
+    assert 0 <= searcher(space, points_to_evaluate=None).suggest("a")["x"] <= 1
+    search = searcher(space, points_to_evaluate=({"x": x} for x in (0.25, 0.75)))
+    assert [search.suggest(name)["x"] for name in "ab"] == [0.25, 0.75]
+    with pytest.raises(SpecError, match="points_to_evaluate is a list of configurations"):
+        searcher(space, points_to_evaluate={"x": 0.25})
+
+
+def test_points_with_rewards_are_learned_from_and_not_suggested():
+    space, points = {"x": tune.uniform(0, 1)}, [{"x": number / 30} for number in range(31)]
+    rewards = [abs(point["x"] - 0.9) for point in points[:30]]
+    search = searcher(space, sampler="tpe", points_to_evaluate=points, evaluated_rewards=rewards)
+    assert search.suggest("a") == points[30], "it has no reward"
+    configs = drive(search, 15, lambda config: abs(config["x"] - 0.9))
+    assert sum(config["x"] > 0.7 for config in configs) > 10
+    with pytest.raises(SpecError, match="2 rewards of 1 points"):
+        searcher(space, points_to_evaluate=points[:1], evaluated_rewards=[1.0, 2.0])
+    with pytest.raises(SpaceError):
+        searcher(space, points_to_evaluate=[{"x": 7.0}], evaluated_rewards=[1.0])
+
+
 def test_points_of_ones_own_come_first():
     points = [
         {"model": {"kind": "svm", "C": 1.0}, "lr": 0.5, "steps": 3},
@@ -125,6 +147,20 @@ def test_trials_that_were_run_elsewhere_are_learned_from():
     assert sum(config["x"] > 0.7 for config in configs) > 10
     with pytest.raises(SpaceError):
         search.add_evaluated_point({"x": 2.0}, 1.0)
+
+
+def test_a_point_added_after_the_end_of_a_grid_changes_nothing():
+    search = searcher({"x": tune.grid_search([1, 2])}, sampler="grid")
+    drive(search, 2, lambda config: config["x"])
+    assert search.suggest("2") == Base.FINISHED
+    search.add_evaluated_point({"x": 1}, 3.0)
+    assert search.suggest("3") == Base.FINISHED
+
+
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
+def test_populations_are_refused_since_ray_tune_would_end_after_the_first_generation(name):
+    with pytest.raises(SpecError, match="checkpoints.*use a scheduler of Ray Tune"):
+        searcher(sampler={"name": name, "max_steps": 10})
 
 
 def test_several_metrics():
@@ -149,6 +185,37 @@ def test_metric_mode_and_space_may_come_from_ray_tune_but_must_come():
     assert search.set_search_properties("loss", "max", SPACE, extra="of a later Ray")
     assert search.metric == "loss" and search.suggest("a")["steps"] == 3
     assert not search.set_search_properties("loss", "max", SPACE), "it has a space already"
+
+
+def test_its_own_metrics_are_searched_for_whatever_ray_tune_judges_by():
+    space = {"x": tune.uniform(0, 1)}
+    search = Searcher(sampler="random", metric=["loss", "size"], mode=["min", "max"])
+    assert search.set_search_properties("loss", "min", space) and search.metric == ["loss", "size"]
+    search = Searcher(sampler="random", metric="accuracy", mode="max")
+    assert search.set_search_properties("loss", "min", space)
+    assert (search.metric, search.mode) == ("accuracy", "max")
+    search = Searcher(sampler="random", metric="loss")
+    assert search.set_search_properties("loss", "max", space) and search.mode == "max"
+
+
+def test_a_param_space_in_which_nothing_varies_is_warned_of():
+    """As where it has domains of ours, for which Ray Tune puts placeholders."""
+    with pytest.warns(UserWarning, match="no domain of ray.tune; give a space of raytune_hpo to the Searcher itself"):
+        Searcher(sampler="random").set_search_properties("loss", "min", {"x": ("__ref_ph", "7476e9ec")})
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"metric": "loss", "mode": "min"},
+        {"mode": "min"},
+        {"metric": "accuracy"},
+        {"metric": ["loss", "x"], "mode": "min"},
+    ],
+)
+def test_a_contradiction_between_its_goals_and_ray_tunes_is_named(own):
+    with pytest.raises(SpecError, match="the Searcher has metric=.*TuneConfig has metric='loss', mode='max'"):
+        Searcher(**own).set_search_properties("loss", "max", {"x": tune.uniform(0, 1)})
 
 
 # ------------------------------------------------------------------------------------------------ kept and brought back
@@ -181,6 +248,65 @@ def test_restored_before_its_space_is_known_it_waits_for_it(tmp_path):
     assert drive(restored, 3, begin=3) == drive(search, 3, begin=3)
 
 
+@pytest.mark.parametrize(
+    "wanted", [{}, {"metric": "loss"}, {"mode": "min"}, {"metric": ["loss", "size"], "mode": ["min", "max"]}]
+)
+def test_restored_without_a_space_it_goes_on_in_the_one_it_had(tmp_path, wanted):
+    """As under Tuner.restore(path, trainable), where Ray Tune passes no param_space on."""
+    space = {**SPACE, "half": tune.sample_from(lambda config: config["lr"] / 2)}
+    search = Searcher(sampler="random", seed=1, **wanted)
+    assert search.set_search_properties("loss", "min", space)
+    drive(search, 3)
+    search.save(str(tmp_path / "state"))
+    restored = cloudpickle.loads(cloudpickle.dumps(Searcher(sampler="random", **wanted)))
+    restored.restore(str(tmp_path / "state"))
+    assert (restored.metric, restored.mode) == (search.metric, search.mode), "wrappers read them before anything else"
+    restored.save(str(tmp_path / "again"))
+    assert drive(restored, 3, begin=3) == drive(search, 3, begin=3)
+    third = Searcher(sampler="random", **wanted)
+    third.restore(str(tmp_path / "again"))
+    assert third.set_search_properties("loss", "min", space), "a space that is given again is compared"
+
+
+def test_restored_without_a_space_it_wants_the_objects_that_ray_tune_has_not_kept(tmp_path):
+    space = {"x": tune.uniform(0, 1), "y": ("__fn_ph", "f1b99769")}
+    search = Searcher(sampler="random", seed=1)
+    search.set_search_properties("loss", "min", space)
+    search.suggest("a")
+    search.save(str(tmp_path / "state"))
+    restored = Searcher(sampler="random")
+    restored.restore(str(tmp_path / "state"))
+    restored.on_trial_complete("a", {"loss": 1.0})
+    with pytest.raises(SpecError, match="functions or objects.*Tuner.restore.path, trainable, param_space=param_space"):
+        restored.suggest("b")
+    restored = Searcher(sampler="random")
+    assert restored.set_search_properties("loss", "min", space)
+    restored.restore(str(tmp_path / "state"))
+    assert restored.suggest("b") == search.suggest("b")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickled", b"[1]", b'{"facts": []}'])
+def test_a_file_of_another_searcher_is_named(tmp_path, content):
+    (tmp_path / "state").write_bytes(content)
+    with pytest.raises(HpoError, match="state is something else"):
+        searcher().restore(str(tmp_path / "state"))
+
+
+def test_a_file_without_its_space_is_still_read(tmp_path):
+    """As earlier releases wrote it."""
+    search = searcher()
+    drive(search, 3)
+    state = saved(search)
+    del state["space"]
+    (tmp_path / "state").write_text(json.dumps(state))
+    restored = Searcher(sampler="random")
+    restored.restore(str(tmp_path / "state"))
+    with pytest.raises(SpecError, match="needs a space"):
+        restored.suggest("a")
+    assert restored.set_search_properties("loss", "min", SPACE)
+    assert drive(restored, 3, begin=3) == drive(search, 3, begin=3)
+
+
 def test_another_space_or_version_is_refused(tmp_path):
     search = searcher()
     search.save(str(tmp_path / "state"))
@@ -201,3 +327,7 @@ def test_modes_are_those_of_a_tuner():
     with pytest.raises(SpecError, match='mode is "min" or "max", got \'minimize\''):
         Searcher(mode="minimize")
     assert Searcher(metric=["loss", "size"], mode="min").mode == ["min", "min"]
+    assert Searcher(metric=("loss", "size"), mode=("min", "max")).metric == ["loss", "size"]
+    assert Searcher(metric="loss", mode=["min"]).mode == "min"
+    with pytest.raises(SpecError, match="metric is a word"):
+        Searcher(metric=5)

@@ -26,6 +26,7 @@ from raytune_hpo.compat.ray_tune.seeding import seed_from_numpy
 from raytune_hpo.compat.ray_tune.trial_folder import flattened
 from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
+from raytune_hpo.goals import make_goals
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.space import Space
@@ -214,10 +215,22 @@ def _scheduler(given: Any) -> TrialScheduler:
 
 
 def _goals(config: TuneConfig, searcher: Searcher, scheduler: TrialScheduler) -> tuple[Any, Any]:
-    """The metric and the mode, from the first of TuneConfig, searcher and scheduler that has them."""
+    """The metric and the mode, from the first of TuneConfig, searcher and scheduler that has them.
+
+    Raises:
+        ValueError: the scheduler has others.
+    """
     sources = (config, innermost(searcher), searcher, scheduler)
     metric = next((source.metric for source in sources if source.metric is not None), None)
     mode = next((source.mode for source in sources if source.mode is not None), None)
+    if metric is not None and mode is not None:
+        goals = {goal.metric: goal.mode for goal in make_goals(metric, mode)}
+        judged = list(goals) if scheduler.metric is None else [scheduler.metric]
+        if any(name not in goals or scheduler.mode not in (None, goals[name]) for name in judged):
+            raise ValueError(
+                f"a scheduler judges by what is searched for, {metric=} with {mode=}, got a scheduler with "
+                f"metric={scheduler.metric!r}, mode={scheduler.mode!r}; give metric and mode in TuneConfig alone"
+            )
     return metric, mode
 
 
