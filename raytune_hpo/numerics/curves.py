@@ -205,5 +205,11 @@ def _unwarped(z: Array, scores: Array, values: Array) -> Array:
     order = known[np.argsort(values[known], kind="stable")]
     best, middle = order[0], order[(len(order) - 1) // 2]
     rise = scores[middle] - scores[best]
-    slope = (values[middle] - values[best]) / rise if rise > 0 else 1.0
-    return np.asarray(values[best] + slope * (z - scores[best]))
+    # Divided by a power of two, which changes no other digit: the difference of two of 1e308 is infinite.
+    _, exponent = np.frexp(max(abs(values[best]), abs(values[middle])))
+    low, high = np.ldexp(values[[best, middle]], -exponent)
+    slope = (high - low) / rise if rise > 0 else np.ldexp(1.0, -exponent)
+    with np.errstate(over="ignore"):
+        expected = np.ldexp(low + slope * (z - scores[best]), exponent)
+    most = np.finfo(np.float64).max
+    return np.asarray(np.clip(expected, -most, most))

@@ -80,7 +80,7 @@ def crowding(Y: Array, front: Array) -> Array:
     room = np.zeros(len(Y))
     for k in np.unique(front):
         rows = np.flatnonzero(front == k)
-        for losses in Y[rows].T:
+        for losses in (Y[rows] / 2).T:  # the difference of two of 1e308 is infinite
             order = np.argsort(losses, kind="stable")
             ordered = losses[order]
             if np.isfinite(ordered[[0, -1]]).all() and ordered[0] < ordered[-1]:

@@ -18,6 +18,7 @@ from raytune_hpo.arrays import Array
 
 _OFF_AXIS = 1e-6
 _LEAST_INTERCEPT = 1e-6
+_FARTHEST = 1e300  # of a normalised loss
 
 
 def simplex_lattice(m: int, least: int) -> Array:
@@ -35,6 +36,7 @@ def simplex_lattice(m: int, least: int) -> Array:
     return np.asarray((np.diff(ends, axis=1) - 1) / p)
 
 
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")  # an intercept that is not finite is not used
 def normalised(Y: Array, front: Array) -> Array:
     """Losses (n, m) with the best of each goal at 0 and the plane through the front's extreme points at 1. (section IV.C)
 
@@ -43,6 +45,7 @@ def normalised(Y: Array, front: Array) -> Array:
     Args:
         front: (k, m) the first front, k >= 1.
     """
+    Y, front = Y / 2, front / 2  # the difference of two of 1e308 is infinite
     ideal = front.min(axis=0)
     shifted, m = front - ideal, Y.shape[1]
     axes = np.where(np.eye(m) > 0, 1.0, _OFF_AXIS)
@@ -52,10 +55,9 @@ def normalised(Y: Array, front: Array) -> Array:
         intercepts = 1 / np.linalg.solve(extremes, np.ones(m))
     except (np.linalg.LinAlgError, FloatingPointError):
         intercepts = worst
-    with np.errstate(invalid="ignore"):
-        is_usable = np.isfinite(intercepts) & (intercepts > _LEAST_INTERCEPT * np.maximum(worst, 1e-300))
+    is_usable = np.isfinite(intercepts) & (intercepts > _LEAST_INTERCEPT * np.maximum(worst, 1e-300))
     extent = np.where(is_usable.all(), intercepts, worst)
-    return np.asarray((Y - ideal) / np.where(extent > 0, extent, 1.0))
+    return np.asarray(np.minimum((Y - ideal) / np.where(extent > 0, extent, 0.5), _FARTHEST))
 
 
 def nearest_directions(Y: Array, W: Array) -> tuple[Array, Array]:

@@ -36,6 +36,7 @@ def chebyshev(Y: Array, weights: Array) -> Array:
 
 def scaled(Y: Array) -> Array:
     """Losses from 0 to 1 in each goal; NaN stays NaN, and a goal without extent is 0."""
+    Y = Y / 2  # the difference of two of 1e308 is infinite
     low, extent = np.nanmin(Y, axis=0), np.nanmax(Y, axis=0) - np.nanmin(Y, axis=0)
     return np.asarray((Y - low) / np.where(extent > 0, extent, 1.0))
 

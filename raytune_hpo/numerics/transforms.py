@@ -14,6 +14,7 @@ from raytune_hpo.arrays import Array
 _LEAST_ERROR = 1e-5
 _HYBRID = 0.3
 _FARTHEST = 1e6  # below known losses, in units of the distance between the two best
+_DEEPEST = 1e30  # below the median, in deviations: squares of what lies deeper would overflow
 
 
 def standardised(y: Array) -> Array:
@@ -80,11 +81,14 @@ def squashed(y: Array, typical: Array) -> Array:
     """
     if not len(typical):
         return y
+    y, typical = y / 2, typical / 2  # the difference of two of 1e308 is infinite
     middle = float(np.median(typical))
     below = np.minimum(typical - middle, 0.0)
     deepest = -float(below.min(initial=0.0))
     spread = deepest * math.sqrt(float(np.mean((below[below < 0] / deepest) ** 2))) if deepest > 0 else 0.0
-    gap = (y - middle) / (spread if spread > 0 else max(float(np.nanmax(np.abs(y - middle), initial=0.0)), 1e-300))
+    unit = spread if spread > 0 else max(float(np.nanmax(np.abs(y - middle), initial=0.0)), 1e-300)
+    with np.errstate(over="ignore"):
+        gap = np.clip((y - middle) / unit, -_DEEPEST, np.finfo(np.float64).max)
     return np.where(gap > 0, np.log1p(np.maximum(gap, 0.0)), gap)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import categories, cma, margin
 from raytune_hpo.numerics.axes import Kind, is_among, of_kind
 from raytune_hpo.options import integer_option, number_option, renamed_options
-from raytune_hpo.protocols import Suggestion
+from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.base import BaseSampler
 from raytune_hpo.samplers.history import Observed
@@ -91,6 +91,7 @@ class CMAES(BaseSampler):
         SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
     """
 
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=2)
     _ordered: Array  # the columns of the Gaussian
     _nominal: Array
 
@@ -126,7 +127,7 @@ class CMAES(BaseSampler):
             rows = cube.spread(len(known), self._seed, rng)
             return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         points = self._draw(search, rng)
-        rows = cube.proper(points)
+        rows = cube.settled(cube.proper(points))  # or one that was tried would not be recognised
         x = cube.first_new(rows, known, rng)
         for point, row in zip(points, rows, strict=True):
             if is_among(x, row[None, :]):

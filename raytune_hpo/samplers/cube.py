@@ -6,8 +6,9 @@ X  (n, d)  coordinates; NaN where a parameter is not active. "Proper" rows stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,16 @@ class Cube:
         if self.space.has_constraints:
             return self.space.encode(self.space.sample(n, rng))
         return self.scattered(n, rng)
+
+    def draws(self, rng: np.random.Generator) -> Iterator[Array]:
+        """Proper rows (d,) from the prior that meet the constraints: the same as ``draw``, but one after the other.
+
+        Where there are constraints, each is searched for when it is asked for.
+        """
+        if self.space.has_constraints and self.space.candidates is None:
+            configs = islice(self.space.feasible_draws(_DRAWS, rng), _DRAWS)
+            return (self.space.encode([config])[0] for config in configs)
+        return iter(self.draw(_DRAWS, rng))
 
     def scattered(self, n: int, rng: np.random.Generator) -> Array:
         """n proper rows from the prior, whether they meet the constraints or not.
@@ -113,7 +124,7 @@ class Cube:
         """
         size = self.space.cardinality
         if size is not None and len(known) >= size and len(set(row_keys(known))) >= size:  # nothing new is left
-            return self.draw(_DRAWS, rng)[0]
+            return next(self.draws(rng))
         for x in rows:
             if not is_among(x, known) and self.feasible(x[None, :])[0]:
                 return x
@@ -121,8 +132,9 @@ class Cube:
             tried = set(row_keys(known))
             new = [i for i, key in enumerate(row_keys(everything)) if key not in tried]
             return everything[rng.choice(new) if new else rng.integers(len(everything))]
-        drawn = self.draw(_DRAWS, rng)
-        return next((x for x in drawn if not is_among(x, known)), drawn[0])
+        drawn = self.draws(rng)
+        first = next(drawn)
+        return next((x for x in chain([first], drawn) if not is_among(x, known)), first)
 
     def encode(self, trials: Sequence[Trial]) -> Array:
         """Rows (n, d) of trials. Those of the last call are kept, since the same ones are pending again and again."""

@@ -72,7 +72,11 @@ class Grid:
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The next grid point that has not been tried and is not running; EXHAUSTED after the last."""
+        """The next grid point that has not been tried and is not running; EXHAUSTED after the last.
+
+        Raises:
+            SpaceError: no point of the grid meets the constraints; names the one that refuses most.
+        """
         newest, others = newest_indexed(pending)
         # The newest suggestion's meta covers the user's older points, so there is no need to look at all of pending.
         known = [] if newest is None else newest.meta.get(_SKIP, [])
@@ -82,6 +86,10 @@ class Grid:
             if index not in skip and index not in self._enqueued:
                 ahead = sorted(i for i in skip if i > index)
                 return Suggestion(config, {INDEX: index, _SKIP: ahead} if ahead else {INDEX: index})
+        if not self._end:
+            refusals = self._grid.refusals(self._points((self._size - 1) // _BLOCK))
+            more = "" if self.points is None else ", or use more points"
+            raise SpaceError(f"no point of the grid meets the constraints, of {self._size}; {refusals}{more}")
         return Signal.EXHAUSTED
 
     def tell(self, trial: Trial) -> None:
@@ -112,10 +120,14 @@ class Grid:
 
     def _compute(self, block: int) -> list[Mapping[str, Any] | None]:
         """The configurations of a block, None where a constraint is broken."""
-        start = block * _BLOCK
-        configs = [self._grid.at(index) for index in range(start, min(start + _BLOCK, self._size))]
+        configs = self._points(block)
         feasible = self._grid.is_feasible(configs)
         return [config if fits else None for config, fits in zip(configs, feasible.tolist(), strict=True)]
+
+    def _points(self, block: int) -> list[dict[str, Any]]:
+        """The configurations of a block, feasible or not."""
+        start = block * _BLOCK
+        return [self._grid.at(index) for index in range(start, min(start + _BLOCK, self._size))]
 
 
 def _size(grid: Space) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.sequence import INDEX, IndexCounter, newest_indexed
@@ -42,22 +42,30 @@ class GridSamples:
         self._indices = IndexCounter()
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The next point of the grid, with the other parameters drawn; EXHAUSTED after the last traversal."""
+        """The next point of the grid, with the other parameters drawn; EXHAUSTED after the last traversal.
+
+        Raises:
+            SpaceError: no draw for any point meets the constraints; names the one that refuses most.
+        """
         newest, _ = newest_indexed(pending)
-        for index in range(self._indices.next_index(newest), self._end):
-            if (config := self._drawn(index)) is not None:
-                return Suggestion(config, {INDEX: index})
+        first = self._indices.next_index(newest)
+        for index in range(first, self._end):
+            configs = self._draws(index)
+            fits = np.flatnonzero(self._space.is_feasible(configs))
+            if len(fits):
+                return Suggestion(configs[fits[0]], {INDEX: index})
+        if not first:
+            refusals = self._space.refusals(self._draws(self._end - 1))
+            raise SpaceError(f"no draw for any point of the grid meets the constraints; {refusals}")
         return Signal.EXHAUSTED
 
     def tell(self, trial: Trial) -> None:
         """Note the position of the traversal."""
         self._indices.tell(trial.meta)
 
-    def _drawn(self, index: int) -> Mapping[str, Any] | None:
-        """The configuration of a point, drawn from the seed; None if no draw is feasible."""
+    def _draws(self, index: int) -> list[dict[str, Any]]:
+        """The configurations of a point, drawn from the seed, of which the first feasible one is tried."""
         rows = derive(self._seed, "grid", index).random((_DRAWS, self._space.num_columns))
         cell = np.unravel_index(index % math.prod(self._sizes), self._sizes)
         rows[:, self._axes] = (np.array(cell) + 0.5) / self._sizes
-        configs = self._space.decode(rows if self._space.has_constraints else rows[:1])
-        fits = np.flatnonzero(self._space.is_feasible(configs))
-        return configs[fits[0]] if len(fits) else None
+        return self._space.decode(rows if self._space.has_constraints else rows[:1])

@@ -7,7 +7,7 @@ Luna, Alba: On the Effect of the Steady-State Selection Scheme in Multi-Objectiv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,7 +59,7 @@ class NSGA2(Evolutionary):
         SpecError: population < 4, or one of the etas < 0.
     """
 
-    traits: ClassVar[Traits] = Traits(multi_goal=True, constraints=True, needs=("scipy",))
+    traits: ClassVar[Traits] = replace(Evolutionary.traits, multi_goal=True, constraints=True)
     _members: _Members
 
     def __init__(self, *, population: int = 16, eta_crossover: float = 1.0, eta_mutation: float = 1.0) -> None:

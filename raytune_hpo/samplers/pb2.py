@@ -81,7 +81,8 @@ class PB2(TrainingPopulation):
         """Note by how much the loss has fallen."""
         before = segment.before
         if before is not None:
-            fall = (before.losses[0] - segment.losses[0]) / max(1, segment.step - before.step)
+            # In halves: the difference of two of 1e308 is infinite.
+            fall = (before.losses[0] / 2 - segment.losses[0] / 2) / max(1, segment.step - before.step)
             self._changes.append((float(segment.generation), before.losses[0], fall))
             self._settings.append(segment.config)
 
@@ -130,8 +131,8 @@ class PB2(TrainingPopulation):
 
     def _rows(self, t: Array, before: Array, X: Array, changes: Array) -> Rows:
         """Rows of the model: the settings, and the loss before the segment as a share of its range."""
-        low, high = changes[:, 1].min(), changes[:, 1].max()
-        share = (before - low) / (high - low) if high > low else np.full(len(before), 0.5)
+        low, high = changes[:, 1].min() / 2, changes[:, 1].max() / 2
+        share = (before / 2 - low) / (high - low) if high > low else np.full(len(before), 0.5)
         return Rows(t, np.column_stack([self._embedding(X), share]))
 
     def _near(self, X: Array, num: int, rng: np.random.Generator) -> Array:
@@ -147,5 +148,7 @@ class PB2(TrainingPopulation):
 
 
 def _standardised(y: Array) -> Array:
+    # Divided by a power of two, which changes no other digit: squares of 1e300 are infinite.
+    y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
     sd = float(y.std())
     return (y - y.mean()) / sd if sd > 0 else np.zeros(len(y))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.axes import Kind, is_among
-from raytune_hpo.protocols import Suggestion
+from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.base import ConstraintLearner
 from raytune_hpo.space import Space
@@ -35,6 +35,7 @@ class Evolutionary(ConstraintLearner, ABC):
     A failed trial has infinite losses, a pruned one those of its last report.
     """
 
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=2)
     population: int
     _nominal: Array
     _is_founded: bool
@@ -76,7 +77,7 @@ class Evolutionary(ConstraintLearner, ABC):
             return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         for _ in range(_ATTEMPTS):
             point, meta = self.child(number, rng)
-            rows = cube.proper(point[None, :])
+            rows = cube.settled(cube.proper(point[None, :]))  # or one that was tried would not be recognised
             if not is_among(rows[0], known) and cube.feasible(rows)[0]:
                 return Suggestion(cube.config(rows[0]), {**meta, POINT: point.tolist()})
         return Suggestion(cube.config(cube.first_new(rows, known, rng)))

@@ -14,7 +14,7 @@ import numpy as np
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.sequence import BlockSequence
+from raytune_hpo.samplers.sequence import BlockSequence, Gradual
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -44,5 +44,8 @@ class Random:
         """Nothing to learn."""
 
 
-def _draw(space: Space, seed: int, block: int) -> list[dict[str, Any]]:
+def _draw(space: Space, seed: int, block: int) -> Sequence[Mapping[str, Any]] | Gradual[Mapping[str, Any]]:
+    if space.has_constraints and space.candidates is None and not space.has_derived:
+        # Or a thousand would be searched for before the first trial.
+        return Gradual(lambda: space.feasible_draws(_BLOCK, derive(seed, "random", block)))
     return space.sample(_BLOCK, derive(seed, "random", block))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from raytune_hpo.trial import Trial
@@ -19,10 +21,10 @@ class BlockSequence(Generic[Item]):
     which thread computed them.
     """
 
-    def __init__(self, size: int, compute: Callable[[int], Sequence[Item]]) -> None:
+    def __init__(self, size: int, compute: Callable[[int], Sequence[Item] | Gradual[Item]]) -> None:
         self.size = size
         self._compute = compute
-        self._kept: tuple[tuple[int, Sequence[Item]], ...] = ()
+        self._kept: tuple[tuple[int, Sequence[Item] | Gradual[Item]], ...] = ()
 
     def __getitem__(self, index: int) -> Item:
         number, offset = divmod(index, self.size)
@@ -32,6 +34,26 @@ class BlockSequence(Generic[Item]):
         items = self._compute(number)
         self._kept = ((number, items), *self._kept[:1])
         return items[offset]
+
+
+class Gradual(Generic[Item]):
+    """The items of an iterator by their positions, taken from it as far as they have been asked for, by any thread.
+
+    ``iterate`` must give the same items each time: after an error it is called again.
+    """
+
+    def __init__(self, iterate: Callable[[], Iterator[Item]]) -> None:
+        self._iterate, self._lock = iterate, threading.Lock()
+        self._left, self._taken = iterate(), list[Item]()
+
+    def __getitem__(self, position: int) -> Item:
+        with self._lock:
+            try:
+                self._taken += islice(self._left, max(0, position + 1 - len(self._taken)))
+            except Exception:
+                self._left, self._taken = self._iterate(), []
+                raise
+            return self._taken[position]
 
 
 class IndexCounter:

@@ -64,7 +64,7 @@ class Sobol:
         """The next point of the sequence; its randomness comes from the seed, not from ``rng``.
 
         Raises:
-            SpaceError: no point of the next 131,072 meets the constraints.
+            SpaceError: no point of the next 131,072 meets the constraints; names the one that refuses most.
         """
         newest, _ = newest_indexed(pending)
         first = self._indices.next_index(newest)
@@ -72,19 +72,24 @@ class Sobol:
             config = self._points[index]
             if config is not None:
                 return Suggestion(config, {INDEX: index})
-        raise SpaceError(f"no point of {_MAX_REJECTED} in a row meets the constraints; loosen them or the bounds")
+        last = self._configs((first + _MAX_REJECTED - 1) // self._points.size)
+        raise SpaceError(f"no point of {_MAX_REJECTED} in a row meets the constraints; {self._space.refusals(last)}")
 
     def tell(self, trial: Trial) -> None:
         self._indices.tell(trial.meta)
 
     def _compute(self, block: int) -> list[Mapping[str, Any] | None]:
         """The configurations of a block, None where a constraint is broken."""
+        configs = self._configs(block)
+        feasible = self._space.is_feasible(configs)
+        return [config if fits else None for config, fits in zip(configs, feasible.tolist(), strict=True)]
+
+    def _configs(self, block: int) -> list[dict[str, Any]]:
+        """The configurations of a block, feasible or not."""
         size = _block_size(self._space.num_columns)
         seed = int(derive(self._seed, "sobol").integers(2**63)) if self.scramble else None
         even = quasi.sobol(self._space.num_columns, block * size, size, seed)
-        configs = self._space.decode(self._space.beliefs.drawn(even))
-        feasible = self._space.is_feasible(configs)
-        return [config if fits else None for config, fits in zip(configs, feasible.tolist(), strict=True)]
+        return self._space.decode(self._space.beliefs.drawn(even))
 
 
 def _block_size(num_columns: int) -> int:

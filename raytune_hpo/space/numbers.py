@@ -48,7 +48,8 @@ def check_bounds(name: str, lo: float, hi: float, log: bool) -> None:
     if log and lo <= 0:
         raise SpaceError(f"{name} on a log scale needs lo > 0, got lo={lo}; raise it or drop log")
     if not math.isfinite(hi - lo) or (log and not math.isfinite(hi / lo)):
-        raise SpaceError(f"{name} must span a finite range, got lo={lo}, hi={hi}")
+        rule = "on a log scale must span a finite ratio, hi / lo" if log else "must span a finite range, hi - lo"
+        raise SpaceError(f"{name} {rule} below 1.8e308, got lo={lo}, hi={hi}; narrow it")
 
 
 def slack(step: float, *numbers: float) -> float:

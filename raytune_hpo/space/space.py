@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,11 @@ class Space:
         return bool(self.constraints)
 
     @property
+    def has_derived(self) -> bool:
+        """Whether it has values of ``sample_from``."""
+        return any(True for _ in derived_functions(self.root))
+
+    @property
     def plain(self) -> bool:
         """Whether all values it can yield are JSON values, so that packing has nothing to do."""
         return self.root.is_plain
@@ -202,27 +208,44 @@ class Space:
                 dict(self.drawn(c, rng)) if not self.plain else c
                 for c in self.decode(self.beliefs.drawn(rng.random((n, self.num_columns))))
             ]
-        found: list[dict[str, Any]] = []
-        drawn, size = 0, n
-        while len(found) < n:
-            batch = self.decode(self.beliefs.drawn(rng.random((size, self.num_columns))))
-            found += [config for config, good in zip(batch, self.is_feasible(batch), strict=True) if good]
-            drawn += size
-            if drawn >= _DRAWS_PER_FEASIBLE * (len(found) + _UNLUCKY):
-                raise self._hardly_feasible(batch, len(found), drawn)
-            size = min(2 * size, _BATCH)
-        return self._all_drawn(found[:n], rng)
+        found = list(islice(self.feasible_draws(n, rng), n))
+        return found if self.plain else [drawn(config, rng) for config in found]
 
-    def _all_drawn(self, configs: list[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
-        return configs if self.plain else [drawn(config, rng) for config in configs]
+    def feasible_draws(self, size: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+        """Feasible configurations from the prior, of which each is searched for when it is asked for: those of
+        ``sample(size, rng)``, in its order, and then more. Domains in derived values are not drawn.
+
+        Constraints may be slow, so they are asked about no more configurations than needed.
+
+        Args:
+            size: how many are drawn at first.
+
+        Raises:
+            SpaceError: as ``sample``.
+        """
+        found = num_drawn = 0
+        while True:
+            batch = self.decode(self.beliefs.drawn(rng.random((size, self.num_columns))))
+            for config in batch:
+                if all(_holds(f, config) for f in self.constraints):
+                    found += 1
+                    yield config
+            num_drawn += size
+            if num_drawn >= _DRAWS_PER_FEASIBLE * (found + _UNLUCKY):
+                raise self._hardly_feasible(batch, found, num_drawn)
+            size = min(2 * size, _BATCH)
 
     def _hardly_feasible(self, configs: Sequence[dict[str, Any]], found: int, drawn: int) -> SpaceError:
-        refusals = Counter({name_of(f): sum(not _holds(f, config) for config in configs) for f in self.constraints})
-        name, refused = refusals.most_common(1)[0]
         return SpaceError(
             f"a space needs at least one feasible configuration in {_DRAWS_PER_FEASIBLE} draws, found {found} in "
-            f"{drawn}; constraint {name!r} refused {refused} of the last {len(configs)}; narrow the domains to fit it"
+            f"{drawn}; {self.refusals(configs)}"
         )
+
+    def refusals(self, configs: Sequence[Mapping[str, Any]]) -> str:
+        """Which constraint refuses most of these configurations, in words for an error, with the way out."""
+        counts = Counter({name_of(f): sum(not _holds(f, config) for config in configs) for f in self.constraints})
+        name, refused = counts.most_common(1)[0]
+        return f"constraint {name!r} refused {refused} of the last {len(configs)}; narrow the domains to fit it"
 
     def decode(self, unit: Array) -> list[dict[str, Any]]:
         """Coordinates in the unit cube as configurations of plain Python values.

@@ -91,3 +91,18 @@ def test_expected_losses_are_in_the_units_of_the_highest_fidelity():
     assert np.isfinite(expected).all()
     only = expected_losses(curves(({1: 7.0}, None), ({}, None)), warp)[:, 0]
     np.testing.assert_array_equal(only, [7.0, NAN])
+
+
+def test_expected_losses_are_finite_however_large_the_losses_are():
+    first, last = np.array([-1.0, -0.5, 0.2, 0.6, 1.0]), np.array([-1.0, -0.4, 0.3, 0.5, NAN])
+
+    def expected(unit):
+        trials = [({1: unit * a}, None if np.isnan(b) else unit * b) for a, b in zip(first, last, strict=True)]
+        some = curves(*trials)
+        with np.errstate(over="raise", invalid="raise"):
+            return expected_losses(some, lambda y: standardised(half_ranked(y)))[:, 0]
+
+    np.testing.assert_allclose(expected(2.0**1000) / 2.0**1000, expected(1.0))
+    huge = expected(1.7e308)
+    assert np.isfinite(huge).all()
+    np.testing.assert_allclose(huge[:2] / 1.7e308, last[:2])

@@ -48,3 +48,11 @@ def test_of_equal_rows_the_front_owes_its_extent_to_the_first():
     Y = np.array([[2.0, 2.0], [1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.0, 3.0], [4.0, 4.0], [np.nan, 0.0]])
     assert pareto.first_of_front(Y).tolist() == [True, True, False, True, False, False, False]
     assert pareto.first_of_front(np.empty((0, 2))).shape == (0,)
+
+
+def test_room_has_no_unit():
+    huge = 1.7e308 * (STAIRS / STAIRS.max() * 2 - 1)  # from -1.7e308 on
+    with np.errstate(over="raise", invalid="raise"):
+        assert pareto.crowding(huge, np.zeros(4, dtype=int)) == pytest.approx(
+            pareto.crowding(STAIRS, np.zeros(4, dtype=int))
+        )

@@ -35,3 +35,9 @@ def test_the_nearest_direction_does_not_depend_on_how_large_losses_are():
         found, far = nearest_directions(times * Y, W)
         assert (found == nearest).all()
         np.testing.assert_allclose(far, times * distance)
+
+
+def test_normalised_losses_have_no_unit():
+    front = np.array([[-1.0, 1.0], [0.0, 0.5], [1.0, -1.0]])
+    for times in (1e-200, 1e200, 1.7e308):
+        assert normalised(times * front, times * front) == pytest.approx(normalised(front, front))

@@ -29,6 +29,11 @@ def test_scaled_losses_go_from_0_to_1_and_a_constant_one_is_0():
     assert scaled(Y)[:2].tolist() == [[0.0, 0.0], [1.0, 0.0]]
 
 
+def test_scaled_losses_may_be_as_large_as_floats_are():
+    with np.errstate(over="raise", invalid="raise"):
+        np.testing.assert_allclose(scaled(np.array([[-1.7e308], [0.0], [1.7e308]]))[:, 0], [0.0, 0.5, 1.0])
+
+
 def test_the_slopes_of_an_expected_improvement_are_those_of_differences():
     rng = np.random.default_rng(0)
     mean, sd = rng.random((5, 3)), 0.05 + 0.2 * rng.random((5, 3))

@@ -11,6 +11,7 @@ from raytune_hpo.numerics.transforms import (
     hybrid_log_error,
     log_error,
     power,
+    squashed,
     standardised,
 )
 
@@ -78,3 +79,12 @@ def test_the_power_is_that_of_scikit_learn():
     y = np.random.default_rng(1).lognormal(sigma=1.0, size=60)
     wanted = PowerTransformer("yeo-johnson").fit_transform(standardised(y)[:, None])[:, 0]
     np.testing.assert_allclose(standardised(power(y)), wanted, atol=1e-3)
+
+
+def test_squashed_losses_are_finite_and_in_order_however_large_they_are():
+    usual = np.array([0.1, 0.5, 0.2, 0.9, 0.3])
+    for y in (1.7e308 * np.array([1.0, -1.0, 0.3, -0.2, 0.0]), np.append(usual, 1.7e308), np.append(usual, -1e300)):
+        with np.errstate(over="raise", invalid="raise"):
+            near, far = squashed(y, y), squashed(y, usual)  # what was typical before an outlier came, too
+            assert np.isfinite(near @ near) and np.isfinite(far @ far)
+        assert (near.argsort() == y.argsort()).all()

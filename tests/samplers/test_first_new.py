@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.rng import derive
+from raytune_hpo.samplers import CMAES, DE, NSGA2, Evolution
 from raytune_hpo.samplers.cube import Cube
-from raytune_hpo.space import Choice, Int, Space
-from raytune_hpo.testing.trials import start
+from raytune_hpo.space import Choice, Float, Int, Normal, Space
+from raytune_hpo.testing.trials import Loop, start
 
 SPACE = Space({"n": Int(0, 29), "c": Choice([{"kind": "plain"}, {"kind": "deep", "layers": Int(1, 19)}])})
 
@@ -58,6 +60,37 @@ def test_where_few_configurations_are_feasible_and_all_are_known_constraints_are
             assert cube.feasible(cube.first_new(everything[1:3], known, derive(0, "test", i))[None, :])[0]
     assert np.array_equal(cube.first_new(everything[1:3], everything[1:], derive(0, "test")), everything[0])
     assert len(calls) < 8_020
+
+
+@pytest.mark.parametrize("make", [CMAES, DE, Evolution, NSGA2])
+@pytest.mark.parametrize("number", [Normal(0.0, 1.0), Float(1e-5, 1e-1, log=True)])
+def test_a_number_that_comes_back_with_other_last_digits_is_recognised(make, number):
+    """A configuration's coordinates may differ from those that it was made from."""
+    space = Space({"x": number, "a": Choice(list("abcdef")), "n": Int(0, 5)})
+    for seed in range(3):
+        loop = Loop.of(make, space, seed=seed)
+        for _ in range(80):
+            trial = loop.ask()
+            loop.tell(trial, {"loss": (trial.config["x"] - 0.02) ** 2 + "cdefab".index(trial.config["a"])})
+        tried = [tuple(trial.config.values()) for trial in loop.finished]
+        assert len(set(tried)) == len(tried)
+
+
+def test_constraints_are_asked_of_no_more_draws_than_needed():
+    calls = []
+
+    def is_close(config):
+        calls.append(config)
+        return abs(config["x"] - config["y"]) < 0.005
+
+    cube = Cube(Space({"x": Float(0, 1), "y": Float(0, 1)}, constraints=[is_close]))
+    drawn = cube.draw(256, derive(0, "test"))
+    assert len(calls) > 10_000
+    for num_known in (0, 1, 3):
+        calls.clear()
+        found = cube.first_new(np.empty((0, 2)), drawn[:num_known], derive(0, "test"))
+        np.testing.assert_array_equal(found, drawn[num_known])
+        assert len(calls) < 1_000
 
 
 def test_a_trial_whose_configuration_has_grown_gets_a_new_row():

@@ -138,6 +138,23 @@ def test_asked_twice_or_after_a_replay_it_says_the_same(acquisition):
     assert ask(other, 25, (), SEED, turn=3) == first, "one that was asked less often says the same"
 
 
+@pytest.mark.parametrize("outliers", [(1.7e308, -1.7e308), (-1e300,), (1e308,)])
+def test_losses_as_large_as_floats_are_taken(outliers):
+    played = hpo.Study(
+        SPACE, metric="loss", sampler={"name": "freeze_thaw", "max_steps": LAST}, storage="memory", seed=0
+    )
+    for i in range(16):
+        trial = played.ask()
+        for step in range((trial.last_step or 0) + 1, LAST + 1):
+            # One stretch of a curve that then goes on as usual, so that all else is judged without it.
+            if (
+                played.report(trial, step, outliers[i % len(outliers)] if i in (5, 6) else loss(trial.config, step))
+                != "continue"
+            ):
+                break
+    assert len(played.results()) > 5
+
+
 def test_failed_trials_are_kept_away_from_and_never_continued():
     sampler = study(12)
     for number in range(12, 24):

@@ -1,7 +1,7 @@
 import pytest
 
 from raytune_hpo import testing
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Signal
 from raytune_hpo.samplers import Grid
@@ -71,6 +71,26 @@ def test_infeasible_points_are_passed_over():
     trials = tried(testing.Loop.of(Grid, space).run(10_000))
     assert len(trials) == 30 * 29 // 2
     assert all(c["a"] < c["b"] < 30 for c in trials)
+
+
+def test_constraints_that_nothing_meets_are_told():
+    def is_large(config):
+        return config["a"] > 50
+
+    axis, line = Choice([1, 2], is_grid_axis=True), Float(0, 9)
+    for make, space, said in (
+        (
+            Grid,
+            {"a": Int(0, 40), "b": Int(0, 40)},
+            "of 1681; constraint '.*is_large' refused .*; narrow the domains to fit it$",
+        ),
+        (lambda: Grid(points=3), {"a": line}, "of 3; constraint '.*is_large' refused 3 of .*, or use more points$"),
+        (lambda: Grid(samples=2), {"a": line, "b": axis}, "no draw for any point .* '.*is_large' refused 100 of"),
+    ):
+        loop = testing.Loop.of(make, Space(space, constraints=[is_large]))
+        for _ in range(2):
+            with pytest.raises(SpaceError, match=said):
+                loop.ask()
 
 
 def test_every_branch_of_a_choice_is_walked():

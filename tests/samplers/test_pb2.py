@@ -77,6 +77,14 @@ def test_settings_for_several_workers_at_once_differ():
     assert len(explored) > 2 and len(set(explored)) == len(explored)
 
 
+def test_losses_as_large_as_floats_are_taken():
+    losses = [1.7e308, -1.7e308, 1e308, -1e300, 0.5]
+    run = testing.Loop.of(lambda: PB2(max_steps=40, population=6), Space({"x": Float(0, 1), "c": Choice(["a", "b"])}))
+    with np.errstate(over="raise", invalid="raise"):
+        for i in range(60):
+            run.tell(run.ask(), {"loss": losses[i % 5]})
+
+
 def test_it_learns_from_one_metric_and_checks_its_options():
     with pytest.raises(SpecError, match="learns from one metric"):
         hpo.Tuner(drift, DRIFT, metric=["a", "b"], sampler={"name": "pb2", "max_steps": 5})

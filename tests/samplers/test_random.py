@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from raytune_hpo import testing
+from raytune_hpo.errors import SpaceError
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import Random
 from raytune_hpo.space import Choice, Float, Space
@@ -25,3 +26,26 @@ def test_a_draw_depends_on_its_number_alone_however_one_comes_to_it():
 def test_another_seed_draws_something_else():
     first, second = (Random().bind(SPACE, testing.GOALS, seed).ask(0, (), derive(0, "any")) for seed in (1, 2))
     assert first != second
+
+
+def test_no_more_draws_are_searched_for_than_are_asked_for():
+    calls = []
+
+    def is_small(config):
+        calls.append(config)
+        return config["x"] < 0.01
+
+    space = Space({"x": Float(0, 1)}, constraints=[is_small])
+    sampler = Random().bind(space, testing.GOALS, 3)
+    assert sampler.ask(0, (), derive(0, "any")).config["x"] < 0.01
+    assert len(calls) < 2_000
+    drawn = [sampler.ask(number, (), derive(0, "any")).config for number in (40, 3, 1023)]
+    block = space.sample(1024, derive(3, "random", 0))
+    assert drawn == [block[40], block[3], block[1023]]
+
+
+def test_asked_again_it_says_again_that_nothing_meets_the_constraints():
+    sampler = Random().bind(Space({"x": Float(0, 1)}, constraints=[lambda config: config["x"] > 2]), testing.GOALS, 3)
+    for _ in range(2):
+        with pytest.raises(SpaceError, match="at least one feasible configuration"):
+            sampler.ask(0, (), derive(0, "any"))

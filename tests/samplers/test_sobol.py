@@ -54,8 +54,13 @@ def test_infeasible_points_are_passed_over_in_every_run_alike():
 
 
 def test_constraints_that_nothing_meets_are_told():
-    space = Space({"x": Float(0, 1)}, constraints=[lambda c: c["x"] > 2])
-    with pytest.raises(SpaceError, match=r"no point of .* meets the constraints"):
+    def is_large(config):
+        return config["x"] > 2
+
+    space = Space({"x": Float(0, 1)}, constraints=[lambda c: c["x"] > 0.1, is_large])
+    with pytest.raises(
+        SpaceError, match=r"no point of .* meets the constraints; constraint '.*is_large' refused 1024 of"
+    ):
         testing.Loop.of(Sobol, space).ask()
 
 

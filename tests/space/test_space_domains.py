@@ -208,6 +208,11 @@ def test_one_and_true_are_two_options() -> None:
         (lambda: Ordinal([1, 2, 1]), "once"),
         (lambda: grid_search([1, 1]), "once"),
         (lambda: uniform(True, 2), "finite number"),
+        (lambda: uniform(-1.7e308, 1.7e308), r"range, hi - lo below 1.8e308, got .*; narrow it"),
+        (
+            lambda: loguniform(1e-300, 1e300),
+            r"a log scale must span a finite ratio, hi / lo below 1.8e308, got .*; narrow it",
+        ),
     ],
 )
 def test_a_domain_that_makes_no_sense_is_refused(make: Any, rule: str) -> None:
