@@ -15,6 +15,7 @@ from math import comb
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.pareto import shrunk
 
 _OFF_AXIS = 1e-6
 _LEAST_INTERCEPT = 1e-6
@@ -43,6 +44,8 @@ def normalised(Y: Array, front: Array) -> Array:
     Args:
         front: (k, m) the first front, k >= 1.
     """
+    both = shrunk(np.concatenate([Y, front]))
+    Y, front = both[: len(Y)], both[len(Y) :]
     ideal = front.min(axis=0)
     shifted, m = front - ideal, Y.shape[1]
     axes = np.where(np.eye(m) > 0, 1.0, _OFF_AXIS)

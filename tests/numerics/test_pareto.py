@@ -48,3 +48,11 @@ def test_of_equal_rows_the_front_owes_its_extent_to_the_first():
     Y = np.array([[2.0, 2.0], [1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.0, 3.0], [4.0, 4.0], [np.nan, 0.0]])
     assert pareto.first_of_front(Y).tolist() == [True, True, False, True, False, False, False]
     assert pareto.first_of_front(np.empty((0, 2))).shape == (0,)
+
+
+def test_the_largest_losses_have_crowding_distances_too():
+    Y = STAIRS - 2
+    with np.errstate(all="raise"):
+        found = pareto.crowding(8e307 * Y, np.zeros(4, dtype=int))
+    assert found == pytest.approx(pareto.crowding(Y, np.zeros(4, dtype=int)))
+    assert pareto.shrunk(Y) is Y

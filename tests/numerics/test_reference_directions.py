@@ -35,3 +35,9 @@ def test_the_nearest_direction_does_not_depend_on_how_large_losses_are():
         found, far = nearest_directions(times * Y, W)
         assert (found == nearest).all()
         np.testing.assert_allclose(far, times * distance)
+
+
+def test_the_largest_losses_are_normalised_as_small_ones_are():
+    Y = np.array([[-1.0, 1.0], [-0.5, -0.2], [1.0, -1.0], [1.0, 1.0]])
+    with np.errstate(over="raise", invalid="raise"):
+        assert normalised(1.7e308 * Y, 1.7e308 * Y[:3]) == pytest.approx(normalised(Y, Y[:3]))
