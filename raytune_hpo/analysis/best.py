@@ -11,7 +11,7 @@ import numpy as np
 from raytune_hpo.analysis.trial_arrays import TrialArrays, arms, feasible_ones, first_losses
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.numerics.pareto import pareto_front, shrunk
 from raytune_hpo.trial import Trial
 
 
@@ -44,8 +44,11 @@ def by_value(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The feasible trial that is best in the first goal, the first of equals; None if there is none."""
-    return min(feasible(trials), key=_first_loss, default=None)
+    """The trial of the Pareto front that is best in the first goal, the first of equals; None if there is none.
+
+    With one goal, it is the feasible trial of the lowest loss.
+    """
+    return min(best_trials(trials), key=_first_loss, default=None)
 
 
 def best_trials(trials: Sequence[Trial]) -> list[Trial]:
@@ -105,7 +108,7 @@ def front_points(front: Sequence[Trial], goals: Sequence[Goal], num: int) -> lis
     ordered = ranked(front)
     if not ordered or num < 1:
         return []
-    losses = np.array([trial.losses for trial in ordered], dtype=np.float64)
+    losses = shrunk(np.array([trial.losses for trial in ordered], dtype=np.float64))
     span = np.ptp(losses, axis=0)
     scaled = (losses - losses.min(axis=0)) / np.where(span > 0, span, 1.0)
     roles: dict[int, list[str]] = {}

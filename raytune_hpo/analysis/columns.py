@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.display.text import MAX_BITS, number, writable
+from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
 _UNCHANGED = frozenset({float, bool, type(None)})  # types of values that files and frames hold as they are
@@ -13,11 +14,15 @@ _LEAVES = _UNCHANGED | {int, str}  # the usual types of values, none of which is
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # text with such a beginning is a formula to a spreadsheet
 
 
-def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
+def columns_of(
+    trials: Sequence[Trial], metrics: Sequence[str] = (), *, has_constraints: bool = False
+) -> dict[str, list[Any]]:
     """The columns by name, with None where a trial has no value.
 
     Args:
         metrics: names of metrics that get a column even if no trial has them.
+        has_constraints: whether there is a column on outcome constraints: True for a completed trial that keeps all of
+            them, False for one that breaks any.
     """
     arms = [trial.arm for trial in trials]
     return {
@@ -30,8 +35,14 @@ def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str
         "worker": [trial.worker for trial in trials],
         "attempt": [trial.attempt for trial in trials],
         "error": [trial.error for trial in trials],
+        **({"feasible": [feasibility(trial) for trial in trials]} if has_constraints else {}),
         **({} if all(arm is None for arm in arms) else {"arm": arms}),
     }
+
+
+def feasibility(trial: Trial) -> bool | None:
+    """Whether a completed trial keeps all outcome constraints; None for every other trial, of which nobody knows."""
+    return trial.is_feasible if trial.status is Status.COMPLETED else None
 
 
 def as_data(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -71,11 +71,13 @@ def importances(
     method: str = "ped_anova",
     quantile: float = 0.1,
     region: float = 1.0,
+    ranks: Floats | None = None,
 ) -> list[Importance]:
     """The importances of parameters, the highest first; those active in fewer than 8 trials with a value are left out.
 
     Args:
         losses: (n,); NaN where a trial has none.
+        ranks: (n,) for "ped_anova", which trials are better than which; by default it is what the losses say.
         method: "ped_anova" or "fanova".
         quantile, region: see ``ped_anova``.
 
@@ -84,7 +86,9 @@ def importances(
     """
     if method not in METHODS:
         raise SpecError(f"importances have no method {method!r}; {nearest(method, METHODS)}")
-    return fanova(tried, losses, rng) if method == "fanova" else ped_anova(tried, losses, quantile, region)
+    if method == "fanova":
+        return fanova(tried, losses, rng)
+    return ped_anova(tried, losses if ranks is None else ranks, quantile, region)
 
 
 def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float = 1.0) -> list[Importance]:

@@ -126,9 +126,19 @@ class MetricSeries:
         """Whether each trial has completed and meets all outcome constraints, (n,)."""
         return self.arrays.of(feasible_ones)
 
+    @cached_property
+    def ranks(self) -> Floats:
+        """The rank of each trial with a value (n,), 0 the best, see ``feasible_first``; else NaN."""
+        return feasible_first(self.losses, self.arrays)
+
+    @cached_property
+    def infeasible(self) -> NDArray[np.bool_]:
+        """Whether each trial has completed and breaks an outcome constraint, (n,)."""
+        return infeasible_ones(self.arrays)
+
     def sample(self, most: int) -> Positions:
         """At most ``most`` positions of trials with a value, in order: the best ones, and others spread over the study."""
-        return self.valued[best_and_others(self.losses[self.valued], most)]
+        return self.valued[best_and_others(self.ranks[self.valued], most)]
 
     @cached_property
     def best(self) -> int | None:
@@ -154,6 +164,26 @@ class MetricSeries:
             return np.empty(0), np.empty(0)
         ended = ended[np.lexsort((self.losses[ended], finished[ended]))]
         return finished[ended] - self.arrays.of(creation_times).min(), lowest_so_far(self.losses[ended])
+
+
+def feasible_first(losses: Floats, trials: TrialArrays) -> Floats:
+    """The ranks (n,) of losses (n,), 0 the best, equals alike; completed trials that break a constraint come after all
+    others, in the order of their losses. NaN where there is no loss.
+    """
+    known = np.flatnonzero(np.isfinite(losses))
+    order = known[np.lexsort((losses[known], infeasible_ones(trials)[known]))]
+    values, is_last = losses[order], infeasible_ones(trials)[order]
+    ranks = np.full(len(losses), np.nan)
+    is_worse = (values[1:] != values[:-1]) | (is_last[1:] != is_last[:-1])
+    ranks[order] = np.append(0, np.cumsum(is_worse))[: len(order)]
+    return ranks
+
+
+def infeasible_ones(trials: TrialArrays) -> NDArray[np.bool_]:
+    """Whether each trial has completed and breaks an outcome constraint, (n,)."""
+    completed = trials.of(status_codes) == STATUSES.index(Status.COMPLETED)
+    infeasible: NDArray[np.bool_] = completed & ~trials.of(feasible_ones)
+    return infeasible
 
 
 def lowest_so_far(losses: Floats) -> Floats:

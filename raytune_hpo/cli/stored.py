@@ -23,6 +23,7 @@ _QUICK = 50_000  # facts that are read in about a second
 _FILE_COLUMNS = 200  # of a table that is not written to a terminal
 _SHORT = 3  # entries of a study that was not read
 _KEPT = "checkpoint_bytes"
+_LISTED = ("number", "status", "duration_s", "arm")  # columns of a list of trials, beside parameters and goals
 
 if TYPE_CHECKING:
     from raytune_hpo.core.ledger import Ledger
@@ -189,22 +190,30 @@ def trials(
 
 def _trials_text(results: Results) -> str:
     """A table for the terminal: without times, workers, attempts, and metrics that are not goals."""
+    from raytune_hpo.analysis.columns import flattened
     from raytune_hpo.analysis.failures import reason_of_failure
+    from raytune_hpo.display.text import cut_apart
+    from raytune_hpo.results.summary import NAME_WIDTH
 
     goals = {f"metrics/{goal.metric}" for goal in results.goals}
-    columns = {
-        key: values
-        for key, values in results.columns().items()
-        if key not in ("started_at", "worker", "attempt") and (key in goals or not key.startswith("metrics/"))
-    }
+    configs = [flattened(trial.config) for trial in results]
+    columns: dict[str, list[Any]] = {}
+    for key, values in results.columns().items():
+        if key.startswith("config/"):  # None is an option, and no empty cell
+            columns[key] = [config.get(key.removeprefix("config/"), "") for config in configs]
+        elif key == "feasible" and False in values:
+            columns["breaks"] = [", ".join(trial.violations) for trial in results]
+        elif key in _LISTED or key in goals:
+            columns[key] = ["" if value is None else value for value in values]
     if any(trial.status == "paused" for trial in results):  # how far they have come
         columns["step"] = ["" if trial.last_step is None else trial.last_step for trial in results]
-    columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
-    columns.pop("error")
+    columns["duration_s"] = ["" if s == "" else duration(s) for s in columns["duration_s"]]
     columns["error"] = [reason_of_failure(trial) for trial in results]  # long texts come last
-    names = ["duration" if key == "duration_s" else key for key in columns]  # which says its unit in every cell
-    header = [name.removeprefix("config/").removeprefix("metrics/") for name in names]
-    rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
+    parameters = [key.removeprefix("config/") for key in columns if key.startswith("config/")]
+    told = iter(cut_apart(parameters, NAME_WIDTH))
+    header = [next(told) if key.startswith("config/") else key.removeprefix("metrics/") for key in columns]
+    header = ["duration" if name == "duration_s" else name for name in header]  # which says its unit in every cell
+    rows = list(zip(*columns.values(), strict=True))
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_COLUMNS
     return table(header, rows, indent="", room=room)
 

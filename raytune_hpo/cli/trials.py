@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import Any
 
-from raytune_hpo.display.text import duration, size, table, visible
+from raytune_hpo.display.text import duration, number, size, table, visible
 from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Fact, TrialFact
 from raytune_hpo.results.records import full_trial_record
@@ -46,6 +46,7 @@ def trial_text(data: dict[str, Any]) -> str:
     lines = [f"trial {data['number']}: {data['status']}{took}, attempt {data['attempt']}, {how}"]
     lines += ["config:", _indented(json.dumps(data["config"], indent=1, ensure_ascii=False))]
     lines += ["metrics:", _indented(json.dumps(data["metrics"], indent=1, ensure_ascii=False))]
+    lines += [_broken(metric, by) for metric, by in data.get("violations", {}).items()]
     if reports := data["reports"]:
         shown = reports[-_MAX_REPORTS:]
         lines.append("reports:" if shown == reports else f"reports (the last {len(shown)} of {len(reports)}):")
@@ -68,6 +69,12 @@ def trial_text(data: dict[str, Any]) -> str:
         if attempt.get("error"):
             lines += ["  error:", _indented(attempt["error"], 4)]
     return "\n".join(lines)
+
+
+def _broken(metric: str, by: float | None) -> str:
+    """A line on a broken outcome constraint; None: the trial has no such metric."""
+    how = "which it does not have" if by is None else f"by {number(by)}"
+    return f"breaks the outcome constraint on {visible(metric)}, {how}"
 
 
 def _indented(text: str, by: int = 2) -> str:

@@ -92,12 +92,18 @@ class StudyStatus:
         return self.num_finished + self.num_paused
 
     @property
+    def num_feasible(self) -> int:
+        """How many completed trials keep the outcome constraints; without any, all completed ones."""
+        return self.counts.get(Status.COMPLETED, 0) - self.num_infeasible
+
+    @property
     def is_running(self) -> bool:
         """Whether the study has not ended."""
         return self.stopped is None
 
     def __str__(self) -> str:
         best = [f"best {metric}={number(value)}" for metric, value in self.best.items()]
+        best += [f"{self.num_infeasible} infeasible"] if self.num_infeasible else []
         state = "running" if self.is_running else f"ended by {self.stopped}"
         return f"{self.name}: {', '.join([counts_line(self.counts), *best, f'{duration(self.elapsed_s)}', state])}"
 
@@ -133,7 +139,8 @@ class Ledger:
         stop_asked: the trials that a user wants stopped, and that have not finished.
         recalled: the results of earlier studies.
         owned: the numbers of running trials by worker.
-        best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints.
+        best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints and, with
+            several goals, are on the front; of equals the first by number, whichever finished first.
         num_infeasible: how many completed trials break one.
         front: with several goals, the feasible trials that no other one dominates.
         first_failure: the trial that failed first.
@@ -413,21 +420,24 @@ class Ledger:
         if trial.violations:
             self.num_infeasible += 1
             return
-        if len(self.best) > 1 and trial.losses is not None:
-            self._enter_front(trial, trial.losses)
-        for index, loss in enumerate(trial.losses or ()):
+        losses = trial.losses
+        if losses is None or (len(self.best) > 1 and not self._enters_front(trial, losses)):
+            return
+        for index, loss in enumerate(losses):
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:
-                self.best[index] = trial
                 self.improved[index].append((len(self.told), trial))
+            rivals = self.front if len(self.best) > 1 else [trial] if best is None else [best, trial]
+            self.best[index] = min(rivals, key=lambda rival: ((rival.losses or ())[index], rival.number))
 
-    def _enter_front(self, trial: Trial, losses: tuple[float, ...]) -> None:
+    def _enters_front(self, trial: Trial, losses: tuple[float, ...]) -> bool:
         """Add the trial to the front unless it is dominated, and remove those that it dominates."""
         fronted = [other.losses or () for other in self.front]
         for other in fronted:
             if other != losses and all(theirs <= own for theirs, own in zip(other, losses, strict=True)):
-                return
+                return False
         is_kept = [
             other == losses or any(theirs < own for theirs, own in zip(other, losses, strict=True)) for other in fronted
         ]
         self.front = [*compress(self.front, is_kept), trial]
+        return True

@@ -29,11 +29,16 @@ _HUGE = 1e300  # larger values, infinity and NaN are not drawn
 
 
 class Point(NamedTuple):
-    """A finished or paused trial: how many had finished or paused by then, and its value, or else its last report's."""
+    """A finished or paused trial: how many had finished or paused by then, and its value, or else its last report's.
+
+    Attributes:
+        is_feasible: False for a completed trial that breaks an outcome constraint, which is never the best.
+    """
 
     place: int
     value: float
     is_completed: bool
+    is_feasible: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +158,9 @@ def _history(ledger: Ledger, index: int, goal: Goal) -> History:
         mode=goal.mode,
         points=tuple(_points(ledger, goal.metric)),
         best=tuple(
-            (at, trial.metrics[goal.metric]) for at, trial in evenly_chosen(ledger.improved[index], MAX_CORNERS)
+            (at, value)
+            for at, trial in evenly_chosen(ledger.improved[index], MAX_CORNERS)
+            if (value := _number(trial.metrics[goal.metric])) is not None
         ),
         length=len(ledger.told),
     )
@@ -181,7 +188,7 @@ def _points(ledger: Ledger, metric: str) -> Iterator[Point]:
         )
         value = None if has_gone_on or trial.status is Status.FAILED else _number(trial.metrics.get(metric))
         if value is not None:
-            yield Point(index + 1, value, trial.status is Status.COMPLETED)
+            yield Point(index + 1, value, trial.status is Status.COMPLETED, not trial.violations)
 
 
 def _config_text(trial: Trial) -> str:

@@ -33,6 +33,11 @@ class Dot(NamedTuple):
     is_cross: bool = False
 
 
+def note_on_crosses(dots: Sequence[Dot]) -> str:
+    """What a caption says about red crosses, if there are any."""
+    return "; red crosses break a constraint" if any(dot.is_cross for dot in dots) else ""
+
+
 class Scale(NamedTuple):
     """The scale of an axis: an interval of values, or of counts; values outside are drawn at its ends."""
 
@@ -130,11 +135,23 @@ def draw_scatter(
         scale_of([dot.y for dot in dots], lower_is_better=lower_is_better[1]),
         left=_NAMES,
     )
-    front = sorted((dot.x, dot.y) for dot in dots if dot.is_bold)
+    front = _staircase_of([(dot.x, dot.y) for dot in dots if dot.is_bold], lower_is_better)
     # The corner lies on the worse side, since the edge bounds what the front dominates.
     edge = frame.staircase(front, rise_first=not lower_is_better[0]) if front else ""
     shapes = [_path(edge, BRIGHT_ORANGE, 1.5), _dots(frame, dots, bold=BRIGHT_ORANGE, other=BRIGHT_BLUE)]
     return frame.drawn(shapes, title, names)
+
+
+def _staircase_of(
+    front: Sequence[tuple[float, float]], lower_is_better: tuple[bool, bool]
+) -> list[tuple[float, float]]:
+    """The points that no other one dominates in these two metrics, by x: of a front in more metrics, not all of them."""
+    x_sign, y_sign = (1 if is_low else -1 for is_low in lower_is_better)
+    found: list[tuple[float, float]] = []
+    for x, y in sorted(front, key=lambda point: (x_sign * point[0], y_sign * point[1])):
+        if not found or y_sign * y < y_sign * found[-1][1]:
+            found.append((x, y))
+    return sorted(found)
 
 
 class Span(NamedTuple):

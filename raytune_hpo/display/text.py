@@ -21,12 +21,12 @@ _DIGITS, _MOST_DIGITS = 6, 16  # of a number; a 17th would show 0.1 + 0.2 as 0.3
 
 
 def number(value: float, digits: int = _DIGITS) -> str:
-    """A number to six significant digits, or as many as asked for, of any size."""
+    """A number to six significant digits, or as many as asked for, of any size; a negative zero reads 0."""
     if isinstance(value, int) and value.bit_length() > _FLOAT_BITS:
         power = math.floor(math.log10(abs(value)))
         digits = abs(value) // 10 ** (power - 9)
         return f"{'-' if value < 0 else ''}{digits / 1e9:.6g}e+{power}"
-    return f"{value:.{digits}g}"
+    return f"{value + 0.0:.{digits}g}"
 
 
 def numbers(values: Iterable[float]) -> list[str]:

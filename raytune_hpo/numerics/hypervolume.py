@@ -11,6 +11,7 @@ Evol. Comput. 16, 2012). That takes time exponential in m: about six goals and 2
 from __future__ import annotations
 
 import heapq
+import math
 
 import numpy as np
 
@@ -21,8 +22,10 @@ _EXTRA = 0.1  # how far the reference lies beyond the worst of a front, in parts
 
 
 def hypervolume(Y: Array, reference: Array) -> float:
-    """The volume below the reference that the rows of Y dominate; 0 if there is none."""
-    return _volume(distinct_front(Y, reference), np.asarray(reference, dtype=np.float64))
+    """The volume below the reference that the rows of Y dominate: 0 if there is none, infinite if no float is so large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        volume = _volume(distinct_front(Y, reference), np.asarray(reference, dtype=np.float64))
+    return volume if math.isfinite(volume) else math.inf
 
 
 def contributions(Y: Array, reference: Array) -> Array:
@@ -72,8 +75,10 @@ def reference_of(front: Array) -> Array:
     For a goal in which the front has no extent it is a tenth of the loss itself instead. The point scales with the
     losses' units. (Ishibuchi, Akedo, Nojima: A Many-Objective Test Problem ..., 2011)
     """
-    worst, extent = front.max(axis=0), np.ptp(front, axis=0)
-    return np.asarray(worst + _EXTRA * np.where(extent > 0, extent, np.maximum(np.abs(worst), 1.0)))
+    worst = front.max(axis=0)
+    with np.errstate(over="ignore"):
+        extent = np.ptp(front, axis=0)
+        return np.asarray(worst + _EXTRA * np.where(extent > 0, extent, np.maximum(np.abs(worst), 1.0)))
 
 
 def distinct_front(Y: Array, reference: Array) -> Array:

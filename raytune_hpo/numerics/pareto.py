@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from raytune_hpo.arrays import Array
 
+_HUGE, _SHRINK = 1e300, 2.0**-40  # a power of two, which changes no digits
+
 
 def pareto_front(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Which rows no other row dominates, (n,): none is at least as good everywhere and better somewhere.
@@ -74,13 +76,19 @@ def fronts(Y: Array) -> Array:
     return front
 
 
+def shrunk(Y: Array) -> Array:
+    """Losses of which only ratios of differences count: smaller where their differences would leave the range of floats."""
+    largest = np.abs(Y[np.isfinite(Y)]).max(initial=0.0)
+    return Y * _SHRINK if largest > _HUGE else Y
+
+
 def crowding(Y: Array, front: Array) -> Array:
     """The crowding distance (n,) of each row in its front: the sum of the sides of the box between its neighbours, in
     units of the front's extent; infinite for the rows at its ends."""
-    room = np.zeros(len(Y))
+    Y, room = shrunk(Y), np.zeros(len(Y))
     for k in np.unique(front):
         rows = np.flatnonzero(front == k)
-        for losses in (Y[rows] / 2).T:  # the difference of two of 1e308 is infinite
+        for losses in Y[rows].T:
             order = np.argsort(losses, kind="stable")
             ordered = losses[order]
             if np.isfinite(ordered[[0, -1]]).all() and ordered[0] < ordered[-1]:

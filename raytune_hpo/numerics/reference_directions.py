@@ -15,6 +15,7 @@ from math import comb
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.pareto import shrunk
 
 _OFF_AXIS = 1e-6
 _LEAST_INTERCEPT = 1e-6
@@ -45,7 +46,8 @@ def normalised(Y: Array, front: Array) -> Array:
     Args:
         front: (k, m) the first front, k >= 1.
     """
-    Y, front = Y / 2, front / 2  # the difference of two of 1e308 is infinite
+    both = shrunk(np.concatenate([Y, front]))
+    Y, front = both[: len(Y)], both[len(Y) :]
     ideal = front.min(axis=0)
     shifted, m = front - ideal, Y.shape[1]
     axes = np.where(np.eye(m) > 0, 1.0, _OFF_AXIS)
@@ -57,7 +59,7 @@ def normalised(Y: Array, front: Array) -> Array:
         intercepts = worst
     is_usable = np.isfinite(intercepts) & (intercepts > _LEAST_INTERCEPT * np.maximum(worst, 1e-300))
     extent = np.where(is_usable.all(), intercepts, worst)
-    return np.asarray(np.minimum((Y - ideal) / np.where(extent > 0, extent, 0.5), _FARTHEST))
+    return np.asarray(np.minimum((Y - ideal) / np.where(extent > 0, extent, 1.0), _FARTHEST))
 
 
 def nearest_directions(Y: Array, W: Array) -> tuple[Array, Array]:

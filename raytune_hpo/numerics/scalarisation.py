@@ -13,6 +13,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.hypervolume_improvement import ImprovementAndSlopes
+from raytune_hpo.numerics.pareto import shrunk
 from raytune_hpo.numerics.quasi import sobol
 
 RHO = 0.05  # the weight of the sum relative to the worst loss
@@ -36,7 +37,7 @@ def chebyshev(Y: Array, weights: Array) -> Array:
 
 def scaled(Y: Array) -> Array:
     """Losses from 0 to 1 in each goal; NaN stays NaN, and a goal without extent is 0."""
-    Y = Y / 2  # the difference of two of 1e308 is infinite
+    Y = shrunk(Y)
     low, extent = np.nanmin(Y, axis=0), np.nanmax(Y, axis=0) - np.nanmin(Y, axis=0)
     return np.asarray((Y - low) / np.where(extent > 0, extent, 1.0))
 

@@ -58,8 +58,8 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
 
 def _traces(results: Results, drawn: Sequence[Curve], goal: Goal) -> list[Any]:
     """A few traces, each of many curves with gaps between them, since one trace per curve makes a browser slow."""
-    best = [trial for trial in ranked(results.arrays, 1) if trial.is_feasible]
-    top = [curve for curve in drawn if best and curve.trial.number == best[0].number]
+    best = results.best_trial.number if results.best_trials else None
+    top = [curve for curve in drawn if curve.trial.number == best]
     rest = [curve for curve in drawn if curve not in top]
     by_status: dict[str, list[Curve]] = {status: [] for status in by_layer()}
     for status in STATUSES:

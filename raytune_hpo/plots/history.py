@@ -75,7 +75,7 @@ def _drawn(series: MetricSeries, most: int) -> Positions:
     """Positions of the trials to draw: completed ones before the others, the best and an even selection of the rest."""
     completed = series.completed[series.valued]
     ordered = np.concatenate([series.valued[completed], series.valued[~completed]])
-    return ordered[best_and_others(series.losses[ordered], most)]
+    return ordered[best_and_others(series.ranks[ordered], most)]
 
 
 def _best_line(series: MetricSeries) -> Any:

@@ -28,6 +28,8 @@ def hypervolume_plot(results: Results, reference: Mapping[str, float] | Sequence
     growth = attained_hypervolume(results.trials, point)
     if point is None or not len(growth.numbers):
         return style.nothing("no feasible trial is better than the reference point in all metrics")
+    if not np.isfinite(growth.volumes).all():
+        return style.nothing("the hypervolume is too large for a float: report the metrics in larger units")
     values = [goal.value(float(loss)) for goal, loss in zip(results.goals, point, strict=True)]
     beyond = ", ".join(f"{goal.metric} {number(v)}" for goal, v in zip(results.goals, values, strict=True))
     figure = style.panels(["hypervolume of the front"], height=320)

@@ -33,7 +33,7 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
         SpecError: there is no such method.
     """
     rng = derive(view.results.spec.seed, "importances")
-    found = importances(view.tried, view.losses, rng, method=method)
+    found = importances(view.tried, view.losses, rng, method=method, ranks=view.ranks)
     if not found:
         return style.nothing(f"importances need {MIN_TRIALS} trials that have a value of {view.goal.metric}")
     groups: dict[str, list[Importance]] = {}  # by their trials: all, then those of each branch

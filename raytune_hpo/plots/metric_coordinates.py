@@ -21,7 +21,7 @@ _MOST = 300  # lines besides those of the front
 _MAX_AXES = 10
 _NAME = 26  # characters
 # Of a line: infeasible, completed, on the front.
-_COLOURS = [[0.0, "#e7b59a"], [0.5, "#b9c9da"], [1.0, style.ORANGE]]
+_COLOURS = [[0.0, style.PALE_RED], [0.5, "#b9c9da"], [1.0, style.ORANGE]]
 
 
 def metric_coordinates_plot(results: Results) -> Any:

@@ -27,29 +27,31 @@ _INACTIVE = 0.12  # how far below an axis the lines of trials without that param
 
 
 def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One line per trial, better ones stand out; axes can be dragged, and ranges on them select lines."""
+    """One line per trial, better ones stand out, and those that break a constraint are red.
+
+    Axes can be dragged, and ranges on them select lines.
+    """
     shown = view.parameters(parameters, _MAX_AXES)
     if parameters is None:  # what belongs together stands together
         shown.sort(key=view.tried.parameters.index)
     rows = view.sample(_MOST)
     if not shown or not len(rows):
         return style.nothing(why_nothing(view))
-    rows = rows[np.argsort(-view.losses[rows], kind="stable")]  # the best are drawn last, above the others
+    rows = rows[np.argsort(-view.ranks[rows], kind="stable")]  # the best are drawn last, above the others
+    num_infeasible = int(view.infeasible[rows].sum())
     left_out = style.note_on_trials(len(rows), len(view.valued))
     left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))
     names = [style.short_name(parameter.name, _NAME) for parameter in shown]
     names.append(style.short_name(f"{view.goal.metric} ({view.goal.mode})", _NAME))
     top = round(60 + _RISE * max(map(len, names)))  # names stand aslant above their axes
     right = round(max(_BESIDE, 20 + _RUN * len(names[-1])))
-    title = f"better trials stand out{left_out}"
+    title = f"better trials stand out{'; what breaks a constraint is red' if num_infeasible else ''}{left_out}"
     figure = style.panels([title], height=340 + top, specs=[[{"type": "domain"}]])
     width = min(14, max(6, _CHARACTERS // len(shown)))  # of labels, which stand between two axes
     axes = [*[_dimension(parameter, rows, width) for parameter in shown], _metric(view, rows)]
-    # In colours of ranks: in those of values, one bad trial makes all others look the same.
-    line = {"color": np.arange(len(rows)) + 1, "colorscale": style.SCALE, "cmin": 0, "cmax": len(rows)}
     figure.add_trace(
         style.plotly().Parcoords(
-            line=line,
+            line=_colours(len(rows), num_infeasible),
             dimensions=[{"label": html.escape(name), **axis} for name, axis in zip(names, axes, strict=True)],
             labelangle=-_ASLANT,
             labelside="top",
@@ -61,6 +63,22 @@ def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = Non
     figure.update_layout(margin={"l": _BESIDE, "r": right, "t": top, "b": 30})
     figure.update_annotations(x=-0.08, y=1.0, yref="paper", yshift=top - 36)
     return figure
+
+
+def _colours(num: int, num_infeasible: int) -> dict[str, Any]:
+    """The colours of lines in the order in which they are drawn: first those that break a constraint, the best last.
+
+    They are those of ranks: in colours of values, one bad trial makes all others look the same.
+    """
+    places = {"color": np.arange(num) + 1, "cmin": 0, "cmax": num}
+    if not num_infeasible:
+        return {**places, "colorscale": style.SCALE}
+    if num_infeasible == num:
+        return {**places, "colorscale": [[0.0, style.PALE_RED], [1.0, style.PALE_RED]]}
+    # Between two lines, so that none has a mixed colour.
+    begin = (num_infeasible + 0.5) / num
+    scale = [[begin + (1 - begin) * place, colour] for place, colour in style.SCALE]
+    return {**places, "colorscale": [[0.0, style.PALE_RED], [begin, style.PALE_RED], *scale]}
 
 
 def _dimension(parameter: TriedParameter, rows: Positions, width: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from raytune_hpo.trial import Trial
 __all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED"]  # others draw in these colours too
 
 SCALE = ((0.0, "#d9e3ec"), (0.35, "#8fbbd9"), (0.7, "#2f7fb8"), (1.0, "#08306b"))  # light to dark in one hue
+PALE_RED = "#e7b59a"  # lines that break a constraint
 BEST_MARK = {"color": ORANGE, "symbol": "star", "size": 14, "line": {"color": "#5c4000", "width": 1}}
 _ARM_COLOURS = (BLUE, GREEN, PURPLE, "#56B4E9", "#5b3a8e", "#8c6d00", "#3d4350")
 _ARM_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "pentagon", "hexagram", "star-square")

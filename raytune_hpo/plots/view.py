@@ -86,7 +86,7 @@ class View(MetricSeries):
 
     @cached_property
     def _shares(self) -> dict[str, float]:
-        return {importance.name: importance.share for importance in ped_anova(self.tried, self.losses)}
+        return {importance.name: importance.share for importance in ped_anova(self.tried, self.ranks)}
 
 
 class FrontView(View):
@@ -115,9 +115,8 @@ def rows_by_look(view: View, rows: Positions) -> list[tuple[StatusRow, Positions
     Feasible ones come last, since they are drawn above the others.
     """
     statuses = np.array([trial.status for trial in view.at(rows)])
-    completed, feasible = view.completed[rows], view.feasible[rows]
     found = [(STATUSES[status], rows[statuses == status]) for status in (Status.PRUNED, Status.PAUSED)]
-    found += [(INFEASIBLE, rows[completed & ~feasible]), (STATUSES[Status.COMPLETED], rows[feasible])]
+    found += [(INFEASIBLE, rows[view.infeasible[rows]]), (STATUSES[Status.COMPLETED], rows[view.feasible[rows]])]
     return [(row, own) for row, own in found if len(own)]
 
 

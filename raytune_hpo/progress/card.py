@@ -24,6 +24,7 @@ _BOX = (
     "font-size: 13px; line-height: 1.45; font-variant-numeric: tabular-nums"
 )
 _ROW = "display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 4px 24px"
+_PICTURE_ROW = "display: flex; flex-wrap: wrap; align-items: flex-end; gap: 4px 12px"  # three fit beside each other
 _MUTED = "opacity: 0.7"
 _CODE = "font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 12px"
 _BULLET = "display: inline-block; width: 8px; height: 8px; border-radius: 4px; margin-right: 5px"
@@ -51,7 +52,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
     if len(snapshot.histories) == 1:
         parts.append(_div(_tiles(snapshot) + pictures, _ROW))
     else:  # several pictures get a line of their own
-        parts += [_tiles(snapshot), _div(pictures, f"{_ROW}; margin-top: 8px")]
+        parts += [_tiles(snapshot), _div(pictures, f"{_PICTURE_ROW}; margin-top: 8px")]
     if snapshot.best_config:
         config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
         whose = (
@@ -100,7 +101,7 @@ def _tiles(snapshot: Snapshot) -> str:
         tiles.append(_tile(number(value), f"best {cut(metric, 40)}{trial}"))
     if status.num_infeasible:
         completed = status.counts.get("completed", 0)
-        tiles.append(_tile(f"{completed - status.num_infeasible:,}", f"feasible of {completed:,} completed"))
+        tiles.append(_tile(f"{status.num_feasible:,}", f"feasible of {completed:,} completed"))
     counts = "".join(
         f'<span style="white-space: nowrap; margin-right: 12px">'
         f'<span style="{_BULLET}; background: {row.bright}"></span>{count:,} {row.word}</span>'
@@ -119,8 +120,9 @@ def _tile(value: str, label: str) -> str:
 
 
 def _picture(snapshot: Snapshot, history: History, num: int) -> str:
-    dots = [Dot(point.place, point.value, point.is_completed) for point in history.points]
-    title = f"{history.metric} of the trials in the order in which they finished, and the best so far"
+    dots = [Dot(point.place, point.value, point.is_completed, not point.is_feasible) for point in history.points]
+    note = svg.note_on_crosses(dots)
+    title = f"{history.metric} of the trials in the order in which they finished, and the best so far{note}"
     drawn = svg.draw_history(
         dots,
         history.best,
@@ -129,8 +131,9 @@ def _picture(snapshot: Snapshot, history: History, num: int) -> str:
         size=_PICTURES[num],
         title=title,
     )
-    label = _div(f"{html.escape(history.metric)} ({history.mode})", f"{_MUTED}; font-size: 11px; padding-left: 20px")
-    return _div(label + drawn, "flex: 0 1 auto; min-width: 0") if drawn else ""
+    said = html.escape(f"{history.metric} ({history.mode}){note}")
+    label = _div(said, f"{_MUTED}; font-size: 11px; padding-left: 20px")
+    return _div(label + drawn, _fitting(_PICTURES[num])) if drawn else ""
 
 
 def _front_picture(front: Front, num: int) -> str:
@@ -144,7 +147,12 @@ def _front_picture(front: Front, num: int) -> str:
         dots, front.metrics, lower_is_better=(x_is_low, y_is_low), size=_FRONT_PICTURES[num], title=title
     )
     label = _div("Pareto front", f"{_MUTED}; font-size: 11px; padding-left: 20px")
-    return _div(label + drawn, "flex: 0 1 auto; min-width: 0") if drawn else ""
+    return _div(label + drawn, _fitting(_FRONT_PICTURES[num])) if drawn else ""
+
+
+def _fitting(size: tuple[int, int]) -> str:
+    """The style of a picture of this size with its label, which wraps where it is longer."""
+    return f"flex: 0 1 auto; min-width: 0; max-width: {size[0]}px"
 
 
 def _running_trials(snapshot: Snapshot) -> str:
@@ -164,7 +172,8 @@ def _running_trials(snapshot: Snapshot) -> str:
     rest = _div(f"and {more:,} more", f"{_MUTED}; margin-top: 2px") if more > 0 else ""
     style = "border-collapse: collapse; margin: 8px 0 0; font-size: 12px; width: 100%; table-layout: auto"
     body = "".join(rows)
-    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}'
+    table = f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f"{_div(table, 'overflow-x: auto')}{rest}"
 
 
 def _cell(text: str, tag: str = "td", style: str = "") -> str:

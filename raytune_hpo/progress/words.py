@@ -23,6 +23,7 @@ def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", nu
     parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
     if status.best_number is not None and len(status.best) == 1:
         parts[-1] += f" (trial {status.best_number})"
+    parts += [f"{status.num_infeasible} infeasible"] if status.num_infeasible else []
     parts += [f"{status.counts[key]} {STATUSES[key].word}" for key in COUNTED if status.counts.get(key)]
     if first_failure and status.counts.get("failed"):
         failed = f"{status.counts['failed']} {STATUSES['failed'].word}"

@@ -188,7 +188,7 @@ def status_record(status: StudyStatus) -> dict[str, Any]:
 
 
 def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
-    """The record of a snapshot: status, running trials, and histories of points (place, value, completed)."""
+    """The record of a snapshot: status, running trials, and histories of points (place, value, completed, feasible)."""
     return {
         "status": status_record(snapshot.status),
         "running": [plain(asdict(trial)) for trial in snapshot.running],

@@ -27,13 +27,13 @@ from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.lineage import lineage_of
 from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
-from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
+from raytune_hpo.analysis.series import Floats, MetricSeries, feasible_first, goal_named
 from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
-from raytune_hpo.display.text import counted, counts_line, unfinished_text
+from raytune_hpo.display.text import counted, counts_line, number, unfinished_text
 from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.files import write_whole
@@ -184,9 +184,9 @@ class Results(Sequence[Trial]):
         active in fewer than 8 trials with a value is left out.
 
         Args:
-            method: ``"ped_anova"``: what distinguishes the best trials from the others; shares add up to 1 among all
-                trials, and within each branch. ``"fanova"``: the share of the variance that a parameter explains by
-                itself.
+            method: ``"ped_anova"``: what distinguishes the best trials from the others, of which those that break an
+                outcome constraint are the worst; shares add up to 1 among all trials, and within each branch.
+                ``"fanova"``: the share of the variance that a parameter explains by itself.
             quantile: for PED-ANOVA, the share of trials that counts as the best.
             region: for PED-ANOVA, the share of trials that is used, the best ones; below 1, the result is the importance
                 for improving further.
@@ -195,7 +195,8 @@ class Results(Sequence[Trial]):
             SpecError: there is no such metric or method, or the quantiles are not valid.
         """
         losses, rng = self._losses(metric), derive(self._spec.seed, "importances")
-        found = importances(self.tried, losses, rng, method=method, quantile=quantile, region=region)
+        ranks = feasible_first(losses, self.arrays)
+        found = importances(self.tried, losses, rng, method=method, quantile=quantile, region=region, ranks=ranks)
         return {importance.name: importance.share for importance in found}
 
     def interactions(self, metric: str | None = None) -> dict[tuple[str, str], float]:
@@ -213,8 +214,8 @@ class Results(Sequence[Trial]):
 
     @property
     def best_trial(self) -> Trial:
-        """The completed trial that is best in the first metric among those that meet all outcome constraints; of equals,
-        the first.
+        """The completed trial that is best in the first metric among those that meet all outcome constraints and, with
+        several metrics, are on the front; of equals, the first by number.
 
         Raises:
             NoCompletedTrial: there is none; the message has the counts by status, the first error, and where to find the
@@ -296,7 +297,7 @@ class Results(Sequence[Trial]):
 
     def hypervolume(self, reference: Mapping[str, float] | Sequence[float] | None = None) -> float:
         """The hypervolume: the volume of the metric space that the front dominates, in the product of the metrics' units.
-        Larger is better.
+        Larger is better; it is infinite where the product is beyond the range of floats.
 
         Args:
             reference: the reference point, by metric or in the order of the goals; worse values do not count. By default,
@@ -451,9 +452,11 @@ class Results(Sequence[Trial]):
     def columns(self) -> dict[str, list[Any]]:
         """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ...
 
-        The last one is the arm, if the sampler has arms.
+        The last ones are whether a completed trial is feasible, if there are outcome constraints, and the arm, if the
+        sampler has arms.
         """
-        return columns_of(self._trials, [goal.metric for goal in self.goals])
+        metrics = [goal.metric for goal in self.goals]
+        return columns_of(self._trials, metrics, has_constraints=bool(self._spec.constraints))
 
     def to_dataframe(self) -> pd.DataFrame:
         """A data frame with one row for each trial; nested parameters are named ``config/outer/inner``, times are epoch
@@ -507,7 +510,7 @@ class Results(Sequence[Trial]):
         return summary.results_text(self)
 
     def __repr__(self) -> str:
-        best = "none completed" if self._best is None else f"best {self.goals[0].metric}={self.best_value:.6g}"
+        best = "none completed" if self._best is None else f"best {self.goals[0].metric}={number(self.best_value)}"
         return f"<Results of {self.name!r}: {counted(len(self), 'trial')}, {best}>"
 
     def _repr_html_(self) -> str:

@@ -19,6 +19,7 @@ from raytune_hpo.display.text import (
     counted,
     counts_line,
     cut,
+    cut_apart,
     duration,
     number,
     short,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ROWS = 5
 MAX_DOTS = 400  # in a picture
 MAX_PARAMETERS = 6  # columns of a table for people
+NAME_WIDTH = 30  # characters of a parameter's name above its column
 _SIZE = (640, 240)
 
 
@@ -78,7 +80,7 @@ def _history_picture(results: Results) -> str:
     ]
     better = evenly_chosen(MetricSeries(goal, results.arrays).improvements, MAX_DOTS)
     best = [(index, results[index].metrics[metric]) for index in better]
-    caption = f"{goal_text(results)} by trial{', and the best so far' if best else ''}{_note_on_crosses(dots)}"
+    caption = f"{goal_text(results)} by trial{', and the best so far' if best else ''}{svg.note_on_crosses(dots)}"
     drawn = svg.draw_history(
         dots, best, lower_is_better=goal.lower_is_better, end=len(results) - 1, size=_SIZE, title=caption
     )
@@ -96,14 +98,10 @@ def _front_picture(results: Results) -> str:
     ]
     dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front, bool(t.violations)) for t in shown]
     beside = ", and the Pareto front" if front else ""
-    caption = f"{goal_text(results, 1)} against {goal_text(results)}{beside}{_note_on_crosses(dots)}"
+    caption = f"{goal_text(results, 1)} against {goal_text(results)}{beside}{svg.note_on_crosses(dots)}"
     lower_is_better = (x.lower_is_better, y.lower_is_better)
     drawn = svg.draw_scatter(dots, (x.metric, y.metric), lower_is_better=lower_is_better, size=_SIZE, title=caption)
     return _captioned(drawn, caption)
-
-
-def _note_on_crosses(dots: Sequence[Dot]) -> str:
-    return "; red crosses break a constraint" if any(dot.is_cross for dot in dots) else ""
 
 
 def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
@@ -249,11 +247,12 @@ def best_rows(results: Results, num: int) -> list[Trial]:
 def header_of(results: Results, rows: list[Trial]) -> list[str]:
     """The columns of a short table."""
     shown = _parameters(rows)
+    names = cut_apart(shown, NAME_WIDTH)
     hidden = len({name for trial in rows for name in flattened(trial.config)}) - len(shown)
     more = [f"+{hidden} more"] if hidden else []
     arm = ["arm"] if _has_arms(rows) else []
     broken = ["breaks"] if _have_violations(rows) else []
-    return ["trial", *(goal.metric for goal in results.goals), *broken, *shown, *more, *arm, "duration"]
+    return ["trial", *(goal.metric for goal in results.goals), *broken, *names, *more, *arm, "duration"]
 
 
 def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:

@@ -103,13 +103,15 @@ def columns(fold: Fold) -> list[str]:
     return list(dict.fromkeys([*names, "number", "duration_s"]))
 
 
-def value_in(trial: Trial, column: str) -> Any:
-    """A trial's value in a column; None where it has none."""
+def value_in(trial: Trial, column: str, missing: Any = None) -> Any:
+    """A trial's value in a column; ``missing`` where it has none."""
     if column in ("number", "duration_s"):
         return getattr(trial, column)
     if column in trial.metrics:
         return trial.metrics[column]
-    return trial.config[column] if column in trial.config else flattened(trial.config).get(column)  # of a branch
+    return (
+        trial.config[column] if column in trial.config else flattened(trial.config).get(column, missing)
+    )  # of a branch
 
 
 @dataclass(frozen=True)

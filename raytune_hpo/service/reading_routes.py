@@ -14,7 +14,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from raytune_hpo import __version__, registry
-from raytune_hpo.analysis.columns import csv_cell, flattened
+from raytune_hpo.analysis.columns import csv_cell, feasibility, flattened
 from raytune_hpo.display.text import counted
 from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.results.records import plain
@@ -23,7 +23,7 @@ from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.events import stream
 from raytune_hpo.service.folds import Fold, StillReading
-from raytune_hpo.service.listing import Listing, page_of, value_in
+from raytune_hpo.service.listing import Listing, page_of
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record, study_resource, trial_line, trial_resource
 from raytune_hpo.service.state import Service
@@ -119,7 +119,7 @@ async def trials(call: Call) -> Answer | Response:
     def read(fold: Fold) -> Any:
         page = page_of(fold, listing, query.limit, query.cursor)
         if "text/csv" in accept:
-            return _csv(page.trials)
+            return _csv(page.trials, has_constraints=bool(fold.ledger.spec.constraints))
         lines = [trial_line(trial) for trial in page.trials]
         if "application/x-ndjson" in accept:
             return "".join(f"{dumped(line)}\n" for line in lines)
@@ -132,17 +132,19 @@ async def trials(call: Call) -> Answer | Response:
     return answer
 
 
-def _csv(trials: Sequence[Trial]) -> str:
+def _csv(trials: Sequence[Trial], *, has_constraints: bool) -> str:
     """A page of trials as CSV; text that a spreadsheet would run as a formula is escaped."""
-    names = list(dict.fromkeys(f"metrics/{m}" for t in trials for m in t.metrics))
+    names = list(dict.fromkeys(m for t in trials for m in t.metrics))
     parameters = list(dict.fromkeys(p for t in trials for p in _flat(t)))
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["number", "status", *(f"config/{p}" for p in parameters), *names, "duration_s", "worker", "error"])
+    columns = [*(f"config/{p}" for p in parameters), *(f"metrics/{m}" for m in names), "duration_s", "worker", "error"]
+    writer.writerow(["number", "status", *columns, *(["feasible"] if has_constraints else [])])
     for t in trials:
         config = _flat(t)
-        cells = [config.get(p) for p in parameters] + [value_in(t, name.removeprefix("metrics/")) for name in names]
+        cells = [*(config.get(p) for p in parameters), *(t.metrics.get(m) for m in names)]
         row = [t.number, t.status.value, *cells, t.duration_s, t.worker, t.reason]
+        row += [feasibility(t)] if has_constraints else []
         writer.writerow([csv_cell(cell) for cell in row])
     return out.getvalue()
 

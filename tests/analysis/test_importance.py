@@ -161,3 +161,20 @@ def test_fronts_of_all_goals_count_last_reports_as_single_goals_do(status):
 def stopped(metrics, config, status, number, goals):
     """A trial that reported once, and was then pruned or paused."""
     return replace(done(metrics, config, steps=1, status=Status.PRUNED)(number, goals), status=status)
+
+
+def test_trials_that_break_a_constraint_are_the_worst():
+    """Low losses need a low "a", and "b" decides which trials are feasible."""
+    space = {"a": hpo.uniform(0, 1), "b": hpo.uniform(0, 1)}
+    settings = {"sampler": "random", "seed": 0, "num_trials": 150, "runtime": "local", "storage": "memory"}
+
+    def objective(config):
+        return {"loss": config["a"], "mb": 10 * config["b"]}
+
+    def searched(**more):
+        return hpo.tune(objective, space, metric="loss", max_concurrent=1, progress=False, **settings, **more)
+
+    bounded, free = searched(outcome_constraints=["mb <= 1"]), searched()
+    assert next(iter(bounded.importances())) == "b" and next(iter(free.importances())) == "a"
+    assert bounded.importances(method="fanova") == free.importances(method="fanova")  # the metric itself is the same
+    assert searched(outcome_constraints=["mb <= 10"]).importances() == free.importances()

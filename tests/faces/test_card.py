@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -121,3 +122,24 @@ def test_a_real_study_of_thousands_of_trials_has_a_small_card():
     assert len(html) < 20_000
     assert Page(html).tags.count("svg") == 1
     assert "2000/2000" in html
+
+
+def test_what_breaks_a_constraint_is_a_red_cross_and_counted():
+    points = tuple(point._replace(is_feasible=point.place > 3) for point in HISTORY.points)
+    status = replace(STATUS, num_infeasible=3)
+    shown = card(snapshot(status, histories=(replace(HISTORY, points=points),)), None)
+    assert shown.count("m-2.5-2.5l5 5m-5 0l5-5") == 3
+    text = Page(shown).text
+    assert "loss (min); red crosses break a constraint" in text and "27 feasible of 30 completed" in " ".join(
+        text.split()
+    )
+    assert "red crosses" not in card(snapshot(), None)
+
+
+def test_running_trials_scroll_in_a_narrow_notebook_and_three_pictures_fit_beside_each_other():
+    assert '<div style="overflow-x: auto"><table' in card(snapshot(), None)
+    wide = card(snapshot(histories=(HISTORY,) * 3), None)
+    widths = [int(width) for width in re.findall(r'<svg [^>]*width="(\d+)"', wide)]
+    gap = int(re.search(r"gap: 4px (\d+)px; margin-top", wide)[1])
+    room = int(re.search(r"max-width: (\d+)px; box-sizing", wide)[1]) - 2 * 16 - 2
+    assert len(widths) == 3 and sum(widths) + 2 * gap <= room

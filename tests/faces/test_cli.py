@@ -531,3 +531,19 @@ def test_letters_of_any_script_and_instances_are_shown(call, tmp_path):
     assert narrow.exit_code == 0 and "\\u540d" in narrow.stdout
     zone = time.strftime("%Z", time.localtime())
     assert f" {zone} " in call("studies").stdout.splitlines()[1]
+
+
+def test_trials_say_which_constraint_they_break_and_none_is_no_empty_cell(call, tmp_path):
+    storage = f"sqlite:///{tmp_path}/own.db"
+    space = {"kind": hpo.choice([None, "a"]), "x": hpo.uniform(0, 1)}
+    points = [{"kind": None, "x": 0.5}, {"kind": "a", "x": 0.5}]
+    settings = {"sampler": "random", "points_to_evaluate": points, "outcome_constraints": ["mb <= 1", "s <= 9"]}
+    with hpo.Study(space, name="s", storage=storage, **settings) as study:
+        for mb in (3.0, 1.0):
+            study.tell(study.ask(), {"loss": 1.0, "mb": mb, "s": 1.0})
+    header, *rows = (line.split() for line in call("trials", "s", "--storage", storage).stdout.splitlines())
+    assert header[-2:] == ["breaks", "error"] and rows[0][-1] == "mb" and rows[1][-1] != "mb"
+    assert [row[2] for row in rows] == ["None", "a"]
+    shown = call("show", "s", "--trial", "0", "--storage", storage).stdout
+    assert "breaks the outcome constraint on mb, by 2" in shown
+    assert "breaks" not in call("show", "s", "--trial", "1", "--storage", storage).stdout

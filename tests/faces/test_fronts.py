@@ -111,3 +111,28 @@ def test_the_snapshot_counts_reporting_trials_only_of_a_study_that_has_ended_wit
     assert snapshot_of(ledger, 0.0).num_reporting == 0
     ledger.stopped = "time_budget_s"
     assert snapshot_of(ledger, 0.0).num_reporting == 1
+
+
+def finished_backwards(metric, *results):
+    """A study whose trials finish in the reverse order of their numbers."""
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, metric=metric, sampler="random", seed=0, storage="memory")
+    trials = [study.ask() for _ in results]
+    for trial, result in reversed(list(zip(trials, results, strict=True))):
+        study.tell(trial, result)
+    return study
+
+
+@pytest.mark.parametrize(
+    ("metric", "results", "best"),
+    [
+        ("a", [{"a": 2.0}, {"a": 1.0}, {"a": 1.0}], 1),  # of equals the first by number, not the first to finish
+        (["a", "b"], [{"a": 1.0, "b": 5.0}, {"a": 1.0, "b": 3.0}, {"a": 2.0, "b": 1.0}], 1),  # the first is dominated
+        (["a", "b"], [{"a": 1.0, "b": 3.0}, {"a": 1.0, "b": 5.0}, {"a": 1.0, "b": 3.0}], 0),
+    ],
+)
+def test_a_running_study_and_its_results_name_the_same_best_among_equals(metric, results, best):
+    study = finished_backwards(metric, *results)
+    found, now = study.results(), study.snapshot()
+    assert now.status.best_number == best == found.best_trial.number
+    assert found.best_trial in found.best_trials
+    assert now.best_config == f"x={found.best_config['x']:.6g}"

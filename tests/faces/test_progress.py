@@ -29,6 +29,12 @@ def test_the_line_says_what_one_wants_to_know():
     )
 
 
+def test_the_line_counts_what_breaks_a_constraint():
+    none = replace(STATUS, best={}, best_number=None, counts={"completed": 30}, num_infeasible=30)
+    assert line(none, None).startswith("mnist: 30/100 trials, 30 infeasible, ")
+    assert "30 completed, 30 infeasible, " in str(none)
+
+
 def test_the_line_of_a_study_that_has_just_begun_and_of_one_that_has_ended():
     new = replace(STATUS, counts={"running": 1}, best={}, best_number=None, limits=Limits())
     assert line(new, None) == "mnist: 0 trials, 1 running, 1m 15s"
@@ -202,6 +208,7 @@ def test_columns_of_wide_characters_stand_below_each_other():
         ([1.0, 1 + 1e-9], ["1", "1.000000001"]),
         ([0.3, 0.1 + 0.2], ["0.3", "0.3"]),
         ([float("nan"), float("nan"), float("inf")], ["nan", "nan", "inf"]),
+        ([-0.0, 0.0, -1e-7], ["0", "0", "-1e-07"]),
     ],
 )
 def test_numbers_have_as_many_digits_as_tell_them_apart(values, texts):

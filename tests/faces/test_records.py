@@ -41,7 +41,7 @@ def test_a_snapshot_is_a_record():
     }  # fmt: skip
     (history,) = record["histories"]
     assert (history["metric"], history["mode"]) == ("loss", "min")
-    assert history["points"][0] == [1, 1.0, True] and history["best"][-1] == [30, 0.0123456789]
+    assert history["points"][0] == [1, 1.0, True, True] and history["best"][-1] == [30, 0.0123456789]
 
 
 @pytest.mark.parametrize("error", [SpecError("eta >= 2"), StudyNotFound("no study 'x'"), ValueError("boom")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import time
@@ -193,3 +194,24 @@ def test_a_tuned_study_ends_in_results():
     ).fit()
     assert len(results) == 5
     assert results.best_value == min(t.metrics["loss"] for t in results)
+
+
+def test_tables_say_which_completed_trials_are_feasible(tmp_path):
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, storage="memory", outcome_constraints=["mb <= 1"], sampler="random")
+    for mb in (2.0, 1.0):
+        study.tell(study.ask(), {"loss": mb, "mb": mb})
+    study.ask()
+    frame = study.results().to_dataframe()
+    assert frame["feasible"].tolist() == [False, True, None]
+    study.results().to_csv(tmp_path / "t.csv")
+    assert [row["feasible"] for row in csv.DictReader((tmp_path / "t.csv").open())] == ["False", "True", ""]
+    assert "feasible" not in results_of(done(0.5)).to_dataframe()
+
+
+def test_a_table_for_people_cuts_long_names_and_keeps_them_apart():
+    names = [f"a_rather_long_name_of_a_parameter_that_says_everything_{i}" for i in range(3)]
+    space = {name: hpo.uniform(0, 1) for name in names}
+    results = results_of(*[done(float(i), dict.fromkeys(names, i / 9)) for i in range(4)], space=space)
+    header = next(line for line in str(results).splitlines() if line.startswith("  trial"))
+    shown = header.split()[2:-1]
+    assert len(set(shown)) == 3 and max(map(len, shown)) <= 30

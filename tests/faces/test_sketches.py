@@ -154,3 +154,14 @@ def test_trials_that_break_a_constraint_are_crosses_and_never_the_best():
     assert "l5 5" in svg and not num_dots(svg)
     assert "loss (min) by trial; red crosses break a constraint" in svg and "best so far" not in svg
     assert "breaks" in str(results) and "mb" in str(results)
+
+
+@pytest.mark.parametrize("lower_is_better", [(True, True), (True, False), (False, True), (False, False)])
+def test_the_edge_of_a_front_of_further_metrics_goes_one_way(lower_is_better):
+    """It leads through those points that no other one dominates in these two metrics: of a zigzag only two."""
+    x_sign, y_sign = (1 if is_low else -1 for is_low in lower_is_better)
+    zigzag = [(1.0, 4.0), (2.0, 6.0), (3.0, 1.0), (4.0, 5.0)]
+    dots = [Dot(x_sign * x, y_sign * y) for x, y in zigzag]
+    svg = pictures.draw_scatter(dots, ("a", "b"), lower_is_better=lower_is_better, size=SIZE, title="front")
+    (edge,) = re.findall(r'd="(M[\d.]+ [\d.]+[HV][^"]+)" stroke="' + BRIGHT_ORANGE, svg)
+    assert re.fullmatch(r"M[\d.]+ [\d.]+(H[\d.]+V[\d.]+|V[\d.]+H[\d.]+)", edge)

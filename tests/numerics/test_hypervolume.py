@@ -107,3 +107,11 @@ def test_a_subset_of_more_than_counts_takes_the_others_last():
 def test_a_reference_lies_a_tenth_beyond_the_front():
     assert reference_of(np.array([[0.0, 5.0], [2.0, 1.0]])) == pytest.approx([2.2, 5.4])
     assert reference_of(np.array([[-30.0, 0.0]])) == pytest.approx([-27.0, 0.1])
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_a_volume_beyond_the_range_of_floats_is_infinite(m):
+    Y = 1e200 * np.random.default_rng(0).random((9, m))
+    with np.errstate(all="raise"):
+        assert hypervolume(Y, np.full(m, 2e200)) == math.inf
+        assert np.isinf(reference_of(1.7e308 * np.array([[-1.0, 1.0], [1.0, -1.0]]))).all()

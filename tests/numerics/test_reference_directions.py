@@ -41,3 +41,9 @@ def test_normalised_losses_have_no_unit():
     front = np.array([[-1.0, 1.0], [0.0, 0.5], [1.0, -1.0]])
     for times in (1e-200, 1e200, 1.7e308):
         assert normalised(times * front, times * front) == pytest.approx(normalised(front, front))
+
+
+def test_the_largest_losses_are_normalised_as_small_ones_are():
+    Y = np.array([[-1.0, 1.0], [-0.5, -0.2], [1.0, -1.0], [1.0, 1.0]])
+    with np.errstate(over="raise", invalid="raise"):
+        assert normalised(1.7e308 * Y, 1.7e308 * Y[:3]) == pytest.approx(normalised(Y, Y[:3]))

@@ -64,3 +64,9 @@ def test_far_away_the_logarithm_still_falls():
     near, far = log_chebyshev_improvement(np.array([[50.0, 50.0], [90.0, 90.0]]), np.full((2, 2), 0.1), w, 0.0, N)
     assert np.isfinite([near, far]).all()
     assert far < near
+
+
+def test_the_largest_losses_are_scaled_as_small_ones_are():
+    Y = np.array([[-1.0, 0.5], [1.0, -0.5], [np.nan, 0.0]])
+    with np.errstate(all="raise"):
+        assert scaled(1.7e308 * Y) == pytest.approx(scaled(Y), nan_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -461,6 +462,28 @@ def test_what_breaks_a_constraint_is_told_from_what_completed():
     assert "share of feasible trials" in distribution.layout.annotations[0].text
 
 
+def test_what_breaks_a_constraint_ranks_behind_all_others():
+    results = bounded()  # the lowest five losses break it
+    (panel,) = [trace for trace in results.plot.rank().data if trace.name != "breaks a constraint"]
+    best = int(np.argmin(panel.marker.color))
+    assert len(panel.x) == 15 and panel.marker.color[best] == 0 and "trial 5<" in panel.text[best]
+    assert [len(trace.x) for trace in named(results.plot.rank(), "breaks a constraint")] == [5]
+    figure = results.plot.parallel_coordinates()
+    (lines,) = figure.data
+    losses = list(lines.dimensions[-1]["values"])
+    assert losses[:5] == [4.0, 3.0, 2.0, 1.0, 0.0] and losses[-1] == 5.0  # drawn first, and last
+    places = [(colour - lines.line.cmin) / (lines.line.cmax - lines.line.cmin) for colour in lines.line.color]
+    red = [colour for _, colour in lines.line.colorscale[:2]]
+    end = lines.line.colorscale[1][0]
+    assert red == ["#e7b59a"] * 2 and places[4] < end < places[5]
+    assert "what breaks a constraint is red" in figure.layout.annotations[0].text
+    nothing = bounded("mb <= -1").plot.parallel_coordinates().data[0].line.colorscale
+    assert [colour for _, colour in nothing] == ["#e7b59a"] * 2
+    without = bounded("mb <= 99").plot
+    assert "red" not in without.parallel_coordinates().layout.annotations[0].text
+    assert not named(without.rank(), "breaks a constraint")
+
+
 @pytest.mark.parametrize("figure", ["best_so_far", "distribution"])
 def test_a_figure_of_nothing_feasible_says_so(figure):
     said = getattr(bounded("mb <= -1").plot, figure)().layout.annotations[0].text
@@ -521,3 +544,12 @@ def test_a_contour_keeps_small_differences_of_large_values():
     found = [done({"loss": 1e12 + i}, {"x": i / 20, "y": (7 * i % 20) / 20}) for i in range(20)]
     figure = results_of(*found, space={"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}).plot.contour()
     assert np.ptp(figure.data[0].z) > 3
+
+
+def test_a_hypervolume_that_is_no_float_says_so():
+    points = [{"a": 1e200 * i, "b": 1e200 * (9 - i)} for i in range(10)]
+    results = results_of(*[done(point) for point in points], metric=["a", "b"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert results.hypervolume() == np.inf
+        assert "too large for a float" in results.plot.hypervolume().layout.annotations[0].text

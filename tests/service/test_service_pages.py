@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from html import escape, unescape
 from urllib.parse import quote
@@ -340,6 +342,46 @@ def test_a_trial_says_which_constraint_it_breaks_and_by_how_much(browsers, bound
     broken, kept = (text_of(browsers["viewer"], f"{bounded}/trials/{n}") for n in (0, 1))
     assert "completed breaks size <= 3" in broken and "size <= 3 9 broken by 6" in broken
     assert "breaks" not in kept and "size <= 3 1 holds" in kept
+
+
+def test_the_history_marks_what_breaks_a_constraint_and_the_page_counts_the_others(browsers, bounded):
+    page = browsers["viewer"].get(bounded).text
+    assert page.count('class="dots infeasible"') == 1 and 'class="dots completed"' in page
+    text = text_of(browsers["viewer"], bounded)
+    assert "completed breaks a constraint pruned" in text and "feasible of the completed 3 /5" in text
+
+
+def test_a_trial_without_the_metric_of_a_constraint_has_pages(server, browsers):
+    """It was completed at its scheduler's last step, where it had reported only its loss."""
+    scheduler, path = {"name": "asha", "max_steps": 2}, "/studies/unknown"
+    settings = {"metric": "loss", "sampler": "random", "outcome_constraints": ["size <= 3"], "scheduler": scheduler}
+    with hpo.Study({"x": hpo.Float(0, 1)}, name="unknown", storage=str(server.storage), **settings) as study:
+        trial = study.ask()
+        assert [study.report(trial, step, {"loss": 1.0}) for step in (1, 2)] == ["continue", "complete"]
+    text = text_of(browsers["viewer"], f"{path}/trials/0")
+    assert "completed breaks size <= 3" in text
+    assert "not known to hold: the trial has no such metric" in text
+    assert "completed breaks size <= 3" in text_of(browsers["viewer"], f"{path}/trials")
+
+
+def test_the_option_none_is_no_empty_cell(server, browsers):
+    point = {"kind": None, "x": 0.5}
+    space = {"kind": hpo.choice([None, "a"]), "x": hpo.Float(0, 1)}
+    settings = {"metric": "loss", "sampler": "random", "points_to_evaluate": [point], "num_trials": 1}
+    with hpo.Study(space, name="optional", storage=str(server.storage), **settings) as study:
+        study.tell(study.ask(), {"loss": 1.0})
+    assert "0 completed 1 None 0.5" in text_of(browsers["viewer"], "/studies/optional/trials")
+
+
+def test_a_table_has_feasibility_and_no_parameters_among_metrics(server, bounded):
+    def table(path):
+        answer = server.api("viewer").get(f"{path}/trials", headers={"accept": "text/csv"})
+        return list(csv.DictReader(io.StringIO(answer.text)))
+
+    assert [row["feasible"] for row in table(bounded)] == ["False", "True", "True", "False", "True"]
+    rows = table(told(server, "alike", [{"loss": 1.0, "x": 7.0}, {"loss": 1.0}]))  # x is a parameter as well
+    assert [row["metrics/x"] for row in rows] == ["7.0", ""] and all(row["config/x"] for row in rows)
+    assert "feasible" not in rows[0]
 
 
 def test_a_study_without_a_feasible_trial_says_so_on_every_page(server, browsers, bounded):

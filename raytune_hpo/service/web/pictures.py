@@ -54,10 +54,11 @@ def history(drawn: History, goal: Goal, total: int | None) -> dict[str, Any] | N
     def at(place: float, value: float) -> tuple[str, str]:
         return f"{100 * place / last:.1f}", f"{100 * (1 - scale.at(value)):.1f}"
 
-    dots: dict[str, list[str]] = {"pruned": [], "completed": []}
+    dots: dict[str, list[str]] = {"infeasible": [], "pruned": [], "completed": []}
     for point in drawn.points:
         x, y = at(point.place, point.value)
-        dots["completed" if point.is_completed else "pruned"].append(f"M{x} {y}h0")
+        look = "completed" if point.is_completed else "pruned"
+        dots[look if point.is_feasible else "infeasible"].append(f"M{x} {y}h0")
     steps = [at(place, value) for place, value in drawn.best]
     line = f"M{steps[0][0]} {steps[0][1]}" + "".join(f"H{x}V{y}" for x, y in steps[1:]) if steps else ""
     best = f", and the best so far, which came to {number(drawn.best[-1][1])}" if drawn.best else ""
@@ -69,6 +70,7 @@ def history(drawn: History, goal: Goal, total: int | None) -> dict[str, Any] | N
         "dots": [(name, "".join(parts)) for name, parts in dots.items() if parts],
         "line": f"{line}H{100 * drawn.length / last:.1f}" if line else "",
         "line_class": "steps",
+        "has_infeasible": bool(dots["infeasible"]),
     }
 
 

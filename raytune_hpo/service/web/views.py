@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import config_line, duration, number, short
 from raytune_hpo.facts import Fact, Status
-from raytune_hpo.goals import Goal
+from raytune_hpo.goals import Goal, violations_of
 from raytune_hpo.progress.words import time_left
 from raytune_hpo.results.records import attempt_records, plain
 from raytune_hpo.service.folds import Fold
@@ -92,10 +93,12 @@ def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
     snapshot = snapshot_of(ledger, now)
     status, limit = snapshot.status, ledger.spec.limits.num_trials
     best = ledger.best[0] if len(goals) == 1 else None
-    rate = status.num_finished / status.elapsed_s if status.elapsed_s > 0 else None
+    rate = status.num_at_rest / status.elapsed_s if status.elapsed_s > 0 else None
+    at_rest = "trials finished or paused" if status.num_paused else "trials finished"
     tiles: list[dict[str, Any]] = [
-        {"what": "trials finished", "value": f"{status.num_at_rest:,}", "of": "" if limit is None else f"{limit:,}"},
+        {"what": at_rest, "value": f"{status.num_at_rest:,}", "of": "" if limit is None else f"{limit:,}"},
         *_best_tiles(fold),
+        *_feasible_tile(status),
         {"what": "running time", "value": duration(status.elapsed_s)},
     ]
     left_s = time_left(status, rate) if status.is_running and kind != "stored" else None
@@ -145,6 +148,14 @@ def _best_tiles(fold: Fold) -> list[dict[str, Any]]:
     return [{"what": f"best {goals[0].metric}, trial {best.number}", "value": number(best.metrics[goals[0].metric])}]
 
 
+def _feasible_tile(status: StudyStatus) -> list[dict[str, Any]]:
+    """How many completed trials keep the outcome constraints, where some do not."""
+    if not status.num_infeasible:
+        return []
+    completed = status.counts[Status.COMPLETED]
+    return [{"what": "feasible of the completed", "value": f"{status.num_feasible:,}", "of": f"{completed:,}"}]
+
+
 def _failures(fold: Fold) -> list[dict[str, Any]]:
     """The reasons of failures, the most frequent first."""
     frequent = nlargest(MAX_REASONS, fold.by_reason.items(), key=lambda item: len(item[1]))
@@ -188,7 +199,7 @@ def _heads(fold: Fold, page: Page, names: Sequence[str], sort: str, link: Link) 
         {"word": "status"},
     ]
     for name in names:
-        is_right = all(_cell(value_in(t, name))["right"] for t in page.trials)
+        is_right = all(_cell(value_in(t, name, ""))["right"] for t in page.trials)
         column: dict[str, Any] = {"word": name, "right": is_right}
         if name == goal.metric:
             column.update(href=link(sort="metric"), sorted=best_first if sort == "metric" else None)
@@ -210,9 +221,10 @@ def _leading(fold: Fold) -> set[int]:
 
 
 def _broken(fold: Fold, found: Trial) -> list[Goal]:
-    """The outcome constraints that a trial breaks."""
-    constraints = [bound for bound in fold.ledger.spec.constraints if bound.metric in found.violations]
-    return [bound for bound in constraints if bound.excess(found.metrics[bound.metric]) > 0]
+    """The outcome constraints that a trial breaks, or is not known to keep."""
+    if not found.violations:
+        return []
+    return [bound for bound in fold.ledger.spec.constraints if violations_of(found.metrics, [bound])]
 
 
 def _row(fold: Fold, found: Trial, names: Sequence[str], is_best: bool) -> dict[str, Any]:
@@ -223,7 +235,7 @@ def _row(fold: Fold, found: Trial, names: Sequence[str], is_best: bool) -> dict[
         "broken": ", ".join(map(str, _broken(fold, found))),
         "is_best": is_best,
         "cells": [
-            *(_cell(value_in(found, name)) for name in names),
+            *(_cell(value_in(found, name, "")) for name in names),
             {"text": "" if found.duration_s is None else duration(found.duration_s), "right": True},
             {"text": worker_name(found.worker), "right": False},
         ],
@@ -249,8 +261,9 @@ def _columns(fold: Fold, found: Sequence[Trial]) -> list[str]:
 
 
 def _cell(value: Any) -> dict[str, Any]:
+    """A cell of a table, on the right where it is a number or empty, which is the text ""."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return {"text": "" if value is None else short(value), "right": is_number or value is None}
+    return {"text": short(value), "right": is_number or (isinstance(value, str) and not value)}
 
 
 def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
@@ -289,8 +302,8 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
         "constraints": [
             {
                 "bound": str(bound),
-                "value": number(found.metrics[bound.metric]),
-                "by": number(bound.excess(found.metrics[bound.metric])) if bound in broken else "",
+                "value": number(found.metrics[bound.metric]) if bound.metric in found.metrics else "",
+                "remark": _remark(bound, found) if bound in broken else "",
             }
             for bound in (ledger.spec.constraints if found.losses is not None else ())
         ],
@@ -301,10 +314,17 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
     }
 
 
+def _remark(bound: Goal, found: Trial) -> str:
+    """By how much a trial breaks a constraint."""
+    if bound.metric not in found.metrics:
+        return "not known to hold: the trial has no such metric"
+    return f"broken by {number(bound.excess(found.metrics[bound.metric]))}"
+
+
 def _instances(found: Trial) -> dict[str, Any]:
     """What was measured on each instance, as a table."""
     metrics = list(dict.fromkeys(name for values in found.per_instance.values() for name in values))
-    rows = [(name, [_cell(values.get(m)) for m in metrics]) for name, values in found.per_instance.items()]
+    rows = [(name, [_cell(values.get(m, "")) for m in metrics]) for name, values in found.per_instance.items()]
     return {"metrics": metrics, "rows": rows}
 
 
