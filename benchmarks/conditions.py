@@ -287,7 +287,8 @@ def workers(quick: bool) -> list[Figure]:
     figures = []
     for num_workers, runs in found.items():
         regrets, took = np.array(runs).T
-        measured, detail = _times(regrets, alone), {"regrets": regrets.tolist(), "of_one_worker": alone.tolist()}
+        measured, pairs = _times(regrets, alone), np.column_stack([regrets, alone])
+        detail = {"regrets": regrets.tolist(), "of_one_worker": alone.tolist(), "interval": _interval_of_times(pairs)}
         what = f"{num_workers} workers: regret after {num_trials} trials, in units of that of one worker"
         name, most = f"{num_workers} workers", asked[num_workers]
         figures.append(at_most(most, name=name, what=what, measured=measured, unit="times", detail=detail))
@@ -362,6 +363,13 @@ def _played(function: Function, seed: int, prior: Callable[[int], Any] | None, n
 def _times(these: Sequence[float] | Array, those: Sequence[float] | Array) -> float:
     """The ratio of geometric means; what is below a thousandth of the median regret counts as that."""
     return geometric(np.maximum(these, 1e-3).tolist()) / geometric(np.maximum(those, 1e-3).tolist())
+
+
+def _interval_of_times(pairs: Array) -> list[float]:
+    """95 % of the ratio of geometric means of the columns (n, 2), with the runs drawn again."""
+    rng = np.random.default_rng(0)
+    drawn = [_times(*rng.choice(pairs, len(pairs)).T) for _ in range(1000)]
+    return np.quantile(drawn, [0.025, 0.975]).tolist()
 
 
 def _medians(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
