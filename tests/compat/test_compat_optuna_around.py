@@ -83,7 +83,7 @@ def test_stop_belongs_into_optimize():
 
 def test_what_fails_when_it_is_told_is_warned_about():
     study = random_study()
-    with pytest.warns(UserWarning, match="no number"):
+    with pytest.warns(UserWarning, match="is not a number"):
         assert study.tell(study.ask(), math.nan).state is TrialState.FAIL
 
 
