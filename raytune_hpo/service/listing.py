@@ -109,9 +109,9 @@ def value_in(trial: Trial, column: str, missing: Any = None) -> Any:
         return getattr(trial, column)
     if column in trial.metrics:
         return trial.metrics[column]
-    return (
-        trial.config[column] if column in trial.config else flattened(trial.config).get(column, missing)
-    )  # of a branch
+    if column in trial.config:
+        return trial.config[column]
+    return flattened(trial.config).get(column, missing)  # that of a branch
 
 
 @dataclass(frozen=True)
