@@ -34,9 +34,12 @@ class Border:
 
 
 def borders(space: Space, trials: Sequence[Trial]) -> list[Border]:
-    """The bounds of ranges at which the best three trials lie, in the order of the space; none for a short study."""
+    """The bounds of ranges at which the best three trials lie, in the order of the space.
+
+    None for a short study, and none while fewer than three trials are feasible.
+    """
     completed = ranked(trials)
-    if len(completed) < _FEWEST:
+    if len(completed) < _FEWEST or not all(trial.is_feasible for trial in completed[:_BEST]):
         return []
     best = [space.flatten(trial.config) for trial in completed[:_BEST]]
     found = []

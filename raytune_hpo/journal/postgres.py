@@ -142,7 +142,9 @@ class PostgresDatabase(Database):
         for secret in self._secrets:
             what = what.replace(secret, "***")
         if self.passes(error):
-            return JournalError(f"{self.url} cannot be used now: {what}")
+            return JournalError(
+                f"{self.url} cannot be used now: {what}; check the server, and the host and port of the URL"
+            )
         return JournalError(f"{self.url} cannot be used: {what}; check the URL and the role's privileges")
 
 

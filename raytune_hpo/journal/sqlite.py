@@ -144,8 +144,10 @@ class SqliteDatabase(Database):
             return JournalCorrupt(f"{self._path} is damaged: {what}; restore it from a copy, or {_WAY_OUT}")
         if _says(error, _READ_ONLY):
             return JournalError(f"{self._path} must be a file that can be read and written: {what}; {_WAY_OUT}")
+        if _says(error, ("locked",)):
+            return JournalError(f"{self._path} is held by another program: {what}; end that, or {_WAY_OUT}")
         if _says(error, _PASSING):
-            return JournalError(f"{self._path} cannot be used now: {what}")
+            return JournalError(f"{self._path} cannot be used now: {what}; make room on its disk, or {_WAY_OUT}")
         return JournalError(f"{self._path} cannot be used: {what}; if it is not a study file, {_WAY_OUT}")
 
     def _check_pieces(self) -> None:

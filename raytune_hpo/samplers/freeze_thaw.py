@@ -78,7 +78,7 @@ class FreezeThaw(BaseSampler):
             old_share outside [0, 1); n_initial < 1; max_curves < 16.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",))
+    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=2)
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class FreezeThaw(BaseSampler):
         if (listed := cube.listed) is not None:
             return listed[cube.untried(known)]
         parents = filled(seen.X[np.argsort(posterior.ends, kind="stable")[:_PARENTS]], rng)
-        rows = np.concatenate([cube.draw(_DRAWN, rng), cube.proper(perturbed(parents, _NEAR, cube.axes, rng))])
+        rows = np.concatenate([cube.scattered(_DRAWN, rng), cube.proper(perturbed(parents, _NEAR, cube.axes, rng))])
         tried = set(row_keys(known))
         is_new = np.array([key not in tried for key in row_keys(rows)], dtype=bool)
         if len(running):

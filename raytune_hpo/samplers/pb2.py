@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from raytune_hpo.numerics.drifting import DriftingPosterior, Rows
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.optimise import filled, perturbed
 from raytune_hpo.options import integer_option
+from raytune_hpo.protocols import Traits
 from raytune_hpo.samplers.history import last_due
 from raytune_hpo.samplers.members import GENERATION, Segment
 from raytune_hpo.samplers.perturbation import Perturbation
@@ -54,9 +56,8 @@ class PB2(TrainingPopulation):
         SpecError: an option out of range.
     """
 
-    _changes: list[
-        tuple[float, float, float]
-    ]  # of each observation: generation, loss before, fall of the loss per step
+    traits: ClassVar[Traits] = replace(TrainingPopulation.traits, version=2)
+    _changes: list[tuple[float, float, float]]  # generation, loss before, fall of the loss per step
     _settings: list[Mapping[str, Any]]
 
     def __init__(
@@ -104,7 +105,8 @@ class PB2(TrainingPopulation):
             return np.asarray(mean + math.sqrt(beta) * sd)
 
         best = X[np.argsort(-changes[:, 2], kind="stable")[:_PARENTS]]
-        candidates = np.concatenate([x[None, :], cube.draw(_DRAWN, rng), self._near(np.vstack([x, best]), _NEAR, rng)])
+        drawn, near = cube.scattered(_DRAWN, rng), self._near(np.vstack([x, best]), _NEAR, rng)
+        candidates = np.concatenate([x[None, :], drawn, near])
         top = candidates[np.argsort(-values(candidates), kind="stable")[:_PARENTS]]
         candidates = np.concatenate([candidates, self._near(top, _REFINED, rng)])
         order = np.argsort(-values(candidates), kind="stable")

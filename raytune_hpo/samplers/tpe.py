@@ -58,7 +58,7 @@ class TPE(ModelBased):
             above 0.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=3)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=4)
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class TPE(ModelBased):
         count = beliefs.weight * _BELIEVED / (len(observed) + len(running))
         share = count / (count + len(good) + self.prior_weight)
         if listed is None:
-            believed = self._cube.draw(math.ceil(share * self.n_candidates), rng)
+            believed = self._cube.scattered(math.ceil(share * self.n_candidates), rng)
             candidates = np.concatenate([candidates, believed])
         good_logs = np.logaddexp(
             math.log1p(-share) + near.log_density(candidates), math.log(share) + beliefs.log_density(candidates)

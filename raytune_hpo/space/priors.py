@@ -118,7 +118,9 @@ def checked_prior(prior: Any, lo: float, hi: float) -> Prior | None:
     if prior is None:
         return None
     if not isinstance(prior, Prior):
-        raise SpaceError(f"a prior is hpo.Normal(mean, sd) or hpo.Beta(a, b), got {show(prior)}")
+        namesake = type(prior).__name__.lower() in _PRIORS  # a domain of this package, or a distribution of torch
+        origin = f" of {type(prior).__module__}" if namesake else ""
+        raise SpaceError(f"a prior is hpo.Normal(mean, sd) or hpo.Beta(a, b), got {show(prior)}{origin}")
     if lo == hi:
         raise SpaceError(f"a prior needs a range of more than one value, got [{lo}, {hi}]; leave it out")
     if problem := prior.problem(lo, hi):

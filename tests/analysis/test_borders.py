@@ -74,6 +74,15 @@ def test_a_parameter_of_a_branch_is_named_as_elsewhere() -> None:
     assert "best at the border of model/svm/C (upper end, 1000)" in str(results)
 
 
+def test_infeasible_trials_say_nothing_about_a_range() -> None:
+    """They rank behind the feasible ones, of which there may be fewer than three."""
+    space, bound = {"x": hpo.uniform(0, 1)}, ["size <= 0.001"]
+    results = results_of(lambda c: {"loss": c["x"], "size": c["x"]}, space, 60, outcome_constraints=bound)
+    assert 0 < len(results.feasible) < 3 and "border" not in str(results)
+    unbounded = results_of(lambda c: {"loss": c["x"], "size": c["x"]}, space, 60)
+    assert "border" in str(unbounded)
+
+
 def test_the_ends_of_a_front_are_no_borders() -> None:
     results = results_of(
         lambda c: {"loss": c["x"], "size": 1 - c["x"]},

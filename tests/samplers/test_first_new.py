@@ -7,6 +7,8 @@ import time
 import numpy as np
 import pytest
 
+import raytune_hpo as hpo
+from raytune_hpo import registry
 from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import CMAES, DE, NSGA2, Evolution
@@ -101,3 +103,30 @@ def test_a_trial_whose_configuration_has_grown_gets_a_new_row():
     longer = [start(0, {"n": 5, "c": {"kind": "plain"}}), trials[1]]
     np.testing.assert_array_equal(cube.encode(longer), SPACE.encode([trial.config for trial in longer]))
     assert cube.encode([]).shape == (0, 3)
+
+
+STEPS, MEMBERS = {"max_steps": 9}, {"max_steps": 9, "population": 4, "quantile": 0.5}
+OPTIONS = {"bohb": STEPS, "hypertune": STEPS, "freeze_thaw": STEPS, "pbt": MEMBERS, "pb2": MEMBERS}
+ELSEWHERE = ("grid", "hyperopt", "live", "schedule", "sobol")  # they list, draw or are given their configurations
+
+
+@pytest.mark.parametrize("name", sorted(set(registry.SAMPLERS) - set(ELSEWHERE)))
+def test_a_constraint_that_few_configurations_meet_is_not_drawn_for_again_and_again(name):
+    """One configuration in a thousand is feasible: of 100 draws, each would take a hundred thousand calls."""
+    calls = []
+
+    def is_rare(config):
+        calls.append(config)
+        return config["x"] + config["y"] < 0.045
+
+    belief = {"prior": hpo.Normal(0.5, 0.3)} if name in ("tpe", "gp", "auto") else {}
+    space = Space({"x": Float(0, 1, **belief), "y": Float(0, 1)}, constraints=[is_rare])
+    made = registry.load("sampler", name)
+    run, asked = Loop.of(lambda: made(**OPTIONS.get(name, {})), space), []
+    for _ in range(22):
+        calls.clear()
+        trial = run.ask()
+        asked.append(len(calls))
+        assert space.is_feasible([trial.config])[0]
+        run.tell(trial)
+    assert np.mean(asked[12:]) < 4_000

@@ -107,6 +107,7 @@ def test_a_prior_that_is_all_but_certain_is_one_narrow_peak(mean, sd):
         (lambda: hpo.Beta(0, 1), r"a and b above 0 and at most 1e\+09, got a=0"),
         (lambda: hpo.Beta(2, 1e300), r"a and b above 0 and at most 1e\+09, got a=2.0, b=1e\+300"),
         (lambda: hpo.Float(0, 1, prior=0.5), r"a prior is hpo.Normal\(mean, sd\) or hpo.Beta\(a, b\), got 0.5"),
+        (lambda: hpo.Float(0, 1, prior=hpo.space.Normal(0, 1)), r"got Normal\(.*\) of raytune_hpo.space.numeric"),
         (lambda: hpo.Float(1, 1, prior=hpo.Beta(1, 2)), r"needs a range of more than one value"),
         (lambda: hpo.Ordinal([1, 2], weights=[1]), "an ordinal needs one weight for each option: 2 options, 1 weights"),
         (lambda: hpo.Ordinal([1, 2], weights=[1, 0]), "weights of an ordinal must be above 0"),
