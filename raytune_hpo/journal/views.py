@@ -30,6 +30,7 @@ class _Dialect:
     number: Callable[[str, str], str]
     whole: Callable[[str, str], str]  # beyond 64 bits: the largest number that there is
     object: Callable[[str, str], str]
+    feasible: str  # whether the metrics of the fact ``latest`` keep all outcome constraints
     by_number: str = ""  # after a table: look its rows up by study and number
     setup: tuple[str, ...] = ()
     drops: bool = True
@@ -58,6 +59,30 @@ def _sqlite_text(table: str, key: str) -> str:
     body = f"replace({table}.body, '\\u0000', '\\ufffd')"
     body = f"CASE WHEN {table}.body GLOB '*\\ud[89ab]*' THEN {body} ELSE replace({body}, '\\udc', '\\u00') END"
     return f"json_extract({body}, '$.{key}')"
+
+
+# A constraint whose metric is missing or no number counts as broken. A study's first fact holds its constraints.
+_SQLITE_FEASIBLE = """NOT EXISTS (
+    SELECT 1 FROM raytune_facts first, json_each(first.body, '$.spec.constraints') bound
+    WHERE first.study_id = created.study_id AND first.seq = 0 AND NOT EXISTS (
+      SELECT 1 FROM json_each(latest.body, '$.metrics') metric
+      WHERE metric.key = json_extract(bound.value, '$.metric') AND metric.type IN ('integer', 'real')
+        AND CASE json_extract(bound.value, '$.mode')
+          WHEN 'max' THEN metric.value >= json_extract(bound.value, '$.threshold')
+          ELSE metric.value <= json_extract(bound.value, '$.threshold') END
+    )
+  )"""
+
+_POSTGRES_FEASIBLE = """NOT EXISTS (
+    SELECT 1 FROM raytune_facts first,
+      LATERAL json_array_elements(raytune_json(first.body) #> '{spec,constraints}') bound,
+      LATERAL (SELECT raytune_json(latest.body) -> 'metrics' -> (bound ->> 'metric') AS value) metric
+    WHERE first.study_id = created.study_id AND first.seq = 0 AND CASE
+      WHEN json_typeof(metric.value) IS DISTINCT FROM 'number' THEN TRUE
+      WHEN bound ->> 'mode' = 'max'
+        THEN metric.value::text::double precision < (bound ->> 'threshold')::double precision
+      ELSE metric.value::text::double precision > (bound ->> 'threshold')::double precision END
+  )"""
 
 
 # JSON may hold what PostgreSQL's text cannot: the character NUL, and halves of surrogate pairs. They become U+FFFD, or
@@ -102,6 +127,7 @@ _DIALECTS = {
         number=_sqlite_number,
         whole=_sqlite_whole,
         object=_sqlite_value,
+        feasible=_SQLITE_FEASIBLE,
         by_number=" INDEXED BY raytune_facts_by_number",  # without statistics, SQLite would rather read a whole study
         noted="SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'trials'",
     ),
@@ -110,6 +136,7 @@ _DIALECTS = {
         number=_postgres_number,
         whole=_postgres_whole,
         object=_postgres_object,
+        feasible=_POSTGRES_FEASIBLE,
         setup=(_POSTGRES_JSON,),
         drops=False,
         create="CREATE OR REPLACE VIEW",
@@ -185,7 +212,8 @@ SELECT
   {db.whole("created", "parent")} AS parent,
   {db.whole("begun", "until")} AS until,
   {db.whole("begun", "from_trial")} AS from_trial,
-  {db.whole("begun", "from_step")} AS from_step
+  {db.whole("begun", "from_step")} AS from_step,
+  CASE WHEN latest.kind = 'Finished' AND {db.text("latest", "status")} = 'completed' THEN {db.feasible} END AS feasible
 FROM raytune_studies s
 JOIN raytune_facts created{db.by_number} ON created.study_id = s.id AND created.seq = (
   SELECT min(f.seq) FROM raytune_facts f{db.by_number}

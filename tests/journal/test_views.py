@@ -48,6 +48,29 @@ def write(url, facts, name="mnist"):
     with_right.close()
 
 
+BOUNDS = [Goal("size", "min", threshold=0.1 + 0.2), Goal('a "b".c', "max", threshold=-1e-300)]
+
+
+def test_trials_that_break_an_outcome_constraint_are_told_from_the_others(database_url):
+    name = BOUNDS[1].metric
+    told = [{"size": 0.1 + 0.2, name: 0}, {"size": 0.3, name: -1e-300}, {"size": 0.30000000000000010, name: 1}]
+    told += [{"size": 0, name: -1}, {"size": 0}, {}]
+    spec = {"name": "mnist", "constraints": [to_jsonable(vars(bound)) for bound in BOUNDS]}
+    facts = [replace(created(), spec=spec)]
+    for number, metrics in enumerate(told):
+        facts += [started(number), replace(completed(number), metrics={"loss": 1.0, **metrics})]
+    facts += [started(len(told)), reported(len(told), 1)]
+    write(database_url, facts)
+    trials = {}
+    for fact in facts[1:]:
+        trials[fact.number] = evolve(trials.get(fact.number), fact, [Goal("loss")], BOUNDS)
+    rows = query(database_url, "SELECT feasible FROM trials ORDER BY number")
+    is_known = [trial.status is Status.COMPLETED for trial in trials.values()]
+    expected = [trial.is_feasible if known else None for trial, known in zip(trials.values(), is_known, strict=True)]
+    assert [row["feasible"] for row in rows] == expected
+    assert {True, False, None} == set(expected)
+
+
 FEW_SEEDS = [seed if seed < 2 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(6)]
 
 
@@ -67,6 +90,7 @@ def test_trials_are_what_their_facts_add_up_to(database_url, seed):
         expected = {name: getattr(trial, name) for name in COLUMNS if name != "error"}
         expected |= {name: to_jsonable(expected[name]) for name in ("config", "metrics")}
         expected["step"] = trial.last_step
+        expected["feasible"] = trial.is_feasible if trial.status is Status.COMPLETED else None
         assert {"study": "mnist", **expected} == {name: plain(value) for name, value in row.items()}
 
 
