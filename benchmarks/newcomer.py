@@ -32,7 +32,7 @@ PATIENCE_S = 120.0
 CELLS = (
     "import raytune_hpo as hpo",
     "def objective(config):\n    return (config['x'] - 1) ** 2",
-    "results = hpo.tune(objective, {'x': hpo.uniform(-5, 5)}, metric='loss', num_trials=20)\nresults",
+    "results = hpo.tune(objective, {'x': hpo.uniform(-5, 5)}, metric='loss', num_trials=20, runtime='local')\nresults",
 )
 
 

@@ -193,15 +193,15 @@ def measure_latency(quick: bool) -> list[Figure]:
     import ray
 
     use_ray()
-    num_reports, rounds = (60, 1) if quick else (6_000, 3)
+    num_callers, num_reports, rounds = (1, 60, 1) if quick else (3, 6_000, 3)
     figures = []
     for name, sampler, what in (("latency", "random", ""), ("latency_burning", Burner(), ", while suggestions burn")):
         ours, bare = [], []
         for _ in range(rounds):
             recorder = bare_recorder()
-            bare.append(percentile(paced_latencies(3, 300, num_reports, recorder, sampler=sampler), 0.99))
+            bare.append(percentile(paced_latencies(num_callers, 300, num_reports, recorder, sampler=sampler), 0.99))
             ray.kill(recorder)
-            ours.append(percentile(paced_latencies(3, 300, num_reports, None, sampler=sampler), 0.99))
+            ours.append(percentile(paced_latencies(num_callers, 300, num_reports, None, sampler=sampler), 0.99))
         ratio = statistics.median(ours) / statistics.median(bare)
         detail = {"ours_p99_s": ours, "bare_p99_s": bare}
         words = f"99th percentile of a judged report at 300/s{what}"

@@ -207,12 +207,12 @@ def num_fits(search: Any, num: int) -> float:
 def measure(quick: bool, name: str) -> list[Figure]:
     """A task: contenders take turns, seed by seed, after each has run once so that its processes are up."""
     use_ray()
-    task, num_seeds, num = TASKS[name], NUM_SEEDS, NUM_CANDIDATES
+    task, num_seeds, num, first = TASKS[name], NUM_SEEDS, NUM_CANDIDATES, -1
     if quick:
-        num_seeds, num = QUICK["num_seeds"], QUICK["num_candidates"]
+        num_seeds, num, first = QUICK["num_seeds"], QUICK["num_candidates"], 0
     makes = {who: make for who, make in contenders().items() if task.steps or not who.endswith("steps")}
     found: dict[str, list[Found]] = {who: [] for who in makes}
-    for seed in range(-1, num_seeds):
+    for seed in range(first, num_seeds):
         for who, make in makes.items():
             if seed < 0:
                 play(make, task, 2, 0)
