@@ -241,7 +241,7 @@ def measure_start(quick: bool) -> list[Figure]:
     return [
         at_most(1.5, name="start", what=what, measured=ratios["random"], unit=unit, detail=details["random"]),
         Figure(
-            name="start_auto", what="the same, sampler auto", measured=ratios["auto"], unit=unit, detail=details["auto"]
+            name="start_auto", what=f"{what}, sampler auto", measured=ratios["auto"], unit=unit, detail=details["auto"]
         ),
     ]
 
