@@ -31,15 +31,23 @@ def row(script: str, figure: dict[str, Any]) -> str:
     return f"| {figure['what']} | {figure['asked']} | {measured} | {mark} | {load} | `{script}` {figure['at'][11:16]} |"
 
 
-def newcomer() -> None:
+def performance() -> list[str]:
+    """Every figure of throughput, reports, memory, simulated time, growth and endurance."""
+    lines = ["| what | asked | measured | reached | load | command, time (UTC) |", "|---|---|---|---|---|---|"]
+    for script in SCRIPTS:
+        path = RESULTS / f"{script}.json"
+        if path.exists():
+            lines += [row(script, figure) for figure in json.loads(path.read_text())["figures"]]
+    return lines
+
+
+def newcomer() -> list[str]:
+    """Seconds of a newcomer's steps, and where they were measured."""
     measured = json.loads((RESULTS / "newcomer.json").read_text())
     cores, day = measured["machine"]["cores"], measured["at"][:10]
-    print(
-        f"On a shared machine of {cores} cores, {day} ([results/newcomer.json](../benchmarks/results/newcomer.json)):\n"
-    )
-    print("| | seconds |\n|---|--:|")
-    for figure in measured["figures"]:
-        print(f"| {figure['what']} | {number(figure['measured'])} |")
+    where = f"On a shared machine of {cores} cores, {day} ([results/newcomer.json](../benchmarks/results/newcomer.json)):"
+    rows = [f"| {figure['what']} | {number(figure['measured'])} |" for figure in measured["figures"]]
+    return [where, "", "| | seconds |", "|---|--:|", *rows]
 
 
 def early_stopping(num_workers: str = "4", *goals: str) -> list[str]:
@@ -276,10 +284,10 @@ def live() -> list[str]:
 
 
 def main() -> None:
-    if sys.argv[1:] == ["newcomer"]:
-        newcomer()
-        return
-    for pages in (
+    chosen, *words = sys.argv[1:] or ["performance"]
+    pages = (
+        performance,
+        newcomer,
         early_stopping,
         fidelity,
         lookup_tables,
@@ -289,16 +297,8 @@ def main() -> None:
         suggestion_time,
         programs,
         live,
-    ):
-        if sys.argv[1:2] == [pages.__name__]:
-            print("\n".join(pages(*sys.argv[2:])))
-            return
-    print("| what | asked | measured | reached | load | command, time (UTC) |\n|---|---|---|---|---|---|")
-    for script in SCRIPTS:
-        path = RESULTS / f"{script}.json"
-        if path.exists():
-            for figure in json.loads(path.read_text())["figures"]:
-                print(row(script, figure))
+    )
+    print("\n".join({page.__name__: page for page in pages}[chosen](*words)))
 
 
 if __name__ == "__main__":

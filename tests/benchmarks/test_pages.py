@@ -17,6 +17,8 @@ from summary import (  # noqa: E402
     functions,
     live,
     lookup_tables,
+    newcomer,
+    performance,
     sample_efficiency,
     suggestion_time,
 )
@@ -35,6 +37,8 @@ SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
     ("samplers.md", functions, ("100",)),
     ("samplers.md", suggestion_time, ()),
     ("live.md", live, ()),
+    ("performance.md", performance, ()),
+    ("quickstart.md", newcomer, ()),
 ]
 
 
