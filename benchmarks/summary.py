@@ -45,7 +45,9 @@ def newcomer() -> list[str]:
     """Seconds of a newcomer's steps, and where they were measured."""
     measured = json.loads((RESULTS / "newcomer.json").read_text())
     cores, day = measured["machine"]["cores"], measured["at"][:10]
-    where = f"On a shared machine of {cores} cores, {day} ([results/newcomer.json](../benchmarks/results/newcomer.json)):"
+    where = (
+        f"On a shared machine of {cores} cores, {day} ([results/newcomer.json](../benchmarks/results/newcomer.json)):"
+    )
     rows = [f"| {figure['what']} | {number(figure['measured'])} |" for figure in measured["figures"]]
     return [where, "", "| | seconds |", "|---|--:|", *rows]
 
