@@ -80,7 +80,9 @@ def number_problem(value: Any, lo: float, hi: float) -> str | None:
         as_float = math.copysign(math.inf, value > 0 or -1)
     if math.isnan(as_float):
         return "must be a number"
-    return None if lo <= as_float <= hi else f"must lie in [{lo}, {hi}]"
+    if not lo <= as_float <= hi:
+        return f"must lie in [{lo}, {hi}]"
+    return None if math.isfinite(as_float) else "must be finite"
 
 
 def whole_problem(value: Any) -> str | None:

@@ -271,7 +271,7 @@ class Normal(Continuous):
     def problem(self, value: Any) -> str | None:
         if self.log and isinstance(value, Real) and value <= 0:
             return "must be above 0"
-        return number_problem(value, -math.inf, math.inf) or (None if math.isfinite(value) else "must be finite")
+        return number_problem(value, -math.inf, math.inf)
 
     def quantiles(self, points: int) -> list[float]:
         return self.decode((np.arange(points) + 0.5) / points)

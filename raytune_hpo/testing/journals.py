@@ -316,12 +316,14 @@ def check_readers_meanwhile(place: JournalPlace) -> None:
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for length in range(0, 150, 3):
-        journal.append([_started(length), _started(length + 1), _started(length + 2)], expect=length)
-        acknowledged[0] = length + 3
-    done.set()
-    for reader in readers:
-        reader.join()
+    try:
+        for length in range(0, 150, 3):
+            journal.append([_started(length), _started(length + 1), _started(length + 2)], expect=length)
+            acknowledged[0] = length + 3
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
     journal.close()
     if failures:
         raise AssertionError(f"reading beside a writer: {failures[0]!r}") from failures[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -243,7 +244,9 @@ class LogOdds(Continuous):
         return float(end), float(1 - end)
 
     def problem(self, value):
-        return None if self.bounds[0] <= value <= self.bounds[1] else "must be a probability within the bounds"
+        low, high = self.bounds
+        is_inside = isinstance(value, Real) and low <= value <= high
+        return None if is_inside else f"must be a number in [{low:.3g}, {high:.3g}]"
 
     def to_json(self):
         return {"most": self.most}
@@ -265,6 +268,73 @@ def test_a_continuous_domain_of_ones_own_needs_no_size_and_passes_the_suite():
     assert LogOdds().size is None
     for case in testing.domain_cases(LogOdds()).values():
         case()
+
+
+def test_the_suite_finds_what_models_and_figures_would_stumble_over():
+    @dataclass(frozen=True)
+    class InPlace(Powers):
+        def units(self, codes):
+            codes -= 1
+            return super().units(codes + 1)
+
+    @dataclass(frozen=True)
+    class Backwards(Powers):
+        def codes(self, unit):
+            return super().codes(1 - unit)
+
+        def units(self, codes):
+            return 1 - super().units(codes)
+
+    @dataclass(frozen=True)
+    class TakesAll(Powers):
+        def problem(self, value):
+            return None
+
+    @dataclass(frozen=True)
+    class Raises(Powers):
+        def problem(self, value):
+            return None if value > 0 else "must be above 0"
+
+    @dataclass(frozen=True)
+    class Narrow(LogOdds):
+        @property
+        def bounds(self):
+            return 0.4, 0.6
+
+        def below(self, codes):
+            return LogOdds(self.most).below(codes)
+
+    @dataclass(frozen=True)
+    class Reversed(LogOdds):
+        def below(self, codes):
+            return 1 - super().below(codes)
+
+        def units(self, codes):
+            return LogOdds(self.most).units(codes)
+
+    @dataclass(frozen=True)
+    class OutOfBounds(LogOdds):
+        def below(self, codes):
+            low, high = self.bounds
+            return np.where((codes < low) | (codes > high), 0.5, super().below(codes))
+
+    @dataclass(frozen=True)
+    class Once(LogOdds):
+        def codes(self, unit):
+            return super().codes(unit[:1])
+
+    for domain, name, rule in (
+        (InPlace(2.0, 3, 10), "reads_only", "units changes the codes"),
+        (Backwards(2, 3, 10), "cells", "in the order of positions"),
+        (TakesAll(2, 3, 10), "any_value", "takes any object"),
+        (Raises(2, 3, 10), "any_value", "for 'text' it raised TypeError"),
+        (Narrow(), "scale", r"within bounds, \(0.4, 0.6\)"),
+        (Reversed(), "below", "below undoes codes"),
+        (OutOfBounds(), "below", "no value lies below the bounds"),
+        (Once(), "round_trip", "one value for each coordinate, got 1"),
+    ):
+        with pytest.raises(AssertionError, match=rule):
+            testing.domain_cases(domain)[name]()
 
 
 def test_a_round_trip_through_exp_that_is_not_snapped_is_told_by_value_and_way_out():

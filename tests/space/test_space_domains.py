@@ -156,6 +156,12 @@ def test_steps_are_written_as_decimals() -> None:
     assert Float(0, 1, step=0.1).problem(0.1 + 0.2) is None  # sums of floats are on the grid all the same
 
 
+@pytest.mark.parametrize("domain", [randn(0, 1), qrandn(0, 1, 0.5), qrandn(0, 1, 3)], ids=repr)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 10**400])
+def test_a_domain_without_bounds_refuses_infinity_in_words(domain, value) -> None:
+    assert domain.problem(value) == "must be finite"
+
+
 def test_log_domains_give_each_decade_its_share() -> None:
     share = np.mean(np.array(draw(loguniform(1e-4, 1))) < 1e-2)
     assert share == pytest.approx(0.5, abs=0.03)
