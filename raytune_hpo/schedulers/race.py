@@ -225,6 +225,16 @@ def values_by_step(trial: Trial, goals: Sequence[Goal]) -> Array:
         if own is not None:
             values[report.step] = own
         elif report.step > last_step:
-            values[report.step] = (report.step * mean - last_step * last_mean) / (report.step - last_step)
+            values[report.step] = _own_value(report.step, mean, last_step, last_mean)
         last_step, last_mean = report.step, mean
     return values
+
+
+def _own_value(step: int, mean: Array, last_step: int, last_mean: Array) -> Array:
+    """The mean of the inputs after the last step, from the means of all up to there and of all up to this step."""
+    # Divided by a power of two, which changes no other digit: many times 1e308 is infinite.
+    _, exponent = np.frexp(np.maximum(np.abs(mean), np.abs(last_mean)))
+    own = (step * np.ldexp(mean, -exponent) - last_step * np.ldexp(last_mean, -exponent)) / (step - last_step)
+    with np.errstate(over="ignore"):
+        most = np.finfo(np.float64).max
+        return np.asarray(np.clip(np.ldexp(own, exponent), -most, most))

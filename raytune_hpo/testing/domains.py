@@ -19,7 +19,23 @@ _DRAWN = 200  # coordinates
 _MANY = 20_000  # for round trips: some go wrong at one value in thousands
 _MOST_LISTED = 1000  # positions of a finite domain
 _ABOUT = 1e-6  # as equal as probabilities, or numbers of steps, have to be
-_TYPED = ("text", "", b"bytes", None, True, 0, -1.5, 2**70, 1e400, float("nan"), 1j, [], {}, (1, 2), int)
+_TYPED: tuple[object, ...] = (
+    "text",
+    "",
+    b"bytes",
+    None,
+    True,
+    0,
+    -1.5,
+    2**70,
+    1e400,
+    float("nan"),
+    1j,
+    [],
+    {},
+    (1, 2),
+    int,
+)
 
 
 def domain_cases(domain: Domain) -> dict[str, Callable[[], None]]:
@@ -38,9 +54,10 @@ def domain_cases(domain: Domain) -> dict[str, Callable[[], None]]:
     ]
     if domain.size is not None:
         checks += [check_positions, check_cells]
-    elif isinstance(domain, Continuous):
-        checks.append(check_below)
-    return {check.__name__.removeprefix("check_"): case(check, domain) for check in checks}
+    cases = {check.__name__.removeprefix("check_"): case(check, domain) for check in checks}
+    if domain.size is None and isinstance(domain, Continuous):
+        cases["below"] = case(check_below, domain)
+    return cases
 
 
 def check_round_trip(domain: Domain) -> None:
@@ -56,7 +73,7 @@ def check_round_trip(domain: Domain) -> None:
 
 
 def check_reads_only(domain: Domain) -> None:
-    """``codes``, ``values`` and ``units`` return new arrays: those that they are given are a sampler's, which goes on with them."""
+    """``codes``, ``values`` and ``units`` leave the arrays that they are given as they were: a sampler goes on with them."""
     unit = _coordinates()
     codes = domain.codes(unit)
     assert np.array_equal(unit, _coordinates()), "codes changes the coordinates that it is given"
@@ -85,8 +102,10 @@ def check_any_value(domain: Domain) -> None:
         try:
             said: object = domain.problem(value)
         except Exception as error:
-            raise AssertionError(f"problem answers for any value a user may type; for {value!r} it raised {error!r}") from error
-        assert said is None or isinstance(said, str), f"problem says a rule in words, or None; of {value!r} it says {said!r}"
+            raise AssertionError(f"problem answers whatever a user types; for {value!r} it raised {error!r}") from error
+        assert said is None or isinstance(said, str), (
+            f"problem says a rule in words, or None; of {value!r} it says {said!r}"
+        )
     assert domain.problem(object()) is not None, "problem refuses what is no value of the domain, it takes any object"
 
 
@@ -111,11 +130,15 @@ def check_below(domain: Continuous) -> None:
     found = domain.below(numbers)
     is_rounded = np.abs(domain.codes(found) - numbers) <= 2 * np.spacing(np.abs(numbers))
     for u, share in zip(unit[~is_rounded], found[~is_rounded], strict=True):
-        assert abs(share - u) <= _ABOUT, f"below undoes codes: it says that {share} of all values lie below the number at {u}"
+        assert abs(share - u) <= _ABOUT, (
+            f"below undoes codes: of the number at {u} it says that {share} of all lie below"
+        )
     low, high = domain.bounds
     beyond = np.array([low - max(1.0, abs(low)), high + max(1.0, abs(high))])
     said = domain.below(beyond).tolist()
-    assert said == [0, 1], f"no value lies below the bounds, and all lie below what is above them; of {beyond} it says {said}"
+    assert said == [0, 1], (
+        f"no value lies below the bounds, and all lie below what is above; of {beyond} it says {said}"
+    )
 
 
 def check_json_form(domain: Domain) -> None:
@@ -140,7 +163,7 @@ def check_positions(domain: Domain) -> None:
 
 
 def check_cells(domain: Domain) -> None:
-    """Each value of a finite domain has a coordinate that decodes to it, in the order of ``nth``; 0 and 1 have values, too."""
+    """Each value of a finite domain has a coordinate that decodes to it, in the order of ``nth``; 0 and 1 decode, too."""
     before = 0.0
     for position in _positions(domain):
         unit = domain.unit_at(position)

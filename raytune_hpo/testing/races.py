@@ -21,7 +21,7 @@ class Race:
 
     Attributes:
         scheduler: the scheduler in its final state.
-        goals: the goals of the study; with several, the metrics are those of ``metrics_of``.
+        goals: the goals of the study, whose metrics are those of ``metrics_of``.
         seen: the trials that it observed, in order.
         verdicts: its verdicts, by (number, step).
         expected: what ``next_step`` returned before each report, by (number, step).
@@ -55,7 +55,7 @@ class Race:
     def report(self, trial: Trial, step: int, loss: float | None) -> tuple[Trial, Verdict]:
         """Make one report, which is judged and observed as the optimizer does it."""
         self.expected[trial.number, step] = self.scheduler.next_step(trial)
-        metrics = loss if loss is None or len(self.goals) == 1 else metrics_of(trial, loss)
+        metrics = None if loss is None else metrics_of(trial, loss, self.goals)
         verdict = self.scheduler.judge(report(trial, step, metrics, goals=self.goals))
         self.verdicts[trial.number, step] = verdict
         return self.observe(report(trial, step, metrics, verdict=verdict, goals=self.goals)), verdict
@@ -66,8 +66,7 @@ class Race:
             self.paused[trial.number] = self.observe(pause(trial))
             return self.paused[trial.number]
         status = Status.PRUNED if verdict is Verdict.STOP else Status.COMPLETED
-        metrics = {"loss": loss} if len(self.goals) == 1 else metrics_of(trial, loss)
-        return self.observe(finish(trial, metrics, status=status, goals=self.goals))
+        return self.observe(finish(trial, metrics_of(trial, loss, self.goals), status=status, goals=self.goals))
 
     def promote(self, *, final: bool) -> Trial | None:
         """The paused trial that the scheduler resumes now, running again; None if there is none."""
@@ -90,9 +89,10 @@ class Race:
         return self.observe(go_on(trial, until=chosen.until))
 
 
-def metrics_of(trial: Trial, loss: float) -> Mapping[str, Any]:
-    """Metrics for two goals, which conflict for some of the trials."""
-    return {"loss": loss, "size": trial.number % 5 - loss}
+def metrics_of(trial: Trial, loss: float, goals: Sequence[Goal]) -> Mapping[str, Any]:
+    """Metrics of which the first goal has this loss; a second one conflicts with it for some of the trials."""
+    first = {goals[0].metric: goals[0].value(loss)}
+    return first if len(goals) == 1 else {**first, "size": trial.number % 5 - loss}
 
 
 def has_just_reported(trial: Trial) -> bool:

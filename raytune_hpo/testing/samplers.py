@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.registry import check_part
 from raytune_hpo.rng import derive
@@ -20,6 +21,7 @@ from raytune_hpo.testing.trials import (
     GOALS,
     SEED,
     TWO_GOALS,
+    UPWARDS,
     Loop,
     bowl,
     check_documented,
@@ -83,8 +85,13 @@ def sampler_cases(make: SamplerMaker, *, num_trials: int = 40) -> dict[str, Call
         for name, space in fitting.items()
     }
     cases["documented"] = case(check_documented, make)
-    if not make().traits.history_free:
+    traits = make().traits
+    if not traits.history_free:
         cases["learns"] = case(check_learns, make, num_trials)
+        if traits.multi_goal and not traits.segments:  # those learn from trials that they have divided into segments
+            cases["learns_from_all_goals"] = case(check_learns_from_all_goals, make, num_trials)
+        if traits.constraints and not traits.segments:
+            cases["learns_from_constraints"] = case(check_learns_from_constraints, make, num_trials)
     return cases
 
 
@@ -167,6 +174,14 @@ def check_replay(make: SamplerMaker, space: Space) -> None:
     assert says == should_say, f"a replay continues as the live one does; it says {says}, the live one {should_say}"
 
 
+def check_modes(make: SamplerMaker, space: Space) -> None:
+    """A metric to be maximised teaches the same as its negative, which is to be minimised."""
+    says, should_say = _taught(make, space, goals=UPWARDS).peek(), _taught(make, space).peek()
+    assert says == should_say, (
+        f"losses are minimised, whatever the mode; with 'max' it says {says}, for the same losses with 'min' {should_say}"
+    )
+
+
 def check_pending(make: SamplerMaker, space: Space) -> None:
     """Eight suggestions at once differ, if the space is large enough."""
     loop = _taught(make, space)
@@ -239,12 +254,36 @@ def check_learns(make: SamplerMaker, num_trials: int) -> None:
     assert np.mean(late) < 0.6 * np.mean(random), "later suggestions are no better than random: is tell forgotten?"
 
 
+def check_learns_from_all_goals(make: SamplerMaker, num_trials: int) -> None:
+    """A sampler for several goals suggests something else if the second one's values are others."""
+    one, other = (_says_of(make, num_trials, sign=sign, goals=TWO_GOALS) for sign in (1, -1))
+    assert one != other, "its traits say multi_goal, and it suggests the same whatever the second goal's values are"
+
+
+def check_learns_from_constraints(make: SamplerMaker, num_trials: int) -> None:
+    """A sampler for outcome constraints suggests something else if other trials break them."""
+    one, other = (_says_of(make, num_trials, sign=sign, constraints=BOUNDED) for sign in (1, -1))
+    assert one != other, "its traits say constraints, and it suggests the same whichever trials break one"
+
+
+def _says_of(make: SamplerMaker, num_trials: int, *, sign: int, **study: Any) -> list[Mapping[str, Any]]:
+    """Suggestions after trials whose size grows with x, or falls if the sign is -1."""
+    space = Space({"x": Float(0, 1), "y": Float(0, 1)})
+    loop = Loop.of(make, space, **study)
+    for trial in history(space, num_trials):
+        metrics = {"loss": bowl(space, trial.config), "size": sign * (trial.config["x"] - 0.5)}
+        loop.learn(finish(start(trial.number, trial.config), metrics, **study))
+    asked = [loop.ask() for _ in range(8)]
+    return [trial.config for trial in asked if trial is not None]
+
+
 SAMPLER_CHECKS: tuple[Callable[[SamplerMaker, Space], None], ...] = (
     check_bind_is_fresh,
     check_inside,
     check_ask_twice,
     check_ask_changes_nothing,
     check_replay,
+    check_modes,
     check_pending,
     check_survives,
     check_several_goals,
@@ -252,10 +291,13 @@ SAMPLER_CHECKS: tuple[Callable[[SamplerMaker, Space], None], ...] = (
 )
 
 
-def history(space: Space, num: int = _LONG) -> list[Trial]:
-    """Completed trials of random configurations."""
+def history(space: Space, num: int = _LONG, *, goals: Sequence[Goal] = GOALS) -> list[Trial]:
+    """Completed trials of random configurations, with ``bowl`` as the loss of a single goal."""
     configs = space.sample(num, derive(SEED, "history"))
-    return [finish(start(i, config), {"loss": bowl(space, config)}) for i, config in enumerate(configs)]
+    return [
+        finish(start(i, config), {goals[0].metric: goals[0].value(bowl(space, config))}, goals=goals)
+        for i, config in enumerate(configs)
+    ]
 
 
 def histories(space: Space) -> dict[str, list[Trial]]:
@@ -280,8 +322,8 @@ def histories(space: Space) -> dict[str, list[Trial]]:
     }
 
 
-def _taught(make: SamplerMaker, space: Space) -> Loop:
-    loop = Loop.of(make, space)
-    for trial in history(space):
+def _taught(make: SamplerMaker, space: Space, goals: Sequence[Goal] = GOALS) -> Loop:
+    loop = Loop.of(make, space, goals=goals)
+    for trial in history(space, goals=goals):
         loop.learn(trial)
     return loop

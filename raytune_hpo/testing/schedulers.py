@@ -15,7 +15,17 @@ from raytune_hpo.registry import check_part
 from raytune_hpo.testing.cases import case
 from raytune_hpo.testing.promoters import promoter_cases
 from raytune_hpo.testing.races import SchedulerMaker, curves, has_just_reported, race
-from raytune_hpo.testing.trials import GOALS, check_documented, check_same_options, report, restart, start
+from raytune_hpo.testing.trials import (
+    GOALS,
+    TWO_GOALS,
+    UPWARDS,
+    check_documented,
+    check_same_options,
+    finish,
+    report,
+    restart,
+    start,
+)
 
 
 def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
@@ -141,16 +151,19 @@ def check_repeat_replaces(make: SchedulerMaker) -> None:
 
 
 def check_good_survive(make: SchedulerMaker) -> None:
-    """The best curve is never stopped, some curves are, and those are worse than the others on average."""
+    """The best curve is never stopped, some curves are, and those are worse than the others on average, in both modes."""
     losses = curves()
-    stopped = race(make().bind(GOALS), losses).stopped
     limits = [curve[-1] for curve in losses]
-    assert 0 not in stopped, "the best trial was stopped"
-    assert stopped, "nobody was stopped"
-    kept = [limit for number, limit in enumerate(limits) if number not in stopped]
-    assert np.mean([limits[number] for number in stopped]) > np.mean(kept), (
-        "those that were stopped are better than those that were kept: losses are minimised, whatever the mode"
-    )
+    for goals in (GOALS, UPWARDS):
+        stopped = race(make().bind(goals), losses, goals=goals).stopped
+        mode = goals[0].mode
+        assert 0 not in stopped, f"the best trial was stopped, with mode {mode!r}: compare losses, which are minimised"
+        assert stopped, f"nobody was stopped, with mode {mode!r}"
+        kept = [limit for number, limit in enumerate(limits) if number not in stopped]
+        assert np.mean([limits[number] for number in stopped]) > np.mean(kept), (
+            f"those that were stopped are better than those that were kept, with mode {mode!r}: losses are minimised, "
+            f"whatever the mode"
+        )
 
 
 def check_equals_survive(make: SchedulerMaker) -> None:
@@ -171,6 +184,34 @@ def check_reports_without_losses(make: SchedulerMaker) -> None:
     _answers(run.scheduler)  # nor do they break later calls
 
 
+def check_odd_trials(make: SchedulerMaker) -> None:
+    """Trials that end without a report, skip steps or have huge losses are observed like all others, and judged."""
+    run = race(make().bind(GOALS), curves())
+    for number, status in enumerate((Status.FAILED, Status.PRUNED, Status.COMPLETED), start=100):
+        metrics = {"loss": 0.5} if status is Status.COMPLETED else None
+        run.observe(finish(restart(run.observe(start(number, {}))), metrics, status=status))
+    for number, losses in enumerate(
+        ((1.0, 0.5, 0.4), (1.7e308, 1.7e308, 1.7e308), (-1.7e308, 1.7e308, 0.0)), start=200
+    ):
+        trial, verdict = run.observe(start(number, {})), Verdict.CONTINUE
+        for step, loss in zip((3, 9, 27), losses, strict=True):
+            if verdict is Verdict.CONTINUE:
+                trial, verdict = run.report(trial, step, loss)
+                assert isinstance(verdict, Verdict), f"judge returns a Verdict, got {verdict!r}"
+        run.end(trial, losses[-1], verdict)
+    _answers(run.scheduler)
+
+
+def check_judges_several_goals(make: SchedulerMaker) -> None:
+    """With two goals, unless ``bind`` refuses them by a SpecError, trials are judged, and judged again alike."""
+    try:
+        once, again = make().bind(TWO_GOALS), make().bind(TWO_GOALS)
+    except SpecError:  # a scheduler for one goal says so when it is bound
+        return
+    verdicts = [race(scheduler, curves(), goals=TWO_GOALS).verdicts for scheduler in (once, again)]
+    assert verdicts[0] == verdicts[1], "with two goals, the same reports get the same verdicts"
+
+
 SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
     check_is_a_scheduler,
     check_documented,
@@ -184,6 +225,8 @@ SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
     check_good_survive,
     check_equals_survive,
     check_reports_without_losses,
+    check_odd_trials,
+    check_judges_several_goals,
 )
 
 

@@ -20,6 +20,7 @@ from raytune_hpo.space.values import same
 from raytune_hpo.trial import Trial, evolve
 
 GOALS = make_goals("loss")
+UPWARDS = make_goals("loss", "max")  # a name that suggests the wrong direction
 TWO_GOALS = make_goals(["loss", "size"], ["min", "max"])
 BOUNDED = make_constraints(["size <= -0.001"])  # of a Loop's trials, those close to the lowest loss break it
 SEED = 7
@@ -155,6 +156,9 @@ class Loop:
     def ask(self) -> Trial | None:
         """The next trial, now pending; None if the sampler has nothing to suggest."""
         answer = self.peek()
+        assert answer is not Signal.WAIT or self.pending, (
+            "a sampler waits for pending trials; it waits, and none is pending"
+        )
         if not isinstance(answer, Suggestion):
             return None
         segment = {"parent": answer.parent, "from_step": answer.from_step, "until": answer.until}

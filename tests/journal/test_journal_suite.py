@@ -1,5 +1,6 @@
 """The contract suite itself: each way to break the contract of a storage is caught by the check that is there for it."""
 
+import threading
 import time
 
 import pytest
@@ -203,6 +204,19 @@ def test_an_honest_wrapper_passes(check):
 def test_a_broken_storage_is_caught(storage, check):
     with pytest.raises(AssertionError):
         run(storage, check)
+
+
+def test_a_journal_that_fails_beside_readers_leaves_none_of_them_reading():
+    class Breaks(WrappedJournal):
+        def append(self, facts, *, expect):
+            if expect > 9:
+                raise JournalError("the disk is full")
+            super().append(facts, expect=expect)
+
+    before = threading.active_count()
+    with pytest.raises(AssertionError, match="the disk is full"):
+        run(with_journal(Breaks), "readers_meanwhile")
+    assert threading.active_count() == before
 
 
 def test_a_storage_that_only_says_that_it_lasts_is_caught():

@@ -93,6 +93,51 @@ def test_a_forgotten_tell_is_caught():
         testing.check_learns(ForgetsTell, 40)
 
 
+class ReadsMetrics(Wrapped):
+    """The best yet, by its metric."""
+
+    def tell(self, trial):
+        super().tell(trial)
+        loss = trial.metrics.get("loss", 0.0)
+        self.best = min(getattr(self, "best", (loss, trial.config)), (loss, trial.config), key=lambda pair: pair[0])
+
+    def ask(self, number, pending, rng):
+        return Suggestion(self.best[1])
+
+
+def test_a_sampler_that_reads_metrics_instead_of_losses_is_caught():
+    testing.check_modes(Wrapped, SPACE)
+    with pytest.raises(AssertionError, match="losses are minimised, whatever the mode; with 'max' it says"):
+        testing.check_modes(ReadsMetrics, SPACE)
+
+
+class TakesAll(Wrapped):
+    """One that reads neither a second goal nor constraints, and says that it does."""
+
+    traits = Traits(multi_goal=True, constraints=True)
+
+    def bind(self, space, goals, seed, constraints=()):
+        return super().bind(space, goals[:1], seed)
+
+
+def test_traits_that_a_sampler_does_not_have_are_caught():
+    cases = testing.sampler_cases(TakesAll)
+    with pytest.raises(AssertionError, match="traits say multi_goal, and it suggests the same"):
+        cases["learns_from_all_goals"]()
+    with pytest.raises(AssertionError, match="traits say constraints, and it suggests the same"):
+        cases["learns_from_constraints"]()
+    assert not {"learns_from_all_goals", "learns_from_constraints"} & testing.sampler_cases(Wrapped).keys()
+
+
+def test_a_sampler_that_waits_for_nothing_is_caught():
+    class Waits(Wrapped):
+        def ask(self, number, pending, rng):
+            return Signal.WAIT if number == 20 else super().ask(number, pending, rng)
+
+    with pytest.raises(AssertionError, match="it waits, and none is pending"):
+        testing.check_inside(Waits, SPACE)
+
+
 def test_a_part_without_documentation_is_caught():
     testing.check_documented(Wrapped)
     with pytest.raises(AssertionError, match="docstring"):

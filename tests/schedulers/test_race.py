@@ -79,6 +79,15 @@ def test_after_the_first_block_the_one_behind_is_out_however_hard_the_inputs_are
     assert scheduler.promote(final=True).number == 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_are_finite_where_their_means_are_as_large_as_floats():
+    trial = testing.start(0, {})
+    for step, loss in ((1, -1.7e308), (3, 1.7e308), (9, 1.7e308)):
+        trial = testing.report(trial, step, loss)
+    own = values_by_step(trial, testing.GOALS)[[1, 3, 9], 0]
+    assert own.tolist() == [-1.7e308, np.finfo(float).max, pytest.approx(1.7e308)]
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_own_values_are_those_that_the_means_imply(own):
     trial = inputs(bound(), testing.start(0, {}), [3.0, 1.0, 5.0, 7.0], own=own)

@@ -19,10 +19,11 @@ OPTIONS = {
 }
 # Patience compares a trial with itself only: it stops the best as soon as any other of the suite's parallel curves.
 # Segments end where their sampler says, and Stretches pause there. Hyperband deals the suite's thirty curves to brackets
-# that are too small to promote anybody to the end.
+# that are too small to promote anybody to the end. Threshold's bounds are values of the metric, and fit one mode only.
 ALONE = {
     **dict.fromkeys(("patience", "segments"), ("good_survive", "equals_survive")),
     "stretches": ("good_survive",),
+    "threshold": ("good_survive",),
     "hyperband that promotes": ("good_survive",),
 }
 

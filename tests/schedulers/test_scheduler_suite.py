@@ -68,6 +68,35 @@ class KeepsLostAttempts(Judging):
             self._rungs[1].put(trial.number * 10 + trial.attempt, trial.reports[-1].losses)
 
 
+class ReadsMetrics(Judging):
+    def __init__(self):
+        super().__init__()
+        self.first = {}
+
+    def observe(self, trial):
+        if trial.reports:
+            self.first[trial.number] = trial.reports[0].metrics["loss"]
+
+    def judge(self, trial):
+        others = [loss for number, loss in self.first.items() if number != trial.number]
+        return Verdict.STOP if others and trial.metrics["loss"] > 0.2 + min(others) else Verdict.CONTINUE
+
+
+class CountsReports(Judging):
+    def observe(self, trial):
+        super().observe(trial)
+        assert trial.last_step in (None, len(trial.reports))
+
+
+class ForOneGoal(Judging):
+    def observe(self, trial):
+        pass
+
+    def judge(self, trial):
+        (loss,) = trial.reports[-1].losses
+        return Verdict.STOP if loss > 1 else Verdict.CONTINUE
+
+
 @pytest.mark.parametrize(
     ("scheduler", "check"),
     [
@@ -79,12 +108,24 @@ class KeepsLostAttempts(Judging):
         (SharesItsMemory, testing.check_scheduler_bind_is_fresh),
         (StopsEquals, testing.check_equals_survive),
         (KeepsLostAttempts, testing.check_repeat_replaces),
+        (CountsReports, testing.check_odd_trials),
     ],
 )
 def test_a_broken_scheduler_is_caught(scheduler, check):
     check(Judging)
     with pytest.raises(AssertionError):
         check(scheduler)
+
+
+def test_a_scheduler_that_reads_metrics_instead_of_losses_is_caught():
+    with pytest.raises(AssertionError, match="with mode 'max': "):
+        testing.check_good_survive(ReadsMetrics)
+
+
+def test_a_scheduler_for_one_goal_says_so_when_it_is_bound():
+    testing.check_judges_several_goals(ASHA)
+    with pytest.raises(AssertionError, match="too many values to unpack"):
+        testing.scheduler_cases(ForOneGoal)["judges_several_goals"]()
 
 
 class Promoting(ASHA):
