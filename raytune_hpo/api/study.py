@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -34,6 +35,7 @@ from raytune_hpo.runtime.failing import failure_of, failure_of_text
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.settings import Settings, default_name
+from raytune_hpo.space.values import fresh
 from raytune_hpo.trial import Trial
 
 MAX_REFERENCE = 1024  # characters
@@ -290,7 +292,7 @@ class Study:
                     f"them, and ask again"
                 )
             raise StudyEnded(f"study {self.name!r} has ended ({status.stopped}) and has no trial to hand out")
-        return self._optimizer.ledger.trials[lease.assignments[0].number]
+        return self._own(lease.assignments[0].number)
 
     def _new_worker(self) -> str:
         """A new worker name for each ask, since a worker that asks again gets its unfinished trial again."""
@@ -303,7 +305,12 @@ class Study:
         self._handle(
             EndTrial(number=trial.number, attempt=trial.attempt, status=status, at=at, duration_s=duration_s, **outcome)
         )
-        return self._optimizer.ledger.trials[trial.number]
+        return self._own(trial.number)
+
+    def _own(self, number: int) -> Trial:
+        """The trial as users get it: the configuration is theirs, and may be changed before its result is told."""
+        trial = self._optimizer.ledger.trials[number]
+        return replace(trial, config=fresh(trial.config))
 
     def _handle(self, event: Command) -> Any:
         return self._optimizer.handle([event])[0]

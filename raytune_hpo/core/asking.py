@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from raytune_hpo.codec import is_json
@@ -12,7 +13,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
-from raytune_hpo.space.values import show
+from raytune_hpo.space.values import fresh, show
 from raytune_hpo.trial import Trial
 
 _UNREAD = derive(0, "unread")  # for samplers that do not use their generator
@@ -72,6 +73,8 @@ def ask(
         )
     if isinstance(outcome, Suggestion):
         _check_suggestion(sampler, outcome, number)
+        # A sampler may go on with what it has returned, which is the trial's from now on.
+        return replace(outcome, config=fresh(outcome.config), meta=fresh(outcome.meta))
     return outcome
 
 

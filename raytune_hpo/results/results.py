@@ -42,6 +42,7 @@ from raytune_hpo.results import summary
 from raytune_hpo.results.recommending import recommended
 from raytune_hpo.results.records import summary_record, trial_record
 from raytune_hpo.rng import derive
+from raytune_hpo.space.values import fresh
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
@@ -246,8 +247,9 @@ class Results(Sequence[Trial]):
 
     @property
     def best_config(self) -> Mapping[str, Any]:
-        """The configuration of ``best_trial``."""
-        return self.best_trial.config
+        """The configuration of ``best_trial``; a copy, which may be changed."""
+        config: Mapping[str, Any] = fresh(self.best_trial.config)
+        return config
 
     @property
     def best_value(self) -> float:
@@ -274,8 +276,9 @@ class Results(Sequence[Trial]):
 
     @property
     def recommended_config(self) -> Mapping[str, Any]:
-        """The configuration of ``recommended``."""
-        return self.recommended.config
+        """The configuration of ``recommended``; a copy, which may be changed."""
+        config: Mapping[str, Any] = fresh(self.recommended.config)
+        return config
 
     @cached_property
     def best_trials(self) -> tuple[Trial, ...]:

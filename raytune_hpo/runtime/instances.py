@@ -12,7 +12,8 @@ from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError, SpecError
 from raytune_hpo.options import is_integral
 from raytune_hpo.rng import derive
-from raytune_hpo.runtime.trial_run import copied, current_run
+from raytune_hpo.runtime.trial_run import current_run
+from raytune_hpo.space.values import fresh
 
 _SEEDS = 2**31
 _MOST = 10_000
@@ -37,7 +38,7 @@ class OverInstances:
         assert run is not None, "instances are run in trials"
         begin = run.assignment.from_step or 0
         for step, index in enumerate(run.assignment.order[begin:], start=begin + 1):
-            result = self._objective(copied(config), self._instances[index], **parameters)
+            result = self._objective(fresh(config), self._instances[index], **parameters)
             if inspect.isgenerator(result):
                 raise ObjectiveError(
                     "with instances, each of them is a step, and its metrics are what the objective returns; got a "

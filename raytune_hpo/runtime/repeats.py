@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raytune_hpo.rng import derive
-from raytune_hpo.runtime.trial_run import copied
+from raytune_hpo.space.values import fresh
 
 TRIAL, REPEAT = "trial", "repeat"  # the parameters of a study of repeats
 KEYWORDS = ("seed", "repeat")  # parameters by which an objective may take its seed
@@ -43,7 +43,7 @@ class Repeated:
     def __call__(self, point: dict[str, Any], **parameters: Any) -> Any:
         if self._keyword is not None:
             parameters[self._keyword] = fresh_seed(self._seed, point[REPEAT], self._avoid)
-        return self._objective(copied(self._configs[point[TRIAL]]), **parameters)
+        return self._objective(fresh(self._configs[point[TRIAL]]), **parameters)
 
 
 def fresh_seed(seed: int, repeat: int, avoid: Any = None) -> int:

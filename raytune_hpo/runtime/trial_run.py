@@ -24,6 +24,7 @@ from raytune_hpo.runtime.failing import Failure, failure_of
 from raytune_hpo.runtime.objective_trial import ObjectiveTrial, Parameters
 from raytune_hpo.runtime.output import BoundedText, captured
 from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Extras, Saving, extras_of
+from raytune_hpo.space.values import fresh
 
 _NO_EXTRAS = Extras()
 _OF_REPORTS = NAMES - {"step"}
@@ -369,7 +370,7 @@ class TrialRun:
         """The argument of the objective."""
         assignment = self.assignment
         if assignment.domains is None:
-            return copied(assignment.config)
+            return fresh(assignment.config)
         self._parameters = Parameters(assignment.config, assignment.domains, self._reporter.draw)
         self._trial = ObjectiveTrial(assignment.number, self._parameters, self._report_value)
         return self._trial
@@ -446,12 +447,3 @@ def timed_out(number: int, attempt: int, limit: float, started_at: float) -> End
         started_at=started_at,
         duration_s=limit,
     )
-
-
-def copied(value: Any) -> Any:
-    """A copy of nested dicts and lists that shares all other objects: it protects a configuration, and is cheap."""
-    if isinstance(value, dict):
-        return {key: copied(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [copied(child) for child in value]
-    return value

@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
 
 
 def fresh(value: Any) -> Any:
-    """A copy of the lists and dicts in a value: an objective that changes its config must not change the space."""
+    """A copy of nested lists and dicts, which shares all other objects: who changes it changes nobody else's."""
     if type(value) is dict:
         return {key: fresh(item) for key, item in value.items()}
     if type(value) is list:

@@ -292,3 +292,20 @@ def test_a_study_that_is_refused_leaves_its_database_as_it_is(tmp_path):
     assert asked("SELECT count(*) FROM raytune_writers") == [(1,)]
     make_study(**settings).close()
     assert len(asked("SELECT version FROM raytune_schema")) == 2
+
+
+@pytest.mark.parametrize("storage", ["memory", "sqlite"])
+def test_what_a_loop_does_to_a_configuration_changes_neither_the_study_nor_what_its_sampler_learns(storage, tmp_path):
+    where = "memory" if storage == "memory" else f"sqlite:///{tmp_path / 'studies.db'}"
+    space = {"x": hpo.uniform(0, 1), "inner": {"y": hpo.uniform(0, 1)}}
+    study = hpo.Study(space, metric="loss", sampler="tpe", seed=0, storage=where)
+    asked = []
+    for _ in range(12):
+        trial = study.ask()
+        asked.append((trial.config["x"], trial.config["inner"]["y"]))
+        told = study.tell(trial, trial.config.pop("x") + trial.config["inner"].pop("y"))
+        told.config.clear()
+    results = study.results()
+    assert [(trial.config["x"], trial.config["inner"]["y"]) for trial in results] == asked
+    results.best_config.clear()
+    assert results.best_config.keys() == {"x", "inner"}

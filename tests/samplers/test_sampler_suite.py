@@ -384,3 +384,17 @@ def test_a_bind_that_raises_is_told_by_its_case_and_not_while_the_cases_are_made
         cases = testing.sampler_cases(raising)
         with pytest.raises(AssertionError, match="ZeroDivisionError"):
             cases["is_a_sampler" if columns == 1 else "inside-flat"]()
+
+
+def test_a_sampler_may_change_what_it_has_returned():
+    class GoesOn(Wrapped):
+        def ask(self, number, pending, rng):
+            self.config = getattr(self, "config", {})
+            self.config.update(super().ask(number, pending, rng).config)
+            return Suggestion(self.config, meta=self.config)
+
+    results = hpo.tune(
+        bowl, SPACE, metric="loss", num_trials=4, sampler=GoesOn(), storage="memory", runtime="local", max_concurrent=1
+    )
+    assert [trial.config["x"] for trial in results] == [trial.metrics["loss"] for trial in results]
+    assert [trial.meta for trial in results] == [trial.config for trial in results]

@@ -26,7 +26,8 @@ from raytune_hpo.compat.ray_tune.trial_folder import (
 )
 from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
 from raytune_hpo.goals import Goal
-from raytune_hpo.runtime.trial_run import TrialRun, copied
+from raytune_hpo.runtime.trial_run import TrialRun
+from raytune_hpo.space.values import fresh
 
 Write = Callable[[Path], object]
 
@@ -91,7 +92,7 @@ class TrialSession:
         """
         with self._lock:
             write = None if checkpoint is None else partial(_copied, Path(checkpoint.path))
-            result = self.filled.complete(metrics, copied(self.trial.config))  # callbacks may change theirs
+            result = self.filled.complete(metrics, fresh(self.trial.config))  # callbacks may change theirs
             self.deliver(result, write, is_given=write is not None)
 
     def deliver(self, result: dict[str, Any], write: Write | None, *, is_given: bool = False) -> None:

@@ -12,7 +12,7 @@ from raytune_hpo.compat.optuna.record import REPORT, Record, metrics_of, values_
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.facts import Status
-from raytune_hpo.runtime.trial_run import copied
+from raytune_hpo.space.values import fresh
 from raytune_hpo.trial import Trial
 
 STATES = {
@@ -88,8 +88,8 @@ class FrozenTrials:
 
 def split_notes(notes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Copies of notes, split into user attributes and system attributes."""
-    user = {key.removeprefix(USER): copied(value) for key, value in notes.items() if key.startswith(USER)}
-    system = {key.removeprefix(SYSTEM): copied(value) for key, value in notes.items() if key.startswith(SYSTEM)}
+    user = {key.removeprefix(USER): fresh(value) for key, value in notes.items() if key.startswith(USER)}
+    system = {key.removeprefix(SYSTEM): fresh(value) for key, value in notes.items() if key.startswith(SYSTEM)}
     return user, system
 
 

@@ -18,7 +18,7 @@ from raytune_hpo.compat.optuna.distributions import (
 from raytune_hpo.compat.optuna.exceptions import ForOneGoal, UpdateFinishedTrialError
 from raytune_hpo.compat.optuna.trial.frozen import BaseTrial, FrozenTrial, checked_step, set_once
 from raytune_hpo.core.messages import Assignment
-from raytune_hpo.runtime.trial_run import copied
+from raytune_hpo.space.values import fresh
 
 if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.by_id import StudyById
@@ -68,12 +68,12 @@ class Trial(BaseTrial):
     @property
     def user_attrs(self) -> dict[str, Any]:
         """A copy of the user attributes, set by ``set_user_attr``."""
-        return dict(copied(self._frozen().user_attrs))
+        return dict(fresh(self._frozen().user_attrs))
 
     @property
     def system_attrs(self) -> dict[str, Any]:
         """A copy of the system attributes, set by ``set_system_attr``."""
-        return dict(copied(self._frozen().system_attrs))
+        return dict(fresh(self._frozen().system_attrs))
 
     @property
     def relative_params(self) -> dict[str, Any]:
