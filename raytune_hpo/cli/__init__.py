@@ -12,7 +12,7 @@ experiment      experiment, experiments
 tables          tabulate
 parts           samplers, schedulers
 service         serve, token, worker
-live            live run, status, show, approve, freeze, thaw, rollback, diff, replay, baseline
+live            live run, watch, status, show, approve, freeze, thaw, adopt, log, rollback, baseline, diff, replay
 workshop        labs
 """
 
