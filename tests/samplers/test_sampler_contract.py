@@ -16,7 +16,8 @@ OPTIONS = {
 MAKERS = {
     name: partial(registry.load("sampler", name), **OPTIONS.get(name, {})) for name in registry.installed("sampler")
 }
-UNLIKE = {("schedule", "learns"), ("live", "learns")}  # one runs what it is given, the other takes small steps
+# One runs what it is given, the other takes small steps.
+UNLIKE = {("schedule", "learns"), ("schedule", "learns_from_all_goals"), ("live", "learns")}
 CASES = {
     f"{name}-{case}": run
     for name, make in MAKERS.items()
