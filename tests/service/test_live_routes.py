@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo import codec
 from raytune_hpo.errors import HpoError
+from raytune_hpo.journal import open_storage
 from raytune_hpo.live.pull_applier import PullApplier
 from raytune_hpo.live.pull_board import Histogram, Measured, PullBoard, together
 
@@ -279,3 +284,19 @@ def test_machines_of_a_group_post_side_by_side_over_http(server, tmp_path):
         body = {"group": "canary", "source": source, "windows": [row]}
         assert server.api("worker").post("/live/several/measurements", json=body).status_code == 202
     assert len(PullBoard(tmp_path / "several").measured("canary", now - 10, now)) == 2
+
+
+def test_a_live_study_of_which_nobody_knows_the_seat_is_not_commanded(server):
+    lines = (Path(__file__).parents[1] / "golden" / "live" / "rules_1.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    store = open_storage(str(server.storage))
+    journal = store.journal("seatless", create=True, owner="test")
+    facts = [codec.decode(row["kind"], row["version"], json.dumps(row["body"])) for row in rows]
+    created = replace(facts[0], spec={**facts[0].spec, "name": "seatless"})
+    journal.append([created, *facts[1:]], expect=0)
+    journal.close()
+    store.close()
+    refused = server.api("editor").post("/live/seatless/freeze", json={})
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/elsewhere")
+    assert "does not say in which folder" in refused.json()["detail"]
+    server.api("admin").delete("/studies/seatless", headers={"If-Match": "*"})
