@@ -143,6 +143,9 @@ def test_people_freeze_thaw_and_roll_back_though_nobody_controls_it(server, stop
     assert "waits" in editor.post(f"/live/{stopped}/approve", json={"number": 0}).json()["detail"]
     kinds = [event["kind"] for event in editor.get(f"/live/{stopped}/timeline").json()["events"]]
     assert kinds[-4:] == ["frozen", "thawed", "baseline", "baseline"]
+    without_a_reason = editor.post(f"/live/{stopped}/freeze", json={}).json()["why"]
+    assert without_a_reason == f"editor {editor.get('/me').json()['id']}"
+    assert admin.post(f"/live/{stopped}/thaw").json()["why"] == ""
 
 
 def test_a_controller_that_runs_hears_what_was_asked_over_http(server, tmp_path):
