@@ -226,7 +226,7 @@ class LiveMachine:
             self._end_windows("the freeze", at)
             found = None if group is None else self._packed(self._runs[group])
             self._record(Frozen(by=by, reason=reason, at=at, group=group, found=found))
-            self._effects.append(Alarm(text=f"frozen by {by}: {reason}"))
+            self._effects.append(Alarm(text=f"frozen by {by}{reason and ': '}{reason}"))
 
     def _packed(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         try:

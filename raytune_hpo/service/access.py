@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.tokens import BROWSER, Token, TokenStore
 
@@ -73,7 +75,8 @@ class Access:
         self._check_failures(address)
         token = self.tokens.find(secret)
         if token is not None:
-            return self.tokens.create(token.role, study=token.study, expires_in_s=COOKIE_S, label=BROWSER)[0]
+            made = self.tokens.create(token.role, study=token.study, expires_in_s=COOKIE_S, label=BROWSER, under=token)
+            return made[0]
         if self._link is not None and self._now() < self._link[1]:
             digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
             if hmac.compare_digest(digest, self._link[0]):
@@ -119,7 +122,8 @@ class Access:
         Raises:
             Problem: there is none of this id, or no admin would be left.
         """
-        if [token.id for token in self.tokens.list() if token.role == "admin"] == [key]:
+        admins = [token for token in self.tokens.list() if token.role == "admin"]
+        if admins and all(key in (token.id, token.under) for token in admins):
             raise Problem("last-admin", "this is the last token of an admin; make another one first")
         if not self.tokens.revoke(key):
             raise Problem("not-found", f"there is no token {key[:40]!r}")
@@ -162,6 +166,21 @@ def _check_same_site(connection: HTTPConnection, method: str) -> None:
     raise Problem("cross-site", "with a cookie, requests come from pages of this server; use a bearer token elsewhere")
 
 
+def _no_study(name: str) -> Problem:
+    return Problem("not-found", f"there is no study {name!r} here")
+
+
+@contextmanager
+def within_scope(token: Token) -> Iterator[None]:
+    """While a request is answered: where the only study of its token does not exist, nothing is told of the others."""
+    try:
+        yield
+    except StudyNotFound:
+        if token.study is None:
+            raise
+        raise _no_study(token.study) from None
+
+
 def check_role(token: Token, role: str, study: str | None) -> None:
     """Check that a token grants a role, for a study if one is given.
 
@@ -169,7 +188,7 @@ def check_role(token: Token, role: str, study: str | None) -> None:
         Problem: it does not. A study outside the token's scope is answered like one that does not exist.
     """
     if study is not None and token.study is not None and token.study != study:
-        raise Problem("not-found", f"there is no study {study!r} here")
+        raise _no_study(study)
     if study is None and token.study is not None and role not in ("viewer",):
         raise Problem("forbidden", "this token is for one study, and what was asked for concerns all")
     if not token.may(role):

@@ -74,16 +74,22 @@ class Client:
         token: by default the environment variable ``RAYTUNE_HPO_TOKEN``.
 
     Raises:
-        SpecError: the URL is not http or https, or there is no token.
+        SpecError: the URL is not http or https, or there is no token, or it cannot be one.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SpecError(f"the service is at a URL such as http://127.0.0.1:8270, got {url!r}")
-        secret = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        secret = (
+            os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        ).strip()  # a file's ends with a line break
         if not secret:
             raise SpecError(f"a token is needed: raytune-hpo token create, then token=... or {TOKEN_VARIABLE}")
+        if not (secret.isascii() and secret.isprintable()) or " " in secret:  # the message must not show it
+            raise SpecError(
+                "a token is one word of ASCII characters, as raytune-hpo token create prints it; got other text"
+            )
         self._parts, self._secret = parts, secret
 
     def create_study(
@@ -96,10 +102,18 @@ class Client:
                 None where the objective brings its own.
             settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, valid_range, points,
                 objective ...
+
+        Raises:
+            SpecError: JSON cannot hold one of them.
+            ServiceError: the study was refused, or there is no answer.
         """
         limits = {**settings.pop("limits", {}), **({} if num_trials is None else {"num_trials": num_trials})}
         brought = {} if space is None else {"space": space}
-        self.request("POST", "/studies", {"name": name, **brought, "limits": limits, **settings})
+        try:
+            self.request("POST", "/studies", {"name": name, **brought, "limits": limits, **settings})
+        except TypeError as error:
+            shown = '{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": true}}'
+            raise SpecError(f"a study is sent as JSON, its space as in {shown}; {error}") from None
         return self.study(name)
 
     def study(self, name: str) -> RemoteStudy:

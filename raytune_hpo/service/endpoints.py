@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from raytune_hpo.errors import HpoError
-from raytune_hpo.service.access import check_role
+from raytune_hpo.service.access import check_role, within_scope
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_BODY, read_json
 from raytune_hpo.service.folds import StillReading
@@ -113,7 +113,7 @@ async def serve(endpoint: Endpoint, service: Service, request: Request) -> Respo
         body = {"reading": round(share, 3), "detail": f"reading, {share:.0%} of {reading.total:,} facts"}
         return Answer(body=body, status=202, headers={"Retry-After": "1"}).response()
     except HpoError as error:
-        if problem_of(error).status == 500:
+        if problem_of(error).kind == "internal":
             _log.exception("%s %s", request.method, endpoint.path)
         return problem_response(problem_of(error), request)
     except Exception:
@@ -136,6 +136,12 @@ async def _answer(endpoint: Endpoint, service: Service, request: Request) -> Ans
     token = service.access.token_of(request, request.method)
     check_role(token, endpoint.role, request.path_params.get("study"))
     service.access.check_rate(token, request.method)
+    with within_scope(token):
+        return await _answer_to(token, endpoint, service, request)
+
+
+async def _answer_to(token: Token, endpoint: Endpoint, service: Service, request: Request) -> Answer | Response:
+    """The answer to a request of a token that may make it."""
     query = checked(endpoint.query, _query_of(request, endpoint.query), is_query=True)
     data, raw = await read_json(request, endpoint.max_body) if endpoint.body is not None else (None, b"")
     body = None if endpoint.body is None else checked(endpoint.body, {} if data is None else data)

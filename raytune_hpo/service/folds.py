@@ -6,7 +6,7 @@ import asyncio
 import threading
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, get_args
 
@@ -16,8 +16,8 @@ from raytune_hpo.analysis.trial_arrays import Column, feasible_ones, status_code
 from raytune_hpo.analysis.tried import tried_in
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.errors import JournalCorrupt, JournalError, StudyNotFound
-from raytune_hpo.facts import Fact, Status, StudyCreated, TrialFact
+from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, StudyNotFound
+from raytune_hpo.facts import Fact, Finished, Status, StudyCreated, TrialFact
 from raytune_hpo.journal import Storage
 from raytune_hpo.live.replaying import stored_plan
 from raytune_hpo.live.timeline import Timeline
@@ -116,7 +116,7 @@ class Fold:
         trial = self._applied(fact)
         if trial is not None:
             self._changed.add(trial.number)
-        if trial is not None and trial.status.is_finished and trial.finished_at is not None:
+        if isinstance(fact, Finished) and trial is not None and trial.finished_at is not None:
             if trial.status is Status.FAILED:
                 insort(self.failed, trial.number)
                 self.by_reason.setdefault(reason_of_failure(trial), []).append(trial.number)
@@ -187,6 +187,7 @@ class ReadModel:
 
         Raises:
             StudyNotFound: there is none.
+            JournalCorrupt: it cannot be read.
             StillReading: the first read takes longer than ``PATIENCE_S``; it continues in the background.
         """
         shelf = self._shelf(name)
@@ -241,16 +242,7 @@ class ReadModel:
             first = next(facts, None)
             if not isinstance(first, StudyCreated):
                 raise _empty(name)
-            fold = Fold(name, first)
-            fold.take(first)
-            total = next((row.num_facts for row in self._storage.studies() if row.name == name), 1)
-            with rarely_collected():
-                for fact in facts:
-                    fold.take(fact)
-                    if fold.seq % 1_000 == 0:
-                        shelf.progress = fold.seq, max(total, fold.seq)
-            fold.warm()
-            shelf.fold = fold
+            shelf.fold = self._folded(shelf, name, first, facts)
             self._make_room(name)
             return
         now = self._now()
@@ -268,6 +260,28 @@ class ReadModel:
             fold.stale_s = now - shelf.away_since
         else:
             shelf.away_since, fold.stale_s = None, 0.0
+
+    def _folded(self, shelf: _Shelf, name: str, first: StudyCreated, facts: Iterator[Fact]) -> Fold:
+        """A new fold of all the facts of a study.
+
+        Raises:
+            JournalCorrupt: they do not add up to a study.
+        """
+        total = next((row.num_facts for row in self._storage.studies() if row.name == name), 1)
+        try:
+            fold = Fold(name, first)
+            fold.take(first)
+            with rarely_collected():
+                for fact in facts:
+                    fold.take(fact)
+                    if fold.seq % 1_000 == 0:
+                        shelf.progress = fold.seq, max(total, fold.seq)
+            fold.warm()
+        except JournalError:
+            raise
+        except HpoError as error:
+            raise JournalCorrupt(f"study {name!r} cannot be read: {error}") from error
+        return fold
 
     def _make_room(self, newest: str) -> None:
         while sum(s.fold.seq for s in list(self._shelves.values()) if s.fold) > self._max_facts:

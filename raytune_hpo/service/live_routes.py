@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
+from raytune_hpo.errors import JournalCorrupt
 from raytune_hpo.live.fold import group_of
 from raytune_hpo.live.pull_board import Histogram, Measured
 from raytune_hpo.live.stored import status_of
@@ -44,6 +45,8 @@ async def list_live(call: Call) -> Answer:
             items.append(await call.service.live.read(name, status_record))
         except StillReading:
             items.append({"name": name, "state": "reading"})
+        except JournalCorrupt as error:
+            items.append({"name": name, "state": "unreadable", "detail": str(error)})
     return Answer(body={"items": items, "next": None})
 
 

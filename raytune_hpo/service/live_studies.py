@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.journal import open_storage
 from raytune_hpo.live.pull_board import PullBoard
 from raytune_hpo.live.stored import SEAT, StoredLive
@@ -42,7 +42,7 @@ class LiveStudies:
             if row.name not in self._known:
                 try:
                     await self._studies.reads.read(row.name, self._note)
-                except (StillReading, StudyNotFound):
+                except (StillReading, StudyNotFound, JournalCorrupt):
                     continue  # at the next look
         self._known = {row.name: self._known[row.name] for row in rows if row.name in self._known}
         return [row.name for row in reversed(rows) if self._known.get(row.name) and token.study in (None, row.name)]
@@ -74,7 +74,10 @@ class LiveStudies:
         Raises:
             Problem: it is not a live study, or the folder is on another machine.
         """
-        folder = await self.read(name, lambda live: Path(live.fold.study.ledger.spec.settings[SEAT]))
+        stated = await self.read(name, lambda live: live.fold.study.ledger.spec.settings.get(SEAT))
+        if stated is None:
+            raise Problem("elsewhere", f"the journal of {name!r} does not say in which folder its applier remembers")
+        folder = Path(stated)
         if not await asyncio.to_thread(folder.is_dir):
             raise Problem(
                 "elsewhere",

@@ -19,6 +19,7 @@ _ALWAYS = (
     "not-found",
     "too-many-requests",
     "internal",
+    "unreadable",
     "unavailable",
 )
 _WITH_BODY = ("too-large", "invalid")

@@ -9,6 +9,7 @@ from typing import Any
 from raytune_hpo.errors import (
     ClusterError,
     HpoError,
+    JournalCorrupt,
     JournalError,
     NoCompletedTrial,
     ObjectiveError,
@@ -62,6 +63,7 @@ KINDS: Mapping[str, Kind] = {
     "worker-quarantined": Kind(429, "The worker fails everything that it gets"),
     "in-use": Kind(409, "A study that runs needs it"),
     "internal": Kind(500, "An error of this server"),
+    "unreadable": Kind(500, "The study cannot be read"),
     "unavailable": Kind(503, "The storage or the cluster cannot be had now"),
     "too-many-streams": Kind(503, "Too many event streams"),
     "no-room": Kind(507, "There is no room for it"),
@@ -129,6 +131,7 @@ _OF_ERRORS: Sequence[tuple[type[HpoError], str]] = (
     (SpecError, "invalid"),
     (ObjectiveError, "invalid"),
     (SequenceConflict, "study-busy"),
+    (JournalCorrupt, "unreadable"),
     (JournalError, "unavailable"),
     (ClusterError, "unavailable"),
 )

@@ -9,14 +9,14 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
 from raytune_hpo import __version__, registry
 from raytune_hpo.analysis.columns import csv_cell, feasibility, flattened
 from raytune_hpo.display.text import counted
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.results.records import plain
 from raytune_hpo.service import shapes
 from raytune_hpo.service.answers import Answer
@@ -31,6 +31,7 @@ from raytune_hpo.service.tokens import Token
 from raytune_hpo.trial import Trial
 
 _T = TypeVar("_T")
+CSV = "text/csv; charset=utf-8"
 
 
 async def root(call: Call) -> Answer:
@@ -76,11 +77,14 @@ def _offset(cursor: str | None) -> int:
 
 
 async def _line(call: Call, name: str, num_facts: int) -> dict[str, Any]:
-    """A study in the list; one that is still being read has fewer fields."""
+    """A study in the list; one that is still being read, or cannot be, has fewer fields."""
+    unread = {"name": name, "state": "reading", "num_trials": None, "counts": None, "best": None, "seq": num_facts}
     try:
         return await call.service.read(name, lambda fold: call.service.line(fold))
     except (StillReading, StudyNotFound):
-        return {"name": name, "state": "reading", "num_trials": None, "counts": None, "best": None, "seq": num_facts}
+        return unread
+    except JournalCorrupt as error:
+        return {**unread, "state": "unreadable", "detail": str(error)}
 
 
 async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _T | None]:
@@ -119,21 +123,24 @@ async def trials(call: Call) -> Answer | Response:
     def read(fold: Fold) -> Any:
         page = page_of(fold, listing, query.limit, query.cursor)
         if "text/csv" in accept:
-            return _csv(page.trials, has_constraints=bool(fold.ledger.spec.constraints))
+            return csv_of(page.trials, has_constraints=bool(fold.ledger.spec.constraints)), page.next
         lines = [trial_line(trial) for trial in page.trials]
         if "application/x-ndjson" in accept:
-            return "".join(f"{dumped(line)}\n" for line in lines)
+            return "".join(f"{dumped(line)}\n" for line in lines), page.next
         return {"items": lines, "next": page.next, "seq": page.seq}
 
     answer = await of_study(call, read)
-    if isinstance(answer.body, str):
-        media = "text/csv; charset=utf-8" if "text/csv" in accept else "application/x-ndjson"
-        return Response(answer.body, 200, dict(answer.headers), media)
+    if isinstance(answer.body, tuple):
+        text, cursor = answer.body
+        headers = dict(answer.headers)
+        if cursor is not None:  # text has no place for it
+            headers["Link"] = f'<?{urlencode({**call.request.query_params, "cursor": cursor})}>; rel="next"'
+        return Response(text, 200, headers, CSV if "text/csv" in accept else "application/x-ndjson")
     return answer
 
 
-def _csv(trials: Sequence[Trial], *, has_constraints: bool) -> str:
-    """A page of trials as CSV; text that a spreadsheet would run as a formula is escaped."""
+def csv_of(trials: Sequence[Trial], *, has_constraints: bool) -> str:
+    """Trials as CSV; text that a spreadsheet would run as a formula is escaped."""
     names = list(dict.fromkeys(m for t in trials for m in t.metrics))
     parameters = list(dict.fromkeys(p for t in trials for p in _flat(t)))
     out = io.StringIO()

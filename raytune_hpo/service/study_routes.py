@@ -334,7 +334,14 @@ ENDPOINTS = (
         status=202,
         errors=["not-running", "no-result-yet"],
     ),
-    edited("GET", "/jobs/{job}", "get_job", "A job, and what came of it", get_job),
+    Endpoint(
+        method="GET",
+        path="/jobs/{job}",
+        role="viewer",
+        name="get_job",
+        summary="A job, and what came of it",
+        handler=get_job,
+    ),
     edited(
         "DELETE",
         "/studies/{study}/quarantine/{worker}",

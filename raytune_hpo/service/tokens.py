@@ -31,6 +31,7 @@ class Token:
     Attributes:
         study: the only study that it grants access to; None: all.
         expires_at: epoch seconds; None: never.
+        under: the id of the token with which a browser logged in; the browser's own is valid no longer than that one.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Token:
     study: str | None = None
     expires_at: float | None = None
     label: str = ""
+    under: str | None = None
 
     def may(self, role: str) -> bool:
         """Whether the token's role includes ``role``."""
@@ -66,9 +68,18 @@ class TokenStore:
         self._tokens: dict[str, Token] = {}
 
     def create(
-        self, role: str, *, study: str | None = None, expires_in_s: float | None = None, label: str = ""
+        self,
+        role: str,
+        *,
+        study: str | None = None,
+        expires_in_s: float | None = None,
+        label: str = "",
+        under: Token | None = None,
     ) -> tuple[str, Token]:
         """Create a token, and return its secret, which is stored nowhere, and its record.
+
+        Args:
+            under: the token whose end is also that of the new one.
 
         Raises:
             SpecError: there is no such role, or the role is not for one study.
@@ -79,14 +90,17 @@ class TokenStore:
             raise SpecError("an admin's token is for all studies; leave the study out, or make it an editor's")
         now, key = self._clock.now(), secrets.token_hex(4)
         secret = f"hpo_{key}_{secrets.token_urlsafe(32)}"
+        ends = [] if expires_in_s is None else [now + expires_in_s]
+        ends += [] if under is None or under.expires_at is None else [under.expires_at]
         token = Token(
             id=key,
             role=role,
             digest=_digest(secret),
             created_at=now,
             study=study,
-            expires_at=None if expires_in_s is None else now + expires_in_s,
+            expires_at=min(ends, default=None),
             label=label,
+            under=None if under is None else under.id,
         )
         with self._lock:
             self._read()
@@ -109,12 +123,12 @@ class TokenStore:
             return list(self._tokens.values())
 
     def revoke(self, key: str) -> bool:
-        """Revoke a token, and return whether there was one of this id."""
+        """Revoke a token, and those of the browsers that logged in with it; return whether there was one of this id."""
         with self._lock:
             self._read()
             if key not in self._tokens:
                 return False
-            self._write({k: t for k, t in self._tokens.items() if k != key})
+            self._write({k: t for k, t in self._tokens.items() if key not in (k, t.under)})
             return True
 
     def _read(self) -> None:

@@ -112,3 +112,17 @@ def test_a_page_that_is_not_the_services_is_named(proxy, status, data):
     with pytest.raises(ServiceError, match=f"HTTP {status} from .* is not the service's answer") as refused:
         proxy([(status, data)]).request("POST", "/studies", {})
     assert refused.value.status == status
+
+
+def test_a_token_from_a_file_may_end_with_a_line_break(proxy: Callable[[Answers], hpo.Client]) -> None:
+    assert proxy([(200, b"{}")]).create_study("any", {}) is not None
+    assert hpo.Client("http://127.0.0.1:1", " secret\n")._secret == "secret"
+    for text in ("two words", "two\nlines", "s\u00e9cret"):
+        with pytest.raises(hpo.errors.SpecError, match="a token is one word") as refused:
+            hpo.Client("http://127.0.0.1:1", text)
+        assert text not in str(refused.value)
+
+
+def test_a_space_that_is_not_json_is_refused_with_the_way_out() -> None:
+    with pytest.raises(hpo.errors.SpecError, match=r'"type": "float".*a value of type Float'):
+        hpo.Client("http://127.0.0.1:1", "secret").create_study("any", {"x": hpo.uniform(0, 1)})

@@ -294,3 +294,37 @@ def test_nasty_names_are_only_names(server, name):
         headers={"If-Match": tag["If-None-Match"]},
     )
     assert same.json()["limits"]["num_trials"] == 3
+
+
+def test_a_browser_is_logged_out_when_its_token_ends(own_server):
+    admin, store = own_server.api(), TokenStore(own_server.tokens)
+    secret, token = store.create("viewer", expires_in_s=3600)
+    own_server.secrets["short"] = secret
+    browser = own_server.browser("short")
+    (mine,) = (each for each in store.list() if each.under == token.id)
+    assert mine.expires_at == token.expires_at
+    assert browser.get("/").status_code == 200
+    assert admin.delete(f"/tokens/{token.id}").status_code == 204
+    assert browser.get("/").status_code == 401
+    own_server.browser("admin")  # it ends with the token, and so is not another admin
+    key = admin.get("/me").json()["id"]
+    assert admin.delete(f"/tokens/{key}").json()["type"] == "/problems/last-admin"
+
+
+def test_a_token_for_one_study_is_told_of_no_other(server, study):
+    secret, _ = TokenStore(server.tokens).create("editor", study="not there")
+    headers = {"Authorization": f"Bearer {secret}"}
+    for path in ("/v1/studies/not%20there", "/v1/compare?study=not%20there", "/studies/not%20there"):
+        answer = httpx.get(f"{server.url}{path}", headers=headers)
+        assert answer.status_code == 404
+        assert "there is no study" in answer.text and "guarded" not in answer.text and "studies.db" not in answer.text
+
+
+def test_a_token_for_one_study_gets_the_jobs_of_that_study(server, study):
+    secret, _ = TokenStore(server.tokens).create("editor", study="guarded")
+    headers = {"Authorization": f"Bearer {secret}"}
+    own = httpx.post(f"{server.url}/v1/studies/guarded/audit", headers=headers).json()
+    assert httpx.get(f"{server.url}/v1/jobs/{own['id']}", headers=headers).json()["study"] == "guarded"
+    server.create("unguarded")
+    other = server.api("editor").post("/studies/unguarded/audit").json()
+    assert httpx.get(f"{server.url}/v1/jobs/{other['id']}", headers=headers).status_code == 404

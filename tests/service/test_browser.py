@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -347,3 +348,21 @@ def test_long_names_of_parameters_hide_no_value(opened, server, width):
     page.goto(f"{server.url}/studies/{name}/trials")
     hidden = page.evaluate("(box => box.scrollWidth - box.clientWidth)(document.querySelector('.scroll'))")
     assert hidden <= (0 if width == 1280 else 600)
+
+
+def test_a_long_name_pushes_no_column_out_of_sight(opened, server):
+    server.create("n" * 200)
+    for width in (1280, 320):
+        page = opened(width=width)
+        box = page.locator("th", has_text=re.compile("^best$")).bounding_box()
+        assert box is not None and box["x"] + box["width"] <= width
+
+
+def test_the_buttons_are_those_of_the_state_when_a_study_ends_before_the_eyes(opened, server):
+    server.create("ended-before-the-eyes")
+    page = opened()
+    page.goto(f"{server.url}/studies/ended-before-the-eyes")
+    page.wait_for_selector("summary:has-text('Stop')")
+    server.api("editor").post("/studies/ended-before-the-eyes/stop")
+    page.wait_for_selector("button:has-text('Continue')", timeout=10_000)
+    assert page.locator("summary", has_text="Stop").count() == 0

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo import codec
 from raytune_hpo.errors import HpoError
+from raytune_hpo.journal import open_storage
 from raytune_hpo.live.pull_applier import PullApplier
 from raytune_hpo.live.pull_board import Histogram, Measured, PullBoard, together
 
@@ -138,6 +143,9 @@ def test_people_freeze_thaw_and_roll_back_though_nobody_controls_it(server, stop
     assert "waits" in editor.post(f"/live/{stopped}/approve", json={"number": 0}).json()["detail"]
     kinds = [event["kind"] for event in editor.get(f"/live/{stopped}/timeline").json()["events"]]
     assert kinds[-4:] == ["frozen", "thawed", "baseline", "baseline"]
+    without_a_reason = editor.post(f"/live/{stopped}/freeze", json={}).json()["why"]
+    assert without_a_reason == f"editor {editor.get('/me').json()['id']}"
+    assert admin.post(f"/live/{stopped}/thaw").json()["why"] == ""
 
 
 def test_a_controller_that_runs_hears_what_was_asked_over_http(server, tmp_path):
@@ -279,3 +287,22 @@ def test_machines_of_a_group_post_side_by_side_over_http(server, tmp_path):
         body = {"group": "canary", "source": source, "windows": [row]}
         assert server.api("worker").post("/live/several/measurements", json=body).status_code == 202
     assert len(PullBoard(tmp_path / "several").measured("canary", now - 10, now)) == 2
+
+
+def test_a_live_study_of_which_nobody_knows_the_seat_is_not_commanded(server):
+    lines = (Path(__file__).parents[1] / "golden" / "live" / "rules_1.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    store = open_storage(str(server.storage))
+    journal = store.journal("seatless", create=True, owner="test")
+    facts = [codec.decode(row["kind"], row["version"], json.dumps(row["body"])) for row in rows]
+    created = replace(facts[0], spec={**facts[0].spec, "name": "seatless"})
+    journal.append([created, *facts[1:]], expect=0)
+    journal.close()
+    store.close()
+    while (known := server.api("viewer").get("/live/seatless")).status_code == 202:
+        time.sleep(0.1)
+    refused = server.api("editor").post("/live/seatless/freeze", json={})
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/elsewhere")
+    assert "does not say in which folder" in refused.json()["detail"]
+    tag = {"If-Match": known.headers["etag"]}
+    assert server.api("admin").delete("/studies/seatless", headers=tag).status_code == 204

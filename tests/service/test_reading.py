@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.facts import Annotated, Finished, Released, Reported, Saved, Started, Status, StudyCreated, Verdict
+from raytune_hpo.goals import Goal
+from raytune_hpo.journal import open_storage
 from raytune_hpo.service.app import ENDPOINTS
 from raytune_hpo.service.openapi import document
+from raytune_hpo.spec import Part, StudySpec
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +176,64 @@ def test_parts_are_listed_with_their_options(api):
     samplers = {part["name"]: part for part in api.get("/samplers").json()["items"]}
     assert samplers["gp"]["summary"]
     assert "eta" in {p["name"]: p for p in api.get("/schedulers").json()["items"]}["asha"]["options"]
+
+
+def written(server, name, *facts):
+    """Write a study into the server's storage as another process would."""
+    spec = StudySpec(
+        name=name, space=hpo.Space({"x": hpo.uniform(0, 1)}), goals=(Goal("loss"),), sampler=Part(name="random")
+    )
+    store = open_storage(str(server.storage))
+    journal = store.journal(name, create=True, owner="test")
+    journal.append([StudyCreated(spec=spec.to_json(), at=time.time()), *facts], expect=0)
+    journal.close()
+    store.close()
+
+
+def test_a_study_that_cannot_be_read_hides_no_other(own_server):
+    for name in ("sound", "newer", "odd"):
+        own_server.create(name)
+    with sqlite3.connect(own_server.storage) as database:
+        at = "study_id = (SELECT id FROM raytune_studies WHERE name = ?) AND seq = 0"
+        database.execute(f"UPDATE raytune_facts SET version = 99 WHERE {at}", ["newer"])
+        database.execute(f"UPDATE raytune_facts SET kind = 'Thawed' WHERE {at}", ["odd"])
+    database.close()
+    own_server.kill()
+    own_server.start()
+    api, browser = own_server.api("viewer"), own_server.browser("viewer")
+    lines = {line["name"]: line for line in api.get("/studies").json()["items"]}
+    assert lines["sound"]["state"] == "running"
+    assert lines["newer"]["state"] == "unreadable" and "version 99" in lines["newer"]["detail"]
+    problem = api.get("/studies/newer")
+    assert (problem.status_code, problem.json()["type"]) == (500, "/problems/unreadable")
+    assert "read it with the release that wrote it" in problem.json()["detail"]
+    assert "cannot be read" in browser.get("/").text and "version 99" in browser.get("/studies/newer").text
+    assert api.get("/live").json()["items"] == [] and browser.get("/live").status_code == 200
+    assert own_server.browser("editor").post("/live/freeze").status_code == 303
+
+
+def test_a_trial_stands_once_in_a_sorted_list_whatever_follows_its_end(server):
+    ended = [
+        fact
+        for n, status in enumerate((Status.COMPLETED, Status.FAILED))
+        for fact in (
+            Started(number=n, worker="w", at=1.0, config={"x": 0.5}, basis=1),
+            Reported(number=n, attempt=1, step=1, metrics={"loss": 1.0}, verdict=Verdict.CONTINUE, at=1.5),
+            Saved(number=n, attempt=1, step=1, at=1.5, checkpoint={"url": "/c"}),
+            Finished(number=n, attempt=1, status=status, at=2.0, duration_s=1.0, metrics={"loss": 1.0}, error="no"),
+            Released(number=n, step=1, reason="no longer needed", at=3.0),
+            Annotated(number=n, name="user:who", value="me", at=3.0),
+        )
+    ]
+    written(server, "noted", *ended)
+    for sort, numbers in (("metric", [0]), ("duration", [0, 1])):
+        page = server.api("viewer").get("/studies/noted/trials", params={"sort": sort}).json()
+        assert [trial["number"] for trial in page["items"]] == numbers
+
+
+def test_text_says_where_the_rest_of_a_list_is(api):
+    for media in ("text/csv", "application/x-ndjson"):
+        first = api.get("/studies/read/trials", params={"limit": 15}, headers={"Accept": media})
+        rest = api.get(str(first.url.join(first.links["next"]["url"])), headers={"Accept": media})
+        num = len(first.text.splitlines()) + len(rest.text.splitlines())
+        assert num == (22 if media == "text/csv" else 20) and "next" not in rest.links

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from html import escape, unescape
 from urllib.parse import quote
 
@@ -13,8 +14,11 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.core.snapshot import History, Point
+from raytune_hpo.facts import StudyCreated
 from raytune_hpo.goals import Goal
+from raytune_hpo.journal import open_storage
 from raytune_hpo.service.web import pictures
+from raytune_hpo.spec import Part, StudySpec
 
 NASTY = "<img src=x onerror=alert(1)>"
 
@@ -286,8 +290,10 @@ def test_studies_of_different_goals_are_not_ranked(server, browsers, paged):
     server.create("other-goal", metric="error")
     text = browsers["viewer"].get("/compare?study=paged&study=other-goal").text
     assert "different goals" in text and "leads with" not in text
-    alone = browsers["viewer"].get("/compare?study=paged&study=fetched").text
-    assert "paged leads with loss" in alone
+    without = browsers["viewer"].get("/compare?study=paged&study=fetched").text
+    assert "paged leads with loss" in without and "the others have no result" in without
+    alone = browsers["viewer"].get("/compare?study=paged").text
+    assert "The best loss of paged is" in alone and "leads" not in alone and "others" not in alone
     assert browsers["viewer"].get("/compare?study=nothing").status_code == 404
 
 
@@ -466,3 +472,47 @@ def test_labels_of_the_history_stand_where_their_numbers_are(length, labels):
     axis = pictures.history(drawn, Goal("loss"), None)["x"]
     assert [label["text"] for label in axis] == labels
     assert [float(label["at"]) for label in axis] == pytest.approx([100 * int(n) / length for n in labels], abs=0.1)
+
+
+def test_the_best_studies_have_the_lines_of_a_comparison(server, browsers):
+    for n in range(5):
+        server.create(f"line-{n}", limits={"num_trials": 2})
+        seen = [{"config": {"x": 0.5, "n": 1}, "metrics": {"loss": 9.0 - n}}]
+        assert server.api("editor").post(f"/studies/line-{n}/observations", json={"observations": seen}).is_success
+    page = browsers["viewer"].get("/compare?" + "&".join(f"study=line-{n}" for n in range(5))).text
+    assert re.findall(r"</svg>(line-\d)</li>", page)[:4] == ["line-1", "line-2", "line-3", "line-4"]
+    assert "1 more has no line: only the four with the best values are drawn." in page
+
+
+def test_a_line_comes_into_a_comparison_from_values_that_it_does_not_show():
+    for mode, first in (("min", 3.0), ("max", -3.0)):
+        drawn = pictures.lines([pictures.Line(name="a", corners=((1, first), (4, 1.0)), end=10)], Goal("loss", mode))
+        y = float(re.match(r"M\S+ (\S+?)H", drawn["lines"][0]["path"])[1])
+        assert y < 0 if mode == "min" else y > 100
+        assert all(0 <= float(tick["at"]) <= 100 for tick in drawn["y"])
+
+
+def test_all_trials_of_the_table_come_as_csv(server, browsers, paged):
+    page = browsers["viewer"].get("/studies/paged/trials?status=completed&sort=metric").text
+    link = unescape(re.search(r'href="([^"]*trials\.csv[^"]*)"', page)[1])
+    answer = browsers["viewer"].get(link)
+    assert answer.headers["content-disposition"] == 'attachment; filename="trials.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    counts = server.api("viewer").get("/studies/paged").json()["counts"]
+    losses = [float(row["metrics/loss"]) for row in rows]
+    assert len(rows) == counts["completed"] and losses == sorted(losses)
+    refused = browsers["viewer"].get("/studies/paged/trials.csv?where=bogus")
+    assert refused.status_code == 400 and "where is COLUMN OP NUMBER" in refused.text
+
+
+def test_a_fact_of_a_clock_that_is_ahead_lies_in_the_future(server, browsers):
+    spec = StudySpec(
+        name="ahead", space=hpo.Space({"x": hpo.uniform(0, 1)}), goals=(Goal("loss"),), sampler=Part(name="random")
+    )
+    store = open_storage(str(server.storage))
+    journal = store.journal("ahead", create=True, owner="test")
+    journal.append([StudyCreated(spec=spec.to_json(), at=time.time() + 7_200.0)], expect=0)
+    journal.close()
+    store.close()
+    page = text_of(browsers["viewer"], "/?q=ahead")
+    assert re.search(r"1h 59m in the future|2h in the future", page) and not re.search(r"-\d+s ago", page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ def compared(standings: Sequence[Standing]) -> dict[str, Any]:
     """The values for the page's template."""
     ahead, goal = leader(standings), standings[0].goal if standings else None
     with_line = [s for s in standings if s.by_trials] if are_ranked(standings) else []
-    drawn = with_line[: len(pictures.KEYS)]
+    best = sorted(with_line, key=_loss)[: len(pictures.KEYS)]
+    drawn = [s for s in with_line if s in best]
     return {
         "said": _said(standings, ahead),
         "goals": sorted({", ".join(f"{goal.metric} ({goal.mode})" for goal in s.goals) for s in standings}),
@@ -34,14 +36,20 @@ def compared(standings: Sequence[Standing]) -> dict[str, Any]:
     }
 
 
+def _loss(standing: Standing) -> float:
+    return math.inf if standing.best is None else standing.goal.loss(standing.best)
+
+
 def _said(standings: Sequence[Standing], ahead: Standing | None) -> str:
     """A sentence that says which study leads, and by how much."""
     if ahead is None or ahead.best is None:
         return ""
     best = ahead.goal.loss(ahead.best)
     others = [ahead.goal.loss(s.best) - best for s in standings if s is not ahead and s.best is not None]
+    if len(standings) == 1:
+        return f"The best {ahead.goal.metric} of {ahead.name} is {number(ahead.best)}."
     shown = f"{ahead.name} leads with {ahead.goal.metric} {number(ahead.best)}"
-    return f"{shown}, by {number(min(others))}." if others else f"{shown}; the others have no result yet."
+    return f"{shown}, by {number(min(others))}." if others else f"{shown}; the others have no result."
 
 
 def _line(standing: Standing, corners: Sequence[tuple[float, float]], end: float) -> pictures.Line:

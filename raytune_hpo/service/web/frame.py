@@ -15,7 +15,7 @@ from starlette.routing import Route
 from raytune_hpo.display.text import number, size
 from raytune_hpo.errors import HpoError
 from raytune_hpo.progress.words import age
-from raytune_hpo.service.access import check_role
+from raytune_hpo.service.access import check_role, within_scope
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.problems import KINDS, Problem, problem_of
 from raytune_hpo.service.segments import with_segments
@@ -55,7 +55,8 @@ class Frame:
             token = self.service.access.token_of(request, request.method)
             check_role(token, role, request.path_params.get("study"))
             self.service.access.check_rate(token, request.method)
-            return await handler(request, token)
+            with within_scope(token):
+                return await handler(request, token)
         except StillReading as reading:
             return self._still_reading(request, reading)
         except Problem as problem:

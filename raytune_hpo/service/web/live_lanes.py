@@ -73,7 +73,7 @@ def _share_lane(live: Timeline, x: Callable[[float], float], begin: float, end: 
     last = live.shares[-1] if live.shares else None
     now = 100 if last is not None and last.promoted is not None else 100 * last.share if last is not None else 0
     return {
-        "title": "share of traffic, by configuration",
+        "title": "share of traffic with a tuned configuration",
         "label": f"Share of traffic with a tuned configuration, now {now:g} %",
         "size": "lane",
         "y": [{"at": "2", "text": "100 %"}, {"at": "98", "text": "0"}],

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import HpoError, JournalCorrupt
 from raytune_hpo.live.fold import group_of
 from raytune_hpo.live.stored import StoredLive
 from raytune_hpo.live.timeline import Timeline
@@ -55,6 +55,8 @@ class LivePages:
                 rows.append(await self._live.read(name, lambda live: live_view.row(live, now)))
             except StillReading:
                 rows.append({"name": name, "state": "being read", "mark": "waiting"})
+            except JournalCorrupt:  # its own page says why
+                rows.append({"name": name, "state": "cannot be read", "mark": "failed"})
         return self._frame.html(request, "live_list.html", token=token, here="live", rows=rows)
 
     async def _study(self, request: Request, token: Token) -> Response:

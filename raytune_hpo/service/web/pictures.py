@@ -15,6 +15,7 @@ from raytune_hpo.trial import Trial
 
 KEYS = "abcd"  # keys of the lines' styles, each with its own colour and dash
 _NAME = 24  # characters at the end of a line
+_BEYOND = 10.0  # per cent of a figure's height, by which what lies outside its scale is out of sight
 _DRAWN = (Status.COMPLETED, Status.PRUNED, Status.PAUSED, Status.FAILED)  # the parts of a bar, from the left
 
 
@@ -150,12 +151,13 @@ class Line(NamedTuple):
 
 
 def lines(drawn: Sequence[Line], goal: Goal, *, in_time: bool = False) -> dict[str, Any]:
-    """The figure of several step lines, labelled at their ends."""
+    """The figure of several step lines, labelled at their ends. A line comes into it from values that it does not show."""
     scale = scale_of([v for line in drawn for _, v in line.corners], lower_is_better=goal.lower_is_better)
     last = max([line.end for line in drawn] + [1e-9])
 
     def at(place: float, value: float) -> tuple[str, str]:
-        return f"{100 * place / last:.1f}", f"{100 * (1 - scale.at(value)):.1f}"
+        beyond = _BEYOND if value < scale.low else -_BEYOND if value > scale.high else 0.0
+        return f"{100 * place / last:.1f}", f"{100 * (1 - scale.at(value)) + beyond:.1f}"
 
     shown = []
     for key, line in zip(KEYS, drawn, strict=False):

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.facts import Status
 from raytune_hpo.service.access import check_role
 from raytune_hpo.service.comparing import MAX_STUDIES
@@ -19,7 +19,7 @@ from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.listing import Listing, page_of
 from raytune_hpo.service.models.confirming import KIND, is_measured_here
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.reading_routes import existing, worker_records
+from raytune_hpo.service.reading_routes import CSV, csv_of, existing, worker_records
 from raytune_hpo.service.shapes import TrialsQuery, checked
 from raytune_hpo.service.tokens import Token
 from raytune_hpo.service.web import figures, views
@@ -52,6 +52,7 @@ class StudyPages:
             page("/compare", "viewer", self._compare),
             page("/studies/{study}", "viewer", self._study),
             page("/studies/{study}/trials", "viewer", self._trials),
+            page("/studies/{study}/trials.csv", "viewer", self._trials_as_csv),
             page("/studies/{study}/trials/{number:int}", "viewer", self._trial),
             page("/studies/{study}/figures", "viewer", self._figures),
             page("/studies/{study}/best", "viewer", self._best),
@@ -70,6 +71,8 @@ class StudyPages:
                 rows.append({**_UNREAD, "name": row.name})
             except StudyNotFound:
                 continue  # it has just been deleted
+            except JournalCorrupt:  # its own page says why
+                rows.append({**_UNREAD, "state": "cannot be read", "mark": "failed", "name": row.name})
         wanted, part = query.get("state", ""), query.get("q", "")
         states = {row["state"]: row["mark"] for row in rows if row["state"] == "running or interrupted"}
         states = {"running": "running", **states, "ended": "finished"}
@@ -129,6 +132,18 @@ class StudyPages:
             return {**shown, "first": first, "where": where, "status": query.status, "sort": query.sort, "error": error}
 
         return await self._frame.of_study(request, token, "trials.html", "trials", read, is_live=False)
+
+    async def _trials_as_csv(self, request: Request, token: Token) -> Response:
+        """All trials that a filter lets through, as a file."""
+        query: TrialsQuery = checked(TrialsQuery, dict(request.query_params), is_query=True)
+        listing = Listing(status=query.status, where=query.where, sort=query.sort)
+
+        def read(fold: Fold) -> str:
+            every = page_of(fold, listing, len(fold.ledger.trials), None)
+            return csv_of(every.trials, has_constraints=bool(fold.ledger.spec.constraints))
+
+        text = await self._service.read(request.path_params["study"], read)
+        return Response(text, headers={"Content-Disposition": 'attachment; filename="trials.csv"'}, media_type=CSV)
 
     async def _trial(self, request: Request, token: Token) -> Response:
         name, number = request.path_params["study"], int(request.path_params["number"])

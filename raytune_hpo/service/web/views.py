@@ -170,9 +170,9 @@ def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> di
     ledger = fold.ledger
     names, leading = _columns(fold, page.trials), _leading(fold)
 
-    def link(**changes: str | None) -> str:
+    def link(*, page: str = "trials", **changes: str | None) -> str:
         query = {"status": listing.status, "where": listing.where, "sort": listing.sort, **changes}
-        return f"{base}/trials?{urlencode({k: v for k, v in query.items() if v})}"
+        return f"{base}/{page}?{urlencode({k: v for k, v in query.items() if v})}"
 
     matching = len(ledger.trials) if listing == Listing(sort=listing.sort) else count(fold, listing)
     return {
@@ -185,6 +185,7 @@ def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> di
         "lifted": link(where=None),
         "next": page.next and f"{link()}&{urlencode({'cursor': page.next})}",
         "first": link(),
+        "csv": link(page="trials.csv"),
         "size": PAGE,
     }
 
