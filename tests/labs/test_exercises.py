@@ -179,6 +179,12 @@ WRONG = [
     ("speed_up", 0, "w = w + step_size * (d - w @ x) * x", "from (1, 0)"),
     ("speed_up", 1, "return 1 - np.var(x @ model) / np.var(d)", "has 4 times the variance"),
     ("speed_up", 2, "return min(errors, key=errors.get)", "the smallest that is a number"),
+    (
+        "tuning_a_system",
+        0,
+        'options = ["-P", str(per_process), "-n", str(concurrency)]',
+        "one process at a time, whatever the batch size",
+    ),
     ("tuning_a_live_service", 0, "return self.order(group)", "should say so"),
 ]
 RIGHT = [
@@ -214,6 +220,8 @@ WRONG_BY_ITSELF = [
     ("competing_text", 1, 'return config["share"] * len(texts)', "int(...) makes one"),
     ("competing_text", 1, "return len(texts)", "a quarter of 40 letters are 10"),
     ("ray_lab_01_distributed_tuning", 0, "v = momentum * v - learning_rate * g", "the new move should be 0.6"),
+    ("tuning_a_system", 1, "seconds = statistics.mean(took)", "the median is 2, and the jitter 8 - 1 = 7"),
+    ("tuning_a_system", 2, "jitter = min(took) - max(took)", "the median is 2, and the jitter 8 - 1 = 7"),
     ("train_longer", 0, "weights = both[: len(both) // 2]", "two lists of four arrays"),
     ("train_longer", 0, "return both[::2], both[1::2]", "weights, then moves"),
 ]
