@@ -424,7 +424,7 @@ workshop.show(results.plot.history(), "lab_01_ready_made")
 #   training a network does, and not when it costs microseconds.
 #
 # **To try.** Set the kernel's length to 0.2 and to 5, and watch the band. In `next_place`, take the lowest mean instead of
-# the highest expected improvement: in which valley does the search get stuck?
+# the highest expected improvement, and take out the check that refuses it: in which valley does the search get stuck?
 
 # %%
 # What this lab says, checked:

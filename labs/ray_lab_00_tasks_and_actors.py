@@ -198,7 +198,7 @@ sorted_by_tasks = ray.get([sort_task.remote(numbers) for numbers in lists])
 # <<<
 seconds["tasks"] = time.perf_counter() - begin
 notes["tasks"] = notes_of(sorted_by_tasks)
-assert num_cpus == 1 or most_at_once(notes["tasks"]) > 1, (
+assert num_cpus == 1 or LENGTH < 1_000 or most_at_once(notes["tasks"]) > 1, (
     "sort_task.remote(...) for all lists, before you wait for any: then they are sorted side by side"
 )
 print(f"tasks  {seconds['tasks']:.1f} s")
@@ -305,10 +305,12 @@ sorted_by_several = ray.get(foreman.sort_all.remote(lists))
 seconds["two actors"] = time.perf_counter() - begin
 notes["two actors"] = notes_of(sorted_by_several)
 counts = ray.get(foreman.counts.remote())
-assert counts == [NUM_LISTS // 2] * 2, (
-    f"each sorter should have sorted half of the lists, and they have sorted {counts}"
+assert sum(counts) == NUM_LISTS and max(counts) - min(counts) <= 1, (
+    f"the lists should be dealt out to the sorters like cards, and these have sorted {counts}"
 )
-assert most_at_once(notes["two actors"]) == 2, "start all calls before you wait for any: two actors work side by side"
+assert LENGTH < 1_000 or most_at_once(notes["two actors"]) > 1, (
+    "start all calls before you wait for any: actors work side by side"
+)
 print(f"two actors        {seconds['two actors']:.1f} s")
 print(f"sorted by each    {counts}")
 workshop.show(timeline(notes), "ray_lab_00_four_ways")

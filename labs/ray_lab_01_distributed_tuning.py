@@ -141,9 +141,7 @@ workshop.show(fifo.plot.curves(), "ray_lab_01_fifo")
 scheduler = {"name": "asha", "eta": 3, "min_steps": EPOCHS // 3, "max_steps": EPOCHS}
 # <<<
 asha, asha_s = study(20, sampler="random", scheduler=scheduler)
-assert {trial.last_step for trial in asha} == {EPOCHS // 3, EPOCHS}, (
-    "trials should end after a third of the epochs, or after all"
-)
+assert asha.num_by_status["pruned"] > 0, "some of the trials should be stopped early"
 print(f"best accuracy  {asha.best_value:.3f}")
 print(f"stopped early  {asha.num_by_status['pruned']} of {len(asha)}")
 print(f"seconds        {asha_s:.1f}")
