@@ -125,7 +125,8 @@ best_score = max(trial.metrics["aucpr"] for trial in grid)
 # >>> your turn: the trials of the grid whose aucpr is best_score (several are, since AUCPR sees no threshold)
 winners = [trial for trial in grid if trial.metrics["aucpr"] == best_score]
 # <<<
-assert {trial.metrics["aucpr"] for trial in winners} == {best_score} and len(winners) > 1, "all that are equally good"
+assert {trial.metrics["aucpr"] for trial in winners} == {best_score}, "winners should have the best AUCPR"
+assert len(winners) == sum(trial.metrics["aucpr"] == best_score for trial in grid), "all that are equally good"
 grid_lost = [trial.metrics["lost"] for trial in winners]
 print(f"points of the grid       {len(grid)}")
 print(f"best AUCPR               {best_score:.3f}, reached {len(winners)} times")
@@ -149,6 +150,8 @@ for_money = hpo.tune(with_customers, space, metric="lost", mode="min", **common)
 # >>> your turn: as the two above, for metric ["aucpr", "lost"], mode ["max", "min"]
 for_both = hpo.tune(with_customers, space, metric=["aucpr", "lost"], mode=["max", "min"], **common)
 # <<<
+goals = {goal.metric: goal.mode for goal in for_both.spec.goals}
+assert goals == {"aucpr": "max", "lost": "min"}, f"it should raise aucpr and lower lost, and has the goals {goals}"
 front = sorted(for_both.best_trials, key=lambda trial: trial.metrics["lost"])
 print(f"on the front  {len(front)} of {len(for_both)}")
 for trial in front:
@@ -194,7 +197,9 @@ least_lost = min(by_money["lost"], front[0].metrics["lost"])
 # >>> your turn: how many dollars a loan the winner by score loses more than least_lost
 cost_of_score = by_score["lost"] - least_lost
 # <<<
-assert np.isclose(least_lost + cost_of_score, by_score["lost"]), "the least and this more should be what it loses"
+assert workshop.is_close(cost_of_score, by_score["lost"] - least_lost), (
+    "the least and this more should be what it loses"
+)
 best_aucpr = max(trial.metrics["aucpr"] for results in (for_score, for_both) for trial in results)
 cost_of_money = best_aucpr - by_money["aucpr"]
 print(f"winner by AUCPR   {by_score['aucpr']:.3f}, loses {by_score['lost']:.0f} dollars a loan")

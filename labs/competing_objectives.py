@@ -10,6 +10,7 @@
 # %%
 import statistics
 import time
+from types import SimpleNamespace
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
@@ -37,6 +38,16 @@ hpo.connect()  # Ray on this machine, or RAY_ADDRESS, or RAY_HEAD_SERVICE_HOST a
 X, y, X_valid, y_valid = network.digits()
 
 
+def middle(values):
+    """The value in the middle, once they are sorted."""
+    # >>> your turn: statistics has a function for the value in the middle
+    return statistics.median(values)
+    # <<<
+
+
+assert middle([3.0, 50.0, 1.0]) == 3, "of 3, 50 and 1 the value in the middle is 3"
+
+
 def milliseconds(predict, repeats=5):
     """How long a call takes: the median of some repeats."""
     took = []
@@ -44,12 +55,7 @@ def milliseconds(predict, repeats=5):
         begin = time.perf_counter()
         predict()
         took.append(1_000 * (time.perf_counter() - begin))
-    # >>> your turn: statistics has a function for the value in the middle
-    return statistics.median(took)
-    # <<<
-
-
-assert milliseconds(lambda: time.sleep(0.002)) >= 2, "a call that sleeps for 2 milliseconds should take 2 or more"
+    return middle(took)
 
 
 def accuracy_and_time(config, X, y, X_valid, y_valid):
@@ -104,6 +110,10 @@ def dominates(a, b):
     # <<<
 
 
+quick, slow = (SimpleNamespace(metrics={"accuracy": 0.9, "milliseconds": took}) for took in (1.0, 2.0))
+assert dominates(quick, slow), "who is as accurate and quicker should dominate"
+assert not dominates(slow, quick), "and who is slower should not"
+assert not dominates(quick, quick), "who is equal in both should not dominate"
 front = [trial for trial in forests if not any(dominates(other, trial) for other in forests)]
 by_tuner = {trial.number for trial in forests.best_trials}
 assert {trial.number for trial in front} == by_tuner, f"dominates should leave the trials {sorted(by_tuner)}"
@@ -126,6 +136,11 @@ most_accurate = max(front, key=lambda trial: trial.metrics["accuracy"])
 nearly = [t for t in front if t.metrics["accuracy"] >= most_accurate.metrics["accuracy"] - 0.02]
 bargain = min(nearly, key=lambda trial: trial.metrics["milliseconds"])
 # <<<
+enough = most_accurate.metrics["accuracy"] - 0.02
+assert bargain.metrics["accuracy"] >= enough, "a bargain gives up no more than 0.02"
+for trial in front:
+    is_quicker = trial.metrics["milliseconds"] < bargain.metrics["milliseconds"]
+    assert trial.metrics["accuracy"] < enough or not is_quicker, "and none that does so should be quicker"
 quickest = min(front, key=lambda trial: trial.metrics["milliseconds"])
 times_quicker = most_accurate.metrics["milliseconds"] / bargain.metrics["milliseconds"]
 for name, trial in (("most accurate", most_accurate), ("the bargain", bargain), ("quickest", quickest)):
@@ -191,6 +206,8 @@ def money_lost(probability, amount, defaults, threshold):
 
 found = money_lost(np.zeros(2), np.array([100.0, 100.0]), np.array([True, False]), 0.5)
 assert found == 30, "of two loans of 100 that are given, one is not paid back: 60 lost for two customers, 30 for each"
+found = money_lost(np.ones(2), np.array([100.0, 100.0]), np.array([True, False]), 0.5)
+assert workshop.is_close(found, 5), "if both are refused, the good customer takes 10 elsewhere: 5 for each"
 
 
 def credit(config, learn, judge):
@@ -240,6 +257,10 @@ twins = [t for t in grid if t.metrics["aucpr"] == by_score.metrics["aucpr"]]
 # >>> your turn: how much more the worst of the twins, which are all equally good by AUCPR, loses than by_money does
 regret = max(trial.metrics["lost"] for trial in twins) - by_money.metrics["lost"]
 # <<<
+most_lost = max(trial.metrics["lost"] for trial in twins)
+assert workshop.is_close(regret, most_lost - by_money.metrics["lost"]), (
+    "the most that a twin loses, less what by_money loses"
+)
 print(f"points of the grid       {len(grid)}")
 print(f"best by AUCPR            {by_score.metrics['aucpr']:.3f}, reached {len(twins)} times")
 print(f"lost by those            {[round(float(trial.metrics['lost']), 2) for trial in twins]} dollars a customer")

@@ -113,7 +113,9 @@ def responses(X, kernels, spacings):
 
 
 found = responses(np.array([[0.0, 1.0, -1.0, -2.0, 4.0]]), np.array([[1.0, 1.0]]), 1)
-assert np.allclose(found, [[2, 0.5]]), "of the responses 1, 0, -3 and 2 the largest is 2, and half of them are above 0"
+assert workshop.is_close(found, [[2, 0.5]]), (
+    "of the responses 1, 0, -3 and 2 the largest is 2, and half of them are above 0"
+)
 assert responses(X[:3], np.ones((5, 7)), 2).shape == (3, 20), "5 kernels at 2 spacings, 2 numbers each"
 
 
@@ -247,6 +249,9 @@ aimed = hpo.tune(with_series, space, **settings, thresholds={"accuracy": LEAST, 
 one_goal = {**settings, "metric": "accuracy", "mode": "max"}
 bounded = hpo.tune(with_series, space, **one_goal, outcome_constraints=[f"microseconds <= {MOST}"])
 # <<<
+assert [goal.metric for goal in bounded.spec.goals] == ["accuracy"], "accuracy should be the only goal"
+limits = [(limit.metric, limit.mode) for limit in bounded.spec.constraints]
+assert limits == [("microseconds", "min")], "and microseconds should have an upper limit, as an outcome constraint"
 
 # %%
 ways = {"fail": failing, "thresholds": aimed, "constraints": bounded}

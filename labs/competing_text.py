@@ -142,10 +142,19 @@ assert cpu_seconds(lambda: time.sleep(0.05))[1] < 0.04, "who sleeps does not wor
 assert cpu_seconds(lambda: sum(range(1_000_000)))[1] > 1e-4, "who adds does"
 
 
-def objective(config, texts, folders, texts_valid, folders_valid):
+def num_letters(config, texts):
     # >>> your turn: the number of letters to learn from: config["share"] of len(texts), as an int
-    num = int(config["share"] * len(texts))
+    return int(config["share"] * len(texts))
     # <<<
+
+
+found = num_letters({"share": 0.25}, ["a letter"] * 40)
+assert found == 10, "a quarter of 40 letters are 10"
+assert not isinstance(found, float), "a number of letters is an int: int(...) makes one"
+
+
+def objective(config, texts, folders, texts_valid, folders_valid):
+    num = num_letters(config, texts)
     model, seconds = cpu_seconds(lambda: build(config).fit(texts[:num], folders[:num]))
     return {"accuracy": model.score(texts_valid, folders_valid), "training_s": seconds}
 
@@ -191,6 +200,7 @@ both = hpo.tune(
 # >>> your turn: the trials on the front, both.best_trials, sorted by their metric "training_s"
 front = sorted(both.best_trials, key=lambda trial: trial.metrics["training_s"])
 # <<<
+assert len(front) == len(both.best_trials), "all trials of the front, and no others"
 accuracies = [trial.metrics["accuracy"] for trial in front]
 assert accuracies == sorted(accuracies), "on a front whoever takes longer is more accurate"
 print(f"on the front  {len(front)} of {len(both)}")
@@ -246,7 +256,11 @@ most_accurate, quickest = front[-1], front[0]
 # >>> your turn: the first, so the quickest, trial of the front that is at most 0.02 less accurate than most_accurate
 bargain = next(t for t in front if t.metrics["accuracy"] >= most_accurate.metrics["accuracy"] - 0.02)
 # <<<
-assert bargain.metrics["accuracy"] >= most_accurate.metrics["accuracy"] - 0.02, "a bargain gives up no more than 0.02"
+enough = most_accurate.metrics["accuracy"] - 0.02
+assert bargain.metrics["accuracy"] >= enough, "a bargain gives up no more than 0.02"
+for trial in front:
+    is_quicker = trial.metrics["training_s"] < bargain.metrics["training_s"]
+    assert trial.metrics["accuracy"] < enough or not is_quicker, "and none that does so should be quicker"
 times_quicker = most_accurate.metrics["training_s"] / bargain.metrics["training_s"]
 for name, trial in (("most accurate", most_accurate), ("the bargain", bargain), ("quickest", quickest)):
     print(f"{name:<15}accuracy {trial.metrics['accuracy']:.3f} after {trial.metrics['training_s']:.3f} s")
@@ -275,7 +289,9 @@ def gain_per_doubling(a, b):
 
 quick = SimpleNamespace(metrics={"accuracy": 0.5, "training_s": 1.0})
 slow = SimpleNamespace(metrics={"accuracy": 0.7, "training_s": 4.0})
-assert np.isclose(gain_per_doubling(quick, slow), 0.1), "0.2 for four times the time, two doublings, is 0.1 for each"
+assert workshop.is_close(gain_per_doubling(quick, slow), 0.1), (
+    "0.2 for four times the time, two doublings, is 0.1 for each"
+)
 
 
 def decide(front, price):
@@ -297,7 +313,7 @@ for price in (0.1, 0.03, 0.01, 0.001):
 
 # %%
 chosen = decide(front, 0.01)
-num = int(chosen.config["share"] * len(texts))
+num = num_letters(chosen.config, texts)
 on_new_letters = build(chosen.config).fit(texts[:num], folders[:num]).score(texts_test, folders_test)
 print(f"chosen            {dict(chosen.config)}")
 print(f"on new letters    {on_new_letters:.3f}")

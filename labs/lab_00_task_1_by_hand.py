@@ -61,7 +61,12 @@ def accuracy(W, X, y):
 
 
 untrained = network.initial(32, np.random.default_rng(0))
-assert np.allclose(forward(untrained, X)[1].sum(axis=1), 1), "probabilities add up to 1"
+found, expected = forward(untrained, X)[1], network.probabilities(untrained, X)[1]
+assert np.shape(found) == (len(X), 10), "every picture should get ten probabilities"
+assert workshop.is_close(np.sum(found, axis=1), 1), "the probabilities of a picture should add up to 1"
+assert workshop.is_close(found, expected), (
+    "each should be the exponential of its score, divided by the sum of its row's"
+)
 print(f"accuracy without any training  {accuracy(untrained, X_valid, y_valid):.3f}")
 
 # %% [markdown]
@@ -89,7 +94,7 @@ def gradient(W, X, y):
 
 
 slopes, right = gradient(untrained, X, y), network.gradient(untrained, X, y)
-assert np.allclose(slopes[0], right[0]), "delta_hidden is not right yet"
+assert workshop.is_close(slopes[0], right[0]), "delta_hidden is not right yet"
 
 # %% [markdown]
 # ## The training loop, with its three knobs
@@ -129,7 +134,7 @@ print(f"accuracy after every epoch  {np.round(curve, 3)}")
 
 # %%
 theirs = network.train(X, y, learning_rate=0.01, batch_size=32, momentum=0.5, width=32, epochs=5)
-assert np.allclose(W[0], theirs[0]), "your loop is not yet the one of raytune_hpo.workshop.network"
+assert workshop.is_close(W[0], theirs[0]), "your loop is not yet the one of raytune_hpo.workshop.network"
 
 # %% [markdown]
 # ## Your first choice
@@ -154,6 +159,9 @@ tries = [(0.1, 32, 1.0), (0.1, 32, 0.9), (0.01, 32, 0.9), (0.001, 32, 0.9), (0.0
 my_tries = [(0.05, 20, 0.8), (0.2, 64, 0.5), (2.0, 64, 0.9)]
 # <<<
 assert all(np.size(one) == 3 for one in my_tries), "my_tries should be a list of triples, like tries"
+assert all(size == int(size) > 0 for _, size, _ in my_tries), (
+    "the second of each triple, the batch size, is a whole number"
+)
 tries += my_tries
 
 figure = workshop.figure("Accuracy after every epoch", x="epoch", y="accuracy", height=480)

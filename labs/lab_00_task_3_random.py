@@ -58,6 +58,8 @@ assert np.asarray(places).dtype.kind == "i", "draw places in the list, which are
 assert len(places) == len(points), "as many places should be drawn as are asked for"
 assert len(set(places)) == len(points), "a point was drawn twice: draw without replacement"
 assert min(places) == 0 and max(places) == len(points) - 1, "the places should be 0 to 95"
+one, other = (list(draw(16, np.random.default_rng(seed))) for seed in (0, 1))
+assert one != other, "another rng should draw other places"
 
 chosen = draw(16, np.random.default_rng(0))
 found = [score(points[i]) for i in chosen]
@@ -77,7 +79,7 @@ print(f"best of 16 random points  {winner}: accuracy {max(found):.3f}")
 #     of the numerators alone is too large for a whole number of numpy.
 all_differ = np.prod(np.arange(81, 97) / 96)
 # <<<
-assert np.isclose(all_differ, 0.266, atol=1e-3), (
+assert workshop.is_close(all_differ, 0.266, within=1e-3), (
     "the product should be about 0.266; did you divide before you multiplied?"
 )
 
@@ -111,8 +113,10 @@ for momentum, width in itertools.product(space["momentum"], space["width"]):
     # >>> your turn: the best of all_scores among the members of this grid
     grids[momentum, width] = all_scores[members].max()
     # <<<
+assert all(np.size(best) == 1 for best in grids.values()), "a grid should have one best score"
 assert set(grids.values()) <= set(all_scores), "what is best in a grid should be one of the scores"
 assert len(set(grids.values())) > 1, "a grid should know the scores of its own members only"
+assert max(grids.values()) == max(all_scores), "every point is in one of the grids, so one of them has the best of all"
 for (momentum, width), value in grids.items():
     print(f"grid of 16 with momentum {momentum}, width {width:<2}  {value:.3f}")
 
@@ -172,14 +176,14 @@ def peak(u, c):
     # <<<
 
 
-assert np.allclose(peak(np.array([0.5, 0.6]), 0.5), [1, np.exp(-1)]), (
+assert workshop.is_close(peak(np.array([0.5, 0.6]), 0.5), [1, np.exp(-1)]), (
     "the peak should be 1 at c, and exp(-1) 0.1 beside it"
 )
 
 num_repeats = 2_000
 places = rng.uniform(0, 1, num_repeats)
-by_grid = np.array([peak(lattice[:, 0], c).max() for c in places])
-by_random = np.array([peak(rng.uniform(0, 1, 16), c).max() for c in places])
+by_grid = np.array([np.max(peak(lattice[:, 0], c)) for c in places])
+by_random = np.array([np.max(peak(rng.uniform(0, 1, 16), c)) for c in places])
 print(f"best of a 4 x 4 grid, on average      {by_grid.mean():.3f}")
 print(f"best of 16 random points, on average  {by_random.mean():.3f}")
 

@@ -15,6 +15,7 @@
 # file.
 
 # %%
+import math
 import os
 import random
 import sysconfig
@@ -69,11 +70,22 @@ print(f"what the call returns  {type(future).__name__}")
 # `ray.get` waits for a future and gives its value. Given a list of futures, it waits for all of them.
 
 # %%
-# >>> your turn: start where_am_i for the numbers 0 to 7, *then* wait for all of them.
-#     (Waiting for each before the next is started would be one after the other again.)
+# >>> your turn: start where_am_i for the numbers 0 to 7, and keep the futures in a list. Do not wait yet: waiting for
+#     each before the next is started would be one after the other again.
 futures = [where_am_i.remote(number) for number in range(8)]
+# <<<
+assert all(isinstance(future, ray.ObjectRef) for future in futures), (
+    "a list of futures: ray.get comes when all are started"
+)
+# >>> your turn: now wait for all of them
 answers = ray.get(futures)
 # <<<
+assert not any(isinstance(answer, ray.ObjectRef) for answer in answers), (
+    "these are futures still: ray.get has the answers"
+)
+assert len(answers) == 8 and [number for number, _ in answers] == list(range(8)), (
+    "there should be an answer for each number from 0 to 7"
+)
 processes = {process for _, process in answers}
 print(f"answers            {[number for number, _ in answers]}")
 print(f"processes at work  {len(processes)}, none of which is this one: {os.getpid() not in processes}")
@@ -91,7 +103,7 @@ print(f"processes at work  {len(processes)}, none of which is this one: {os.getp
 # pairs: it is slow, which is just what we want here. With the sorted list we return when and where it was sorted.
 
 # %%
-NUM_LISTS, LENGTH = workshop.size(20, quick=8), workshop.size(3_000, quick=1_800)
+NUM_LISTS, LENGTH = workshop.size(20, quick=6), workshop.size(3_000, quick=1_800)
 
 
 def bubble_sort(numbers):
@@ -118,19 +130,37 @@ def timed_sort(numbers):
 
 rng = random.Random(0)
 lists = [[rng.randrange(10_000) for _ in range(LENGTH)] for _ in range(NUM_LISTS)]
+in_order = [sorted(numbers) for numbers in lists]
 print(f"lists  {NUM_LISTS} of {LENGTH:,} numbers")
 
 # %% [markdown]
 # ## First way: a loop
 #
-# We keep the seconds and the notes of every way, to compare them at the end.
+# We keep the seconds and the notes of every way, to compare them at the end. From the notes one can tell how many lists
+# were being sorted at the same moment.
+
 
 # %%
+def notes_of(results):
+    """The notes of a way, which should have sorted every list."""
+    assert isinstance(results, list), "the results should be a list: ray.get gives one for a list of futures"
+    assert not any(isinstance(result, ray.ObjectRef) for result in results), (
+        "these are futures: ray.get has the results"
+    )
+    assert [numbers for numbers, _ in results] == in_order, "every list should come back sorted, in its place"
+    return [note for _, note in results]
+
+
+def most_at_once(spans):
+    """How many lists were being sorted at the same moment, at most."""
+    return max(sum(other["begin"] <= span["begin"] < other["end"] for other in spans) for span in spans)
+
+
 seconds, notes = {}, {}
 begin = time.perf_counter()
 sorted_by_loop = [timed_sort(numbers) for numbers in lists]
 seconds["loop"] = time.perf_counter() - begin
-notes["loop"] = [note for _, note in sorted_by_loop]
+notes["loop"] = notes_of(sorted_by_loop)
 print(f"loop  {seconds['loop']:.1f} s")
 
 # %% [markdown]
@@ -167,7 +197,10 @@ begin = time.perf_counter()
 sorted_by_tasks = ray.get([sort_task.remote(numbers) for numbers in lists])
 # <<<
 seconds["tasks"] = time.perf_counter() - begin
-notes["tasks"] = [note for _, note in sorted_by_tasks]
+notes["tasks"] = notes_of(sorted_by_tasks)
+assert num_cpus == 1 or LENGTH < 1_000 or most_at_once(notes["tasks"]) > 1, (
+    "sort_task.remote(...) for all lists, before you wait for any: then they are sorted side by side"
+)
 print(f"tasks  {seconds['tasks']:.1f} s")
 
 # %% [markdown]
@@ -197,12 +230,14 @@ sorter = Sorter.remote()
 print(f"sorted so far  {ray.get(sorter.count.remote())}")
 
 # %%
+num_before = ray.get(sorter.count.remote())
 begin = time.perf_counter()
 # >>> your turn: as with the tasks, but call the method sort of the actor: sorter.sort.remote(...)
 sorted_by_actor = ray.get([sorter.sort.remote(numbers) for numbers in lists])
 # <<<
 seconds["one actor"] = time.perf_counter() - begin
-notes["one actor"] = [note for _, note in sorted_by_actor]
+notes["one actor"] = notes_of(sorted_by_actor)
+assert ray.get(sorter.count.remote()) == num_before + NUM_LISTS, "this one actor, sorter, should have sorted all lists"
 print(f"one actor      {seconds['one actor']:.1f} s")
 print(f"sorted so far  {ray.get(sorter.count.remote())}")
 
@@ -256,6 +291,7 @@ class Foreman:
         # >>> your turn: list number i goes to self.sorters[i % len(self.sorters)]
         futures = [self.sorters[i % len(self.sorters)].sort.remote(numbers) for i, numbers in enumerate(lists)]
         # <<<
+        assert all(isinstance(future, ray.ObjectRef) for future in futures), "a list of futures: the next line waits"
         return ray.get(futures)
 
     def counts(self):
@@ -267,8 +303,14 @@ ray.get(foreman.counts.remote())  # until they are there
 begin = time.perf_counter()
 sorted_by_several = ray.get(foreman.sort_all.remote(lists))
 seconds["two actors"] = time.perf_counter() - begin
-notes["two actors"] = [note for _, note in sorted_by_several]
+notes["two actors"] = notes_of(sorted_by_several)
 counts = ray.get(foreman.counts.remote())
+assert sum(counts) == NUM_LISTS and max(counts) - min(counts) <= 1, (
+    f"the lists should be dealt out to the sorters like cards, and these have sorted {counts}"
+)
+assert LENGTH < 1_000 or most_at_once(notes["two actors"]) > 1, (
+    "start all calls before you wait for any: actors work side by side"
+)
 print(f"two actors        {seconds['two actors']:.1f} s")
 print(f"sorted by each    {counts}")
 workshop.show(timeline(notes), "ray_lab_00_four_ways")
@@ -311,6 +353,10 @@ while len(layer) > 1:
     layer = [merge.remote(left, right) for left, right in pairs] + layer[len(pairs) * 2 :]
     # <<<
     rounds += 1
+    assert len(layer) == math.ceil(NUM_LISTS / 2**rounds), (
+        "a future for each pair, and the odd one out, if there is one"
+    )
+    assert all(isinstance(future, ray.ObjectRef) for future in layer), "futures, for which nobody has waited yet"
 print("planned; nobody has waited for anything yet")
 merged = ray.get(layer[0])
 print(f"rounds of merging  {rounds}")
@@ -346,19 +392,12 @@ print(f"done in the order     {arrived}")
 for way, took in seconds.items():
     print(f"{way:<12}{took:6.1f} s")
 
-
-def most_at_once(spans):
-    """How many lists were being sorted at the same moment, at most."""
-    return max(sum(other["begin"] <= span["begin"] < other["end"] for other in spans) for span in spans)
-
-
 at_once = {way: most_at_once(spans) for way, spans in notes.items()}
-right = [sorted(numbers) for numbers in lists]
 print(f"lists at once  {at_once}")
 has_no_gil = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 for found in (sorted_by_loop, sorted_by_threads, sorted_by_tasks, sorted_by_actor, sorted_by_several):
-    assert [numbers for numbers, _ in found] == right, "every way should sort"
+    assert [numbers for numbers, _ in found] == in_order, "every way should sort"
 assert merged == sorted(number for numbers in lists for number in numbers), "merging should keep the order"
 assert most_at_once([note for _, note in sorted_by_threads]) == 2, "two threads should take turns"
 assert has_no_gil or cpus_of_threads < 1.3, "and share one CPU"

@@ -43,7 +43,9 @@ def move(w, v, g, learning_rate, momentum):
     # <<<
 
 
-assert move(1.0, 2.0, 4.0, 0.1, 0.5) == (1.6, 0.6), "the new move should be 0.6, and the new weight 1.0 + 0.6"
+assert workshop.is_close(move(1.0, 2.0, 4.0, 0.1, 0.5), (1.6, 0.6)), (
+    "the new move should be 0.6, and the new weight 1.0 + 0.6"
+)
 
 # %% [markdown]
 # ## An objective that reports
@@ -111,8 +113,9 @@ def study(num_trials, **settings):
 
 # %%
 fifo, fifo_s = study(10, sampler="random")
-assert all(trial.reports for trial in fifo), (
-    f"every trial should report its accuracy; the first one says: {fifo[0].reason}"
+assert all(trial.status == "completed" for trial in fifo), f"trials failed, the first because: {fifo[0].reason}"
+assert all(trial.last_step == len(trial.reports) == EPOCHS for trial in fifo), (
+    "every epoch should be reported as a step"
 )
 print(f"best accuracy  {fifo.best_value:.3f}")
 print(f"seconds        {fifo_s:.1f}")
@@ -134,10 +137,11 @@ workshop.show(fifo.plot.curves(), "ray_lab_01_fifo")
 # Nobody waits for anybody, which is the asynchronous part. Now we can afford twice as many trials.
 
 # %%
-# >>> your turn: {"name": "asha", ...} with eta 3, min_steps a third of EPOCHS, max_steps all of them
+# >>> your turn: {"name": "asha", ...} with eta 3, min_steps a third of EPOCHS (an int), max_steps all of them
 scheduler = {"name": "asha", "eta": 3, "min_steps": EPOCHS // 3, "max_steps": EPOCHS}
 # <<<
 asha, asha_s = study(20, sampler="random", scheduler=scheduler)
+assert asha.num_by_status["pruned"] > 0, "some of the trials should be stopped early"
 print(f"best accuracy  {asha.best_value:.3f}")
 print(f"stopped early  {asha.num_by_status['pruned']} of {len(asha)}")
 print(f"seconds        {asha_s:.1f}")
@@ -173,6 +177,7 @@ def num_epochs(results):
     # <<<
 
 
+assert num_epochs(asha) == sum(trial.last_step for trial in asha), "a trial that is stopped counts up to its last epoch"
 for name, results, took in (("fifo", fifo, fifo_s), ("asha", asha, asha_s), ("tpe + asha", model, model_s)):
     stopped = results.num_by_status["pruned"]
     print(

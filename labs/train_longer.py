@@ -45,6 +45,15 @@ def load(folder):
     # <<<
 
 
+folder = Path(tempfile.mkdtemp())
+weights = network.initial(8, np.random.default_rng(0))
+save(folder, weights, [-w for w in weights])
+found = load(folder)
+assert found is not None and [len(part) for part in found] == [4, 4], "load should return two lists of four arrays"
+for loaded, saved in zip([*found[0], *found[1]], [*weights, *(-w for w in weights)], strict=True):
+    assert np.array_equal(loaded, saved), "what was saved should come back: weights, then moves"
+
+
 def train_epoch(weights, moves, config, epoch, X, y):
     """One pass over the pictures, in an order of its own; the weights and moves after it."""
     order = np.random.default_rng(epoch).permutation(len(X))
@@ -93,11 +102,6 @@ def objective(config, X, y, X_valid, y_valid, dies_after=None):
 objective_with_data = hpo.with_parameters(objective, X=X, y=y, X_valid=X_valid, y_valid=y_valid)
 good = {"learning_rate": 0.05, "momentum": 0.5, "width": 32}
 
-folder = Path(tempfile.mkdtemp())
-weights = network.initial(8, np.random.default_rng(0))
-save(folder, weights, [-w for w in weights])
-assert np.array_equal(load(folder)[1][0], -weights[0]), "what was saved should come back: weights, then moves"
-
 # %% [markdown]
 # ## A kill in the middle
 #
@@ -113,6 +117,8 @@ killed = hpo.tune(
     checkpoint_every_s=0.001,
     **settings,
 )
+assert killed[0].status == "completed", f"the killed training should have gone on; it says: {killed[0].reason}"
+assert killed[0].metrics["began_after"] == 2 * EPOCHS // 3, "it should have begun after the last epoch that was saved"
 print(f"left alone          accuracy {undisturbed.best_value:.4f} in {undisturbed[0].attempt} attempt")
 print(f"killed in between   accuracy {killed.best_value:.4f} in {killed[0].attempt} attempts")
 print(f"the second attempt began after epoch {killed[0].metrics['began_after']}")
@@ -142,7 +148,9 @@ stopping = {"name": "asha", "max_steps": EPOCHS}
 # >>> your turn: the same with promote=True, so that trials pause at the rungs, and the best are promoted
 promoting = {"name": "asha", "max_steps": EPOCHS, "promote": True}
 # <<<
-assert stopping != promoting, "only promoting should have promote=True: {**stopping, ...} makes a dict of its own"
+assert promoting.get("promote") and not stopping.get("promote"), (
+    "only promoting should have promote=True: {**stopping, ...} makes a dict of its own"
+)
 strategies = {
     "full runs": {"sampler": "random"},
     "stopping": {"sampler": "random", "scheduler": stopping},
@@ -234,6 +242,9 @@ weights, _ = load(trained.checkpoint.path)
 # >>> your turn: the accuracy of these weights on X_valid and y_valid; network.accuracy computes it
 again = network.accuracy(weights, X_valid, y_valid)
 # <<<
+assert again == trained.metrics["accuracy"], (
+    "the same network, on the same pictures, should have the accuracy it reported"
+)
 print(f"reported {trained.metrics['accuracy']:.4f}, and the file says {again:.4f}")
 
 # %% [markdown]
@@ -241,12 +252,10 @@ print(f"reported {trained.metrics['accuracy']:.4f}, and the file says {again:.4f
 
 # %%
 assert killed[0].attempt == 2 and undisturbed[0].attempt == 1, "one training should have died once"
-assert killed[0].metrics["began_after"] == 2 * EPOCHS // 3, "and lost no epoch"
 assert killed.best_value == undisturbed.best_value, "it should end as if nothing had happened"
 networks = {name: sum(trial.parent is None for trial in results) for name, results in found.items()}
 assert networks["stopping"] > 1.5 * networks["full runs"], "stopping should look at many more networks"
 assert networks["promoting"] > 1.5 * networks["full runs"], "and so should promoting"
-assert again == trained.metrics["accuracy"], "the file should hold the network that was reported"
 assert all(epochs_of(results) < BUDGET + 4 * EPOCHS for results in found.values()), "all should have the same budget"
 
 # %% [markdown]

@@ -85,6 +85,7 @@ once = check(concurrency=2)
 print(f"files done     {len(once['spans'])}")
 print(f"most at once   {most_at_once(once)}")
 assert most_at_once(once) <= 2, "-P should limit the processes to two"
+assert most_at_once(check(concurrency=1, per_process=4)) == 1, "one process at a time, whatever the batch size"
 print(f"seconds        {once['seconds']:.2f}")
 print(f"CPU seconds    {once['cpu_s']:.2f}")
 
@@ -107,17 +108,25 @@ print(f"CPU seconds    {once['cpu_s']:.2f}")
 REPEATS = 3
 
 
-def measure(config, batch=files, repeats=REPEATS):
-    concurrency, per_process = config["concurrency"], config.get("per_process", 1)
-    runs = [check(concurrency, per_process, batch) for _ in range(repeats)]
-    took = [run["seconds"] for run in runs]
-    num_processes = min(concurrency, -(-len(batch) // per_process))  # no more than there are batches, rounded up
+def median_and_jitter(took):
+    """What some runs of the same thing say: the value in the middle, and how far they lie apart."""
     # >>> your turn: the median of took
     seconds = statistics.median(took)
     # <<<
     # >>> your turn: the slowest minus the quickest
     jitter = max(took) - min(took)
     # <<<
+    return seconds, jitter
+
+
+assert median_and_jitter([2.0, 8.0, 1.0]) == (2, 7), "of 2, 8 and 1 seconds the median is 2, and the jitter 8 - 1 = 7"
+
+
+def measure(config, batch=files, repeats=REPEATS):
+    concurrency, per_process = config["concurrency"], config.get("per_process", 1)
+    runs = [check(concurrency, per_process, batch) for _ in range(repeats)]
+    seconds, jitter = median_and_jitter([run["seconds"] for run in runs])
+    num_processes = min(concurrency, -(-len(batch) // per_process))  # no more than there are batches, rounded up
     return {
         "seconds": seconds,
         "jitter": jitter,
@@ -190,6 +199,7 @@ alone = by_concurrency[1]
 # >>> your turn: the share
 share = alone["cpu_s"] / alone["seconds"]
 # <<<
+assert workshop.is_close(share, alone["cpu_s"] / alone["seconds"]), "the CPU seconds of one process, by its seconds"
 is_ours = share > 0.7
 print(f"share of a CPU  {share:.2f}: {'the machine is ours' if is_ours else 'somebody else is busy here'}")
 
@@ -246,6 +256,10 @@ workshop.show(figure, "tuning_a_system_knee")
 # >>> your turn: the n of the smallest seconds / n
 wrong_choice = min(by_concurrency, key=lambda n: by_concurrency[n]["seconds"] / n)
 # <<<
+assert wrong_choice in by_concurrency, "the choice should be a number of processes that was tried"
+for n, found in by_concurrency.items():
+    chosen = by_concurrency[wrong_choice]["seconds"] / wrong_choice
+    assert chosen <= found["seconds"] / n, "no other number should have a smaller seconds / n"
 print(f"seconds / n chooses  {wrong_choice} processes, of {ns}")
 print(f"memory at the knee   {by_concurrency[knee]['memory_mb']:.0f} MB")
 print(f"memory as chosen     {by_concurrency[wrong_choice]['memory_mb']:.0f} MB")
@@ -310,6 +324,8 @@ LIMIT_MB = 3.5 * alone["memory_mb"]
 # >>> your turn: a dict that says between which bounds "memory_mb" must lie, as a tuple of two
 limits = {"memory_mb": (0, LIMIT_MB)}
 # <<<
+assert isinstance(limits, dict) and list(limits) == ["memory_mb"], 'limits should be a dict with the key "memory_mb"'
+assert max(limits["memory_mb"]) == LIMIT_MB, "memory should be at most LIMIT_MB"
 
 
 def has_work_for_all(config):

@@ -1,6 +1,6 @@
 """Shared parts of the labs: quick and full sizes, and figures that a notebook shows and a script writes to a file.
 
-gaps            placeholders in exercises for code that the reader has to write
+gaps            placeholders in exercises for code that the reader has to write; comparison of answers
 network         the small neural network that the labs tune
 copying         copies labs and notebooks out of the package
 """
@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from raytune_hpo.plots import style
-from raytune_hpo.workshop.gaps import YourTurn, your_turn
+from raytune_hpo.workshop.gaps import YourTurn, is_close, your_turn
 
-__all__ = ["OUT", "QUICK", "YourTurn", "figure", "show", "size", "your_turn"]
+__all__ = ["OUT", "QUICK", "YourTurn", "figure", "is_close", "show", "size", "your_turn"]
 
 QUICK = "RAYTUNE_HPO_QUICK"
 OUT = Path("out")

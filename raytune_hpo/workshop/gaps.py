@@ -1,8 +1,10 @@
-"""Gaps of an exercise: placeholder values for code that the reader has not written yet."""
+"""Gaps of an exercise: placeholders for code that the reader has not written yet, and the comparison of answers."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
+
+import numpy as np
 
 from raytune_hpo.errors import HpoError
 
@@ -21,6 +23,23 @@ class YourTurn(HpoError):
 def your_turn(hint: str) -> Any:
     """A gap: a value that raises YourTurn, with this hint, as soon as it is used."""
     return _Gap(hint)
+
+
+def is_close(answer: Any, expected: Any, *, within: float = 1e-8) -> bool:
+    """Whether an answer consists of the expected numbers, up to rounding and ``within``.
+
+    False, too, for what is no number and for what has another shape, where ``np.allclose`` raises an error: for the None
+    of a function without a return, for example.
+
+    Raises:
+        YourTurn: the answer is, or contains, a gap.
+    """
+    try:
+        return bool(np.allclose(np.asarray(answer, dtype=float), expected, atol=within))
+    except (TypeError, ValueError) as error:
+        if isinstance(error.__cause__, YourTurn):
+            raise error.__cause__ from None
+        return False
 
 
 # Methods that Python looks up on the type of a value rather than on the value, and numpy's protocols.
