@@ -347,7 +347,8 @@ class GP(ModelBased):
         warped[told] = _TRANSFORMS[transform](y[told])
         warped[~told] = warped[told].max()
         training = Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
-        return training, float(warped.var())
+        with np.errstate(over="ignore"):  # that of losses of 1e300 is infinite
+            return training, float(warped.var())
 
     def _fitted(self, observed: Observed) -> _Fit:
         """Hyperparameters of the observed trials, and how their losses were transformed."""

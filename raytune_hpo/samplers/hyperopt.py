@@ -51,7 +51,7 @@ class Hyperopt:
         SpecError: n_startup_jobs < 1, n_EI_candidates < 1, gamma <= 0 or prior_weight <= 0.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("hyperopt",))
+    traits: ClassVar[Traits] = Traits(needs=("hyperopt",), version=2)
     _space: Space
 
     def __init__(

@@ -2,7 +2,8 @@
 
 If hyperopt has a distribution for a domain, a column's value for hyperopt is the domain's code. A value on a grid is
 represented by its position, so that hyperopt can round to whole numbers, and any other by its coordinate in the unit
-interval. Either way hyperopt's prior is the domain's own.
+interval: also one of a range that is too narrow, too wide or too fine for hyperopt's arithmetic. Either way hyperopt's
+prior is the domain's own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.space import Choice, Column, Domain, Float, Int, Normal, Ordinal, Quantised, Space
 from raytune_hpo.space.conditions import Test
+
+# Hyperopt takes deviations and quantised values below 1e-12 for 1e-12, squares deviations, and takes a cell's mass for the
+# difference of two shares: out of these bounds, all candidates look alike to it, or not a number.
+_NARROWEST, _WIDEST = 1e-9, 1e150
+_MOST_STEPS = 2**40
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def expressed(domain: Domain) -> HpColumn:
     if native is not None:
         return HpColumn(native[0], native[1:], lambda unit: domain.codes(unit).astype(np.float64), domain.units)
     is_even = isinstance(domain, Ordinal) or (isinstance(domain, (Float, Int)) and not domain.log)
-    if is_even and domain.size is not None:  # equally likely values in order
+    if is_even and domain.size is not None and domain.size <= _MOST_STEPS:  # equally likely values in order
         size = domain.size
         # Half a position is added at either end, since rounding would otherwise halve the share of the end values.
         return HpColumn(
@@ -58,16 +64,23 @@ def expressed(domain: Domain) -> HpColumn:
 
 
 def _native(domain: Domain) -> tuple[Any, ...] | None:
-    """The ``hp`` function and its arguments that draw the domain's codes; None if there is none."""
-    if isinstance(domain, Float) and domain.step is None:
-        bounds = (math.log(domain.lo), math.log(domain.hi)) if domain.log else (domain.lo, domain.hi)
-        return ("loguniform" if domain.log else "uniform", *bounds)
-    if isinstance(domain, Normal):
-        return "lognormal" if domain.log else "normal", domain.mean, domain.sd
+    """The ``hp`` function and its arguments that draw the domain's codes; None if there is none that is precise enough."""
     if isinstance(domain, Quantised):
         base = _native(domain.base)
-        return None if base is None else (f"q{base[0]}", *base[1:], domain.q)
-    return None
+        is_precise = domain.q >= _NARROWEST and _width(domain.base, log=False) <= domain.q * _MOST_STEPS
+        return (f"q{base[0]}", *base[1:], domain.q) if base is not None and is_precise else None
+    if not isinstance(domain, (Float, Normal)) or not _NARROWEST <= _width(domain, log=domain.log) <= _WIDEST:
+        return None
+    if isinstance(domain, Normal):
+        return "lognormal" if domain.log else "normal", domain.mean, domain.sd
+    bounds = (math.log(domain.lo), math.log(domain.hi)) if domain.log else (domain.lo, domain.hi)
+    return None if domain.step is not None else ("loguniform" if domain.log else "uniform", *bounds)
+
+
+def _width(domain: Domain, *, log: bool) -> float:
+    """The width of the middle four fifths of the domain's codes, or of their logarithms."""
+    low, high = domain.codes(np.array([0.1, 0.9])).tolist()
+    return math.log(high) - math.log(low) if log else high - low
 
 
 class HyperoptSpace:

@@ -183,7 +183,7 @@ class Loop:
         loss = bowl(self.space, trial.config)
         metrics = {"loss": loss, "size": -loss * loss} if metrics is None else metrics
         if trial.until is not None and trial.last_step is None:
-            trial = report(trial, trial.until, metrics.get("loss"))
+            trial = report(trial, trial.until, metrics or None, goals=self.goals)
         self.learn(finish(trial, metrics, goals=self.goals, constraints=self.constraints))
 
     def fail(self, trial: Trial) -> None:

@@ -270,3 +270,11 @@ def test_a_batch_repeats_no_point_apart_from_its_last_digits(sampler):
     X = np.array([list(trial.config.values()) for trial in study.ask_batch(16)])
     apart = np.abs(X[:, None] - X[None, :]).max(axis=2)[np.triu_indices(16, 1)]
     assert apart.min() > 1e-4
+
+
+@pytest.mark.filterwarnings("error")
+def test_losses_that_are_not_ranked_may_be_as_large_as_floats():
+    loop = Loop.of(lambda: GP(transform="hybrid_log_error"), Space({"x": Float(0, 1)}))
+    for loss in (1e308, 0.5, 1.7e308, 0.2, 1e300, 0.1) * 2:
+        loop.tell(loop.ask(), {"loss": loss})
+    assert loop.ask() is not None

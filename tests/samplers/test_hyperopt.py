@@ -28,6 +28,8 @@ DOMAINS = {
     "stepped float": Float(0.1, 0.7, step=0.2),
     "int": Int(-3, 3),
     "stepped int": Int(8, 64, step=8),
+    "huge int": Int(0, 2**52 - 1),
+    "fine qloguniform": qloguniform(1e-13, 1e-11, 1e-15),
     "log int": Int(1, 1000, log=True),
     "lograndint": lograndint(1, 10),
     "normal": Normal(2, 3),
@@ -100,6 +102,26 @@ def test_distributions_are_hyperopts_own_where_it_has_them():
     assert named["qloguniform"][0] == "qloguniform"
     assert named["qrandn"] == ("qnormal", (0.0, 10.0, 5.0))
     assert named["int"] == ("quniform", (-0.5, 6.5, 1))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "domain",
+    [
+        Float(0, 1e-14),
+        Float(-1e300, 1e300),
+        Int(0, 2**52 - 1),
+        Float(0, 2**50, step=1),
+        quniform(0, 1e15, 1),
+    ],
+    ids=repr,
+)
+def test_ranges_beyond_hyperopts_precision_are_searched_like_any_other(domain):
+    found = []
+    for space in (Space({"x": Float(0, 1)}), Space({"x": domain})):
+        loop = testing.Loop.of(lambda: Hyperopt(n_startup_jobs=10), space).run(30)
+        found.append(space.encode([trial.config for trial in loop.finished])[:, 0])
+    assert found[1] == pytest.approx(found[0], abs=1e-5)
 
 
 def test_a_choice_of_dicts_is_nested_for_hyperopt_too():

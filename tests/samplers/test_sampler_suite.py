@@ -8,6 +8,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo import registry, testing
 from raytune_hpo.errors import SpaceError, SpecError
+from raytune_hpo.goals import make_goals
 from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import Hyperopt
@@ -398,3 +399,10 @@ def test_a_sampler_may_change_what_it_has_returned():
     )
     assert [trial.config["x"] for trial in results] == [trial.metrics["loss"] for trial in results]
     assert [trial.meta for trial in results] == [trial.config for trial in results]
+
+
+def test_a_loop_reports_the_losses_of_its_own_goals():
+    space = Space({"x": Float(0, 1)})
+    for goals in (make_goals("loss", "max"), testing.TWO_GOALS):
+        trial = testing.Loop.of(lambda: hpo.samplers.PBT(max_steps=4), space, goals=goals).run(1).finished[0]
+        assert [report.losses for report in trial.reports] == [trial.losses]
