@@ -81,9 +81,8 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SpecError(f"the service is at a URL such as http://127.0.0.1:8270, got {url!r}")
-        secret = (
-            os.environ.get(TOKEN_VARIABLE, "") if token is None else token
-        ).strip()  # a file's ends with a line break
+        given = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        secret = given.strip()  # a file's ends with a line break
         if not secret:
             raise SpecError(f"a token is needed: raytune-hpo token create, then token=... or {TOKEN_VARIABLE}")
         if not (secret.isascii() and secret.isprintable()) or " " in secret:  # the message must not show it
