@@ -411,6 +411,11 @@ class Frozen:
     group: str | None = None
     found: Mapping[str, Any] | None = None
 
+    @property
+    def why(self) -> str:
+        """Who froze it and, if one was given, the reason."""
+        return f"{self.by}: {self.reason}" if self.reason else self.by
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thawed:

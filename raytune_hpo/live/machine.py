@@ -225,8 +225,9 @@ class LiveMachine:
         if self.fold.frozen is None:
             self._end_windows("the freeze", at)
             found = None if group is None else self._packed(self._runs[group])
-            self._record(Frozen(by=by, reason=reason, at=at, group=group, found=found))
-            self._effects.append(Alarm(text=f"frozen by {by}{reason and ': '}{reason}"))
+            fact = Frozen(by=by, reason=reason, at=at, group=group, found=found)
+            self._record(fact)
+            self._effects.append(Alarm(text=f"frozen by {fact.why}"))
 
     def _packed(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         try:
@@ -240,7 +241,7 @@ class LiveMachine:
             self._end_windows("a drift" if not isinstance(fact, Frozen) else "the freeze", at)
             self._record(fact)
             if isinstance(fact, Frozen):
-                self._effects.append(Alarm(text=f"frozen by {fact.by}: {fact.reason}"))
+                self._effects.append(Alarm(text=f"frozen by {fact.why}"))
         self._let_go_of_proposal(at)
         self._apply_desired()
         if self._coming or self._windows:

@@ -230,7 +230,8 @@ class SeatedApplier:
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
         seat = self._seat
         if (flag := seat.frozen) is not None and group == "canary" and not self._is_proven(config):
-            raise HpoError(f"frozen by {flag.get('by')}: {flag.get('reason')}; thaw it first")
+            why = ": ".join(part for part in (flag.get("by"), flag.get("reason")) if part)
+            raise HpoError(f"frozen by {why}; thaw it first")
         # The heartbeats lie within the lock: a watchdog that has waited for it finds the newest one.
         with seat.changing(seq), self._alive():
             self._applier.apply(config, group, seq)

@@ -69,7 +69,7 @@ def status_of(fold: LiveFold) -> LiveStatus:
     return LiveStatus(
         name=ledger.spec.name,
         state=fold.state,
-        why="" if frozen is None else ": ".join(part for part in (frozen.by, frozen.reason) if part),
+        why="" if frozen is None else frozen.why,
         place=fold.place,
         context=fold.context,
         baseline=fold.baseline,

@@ -17,7 +17,7 @@ from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.jobs import MAX_JOBS, Job, audited
 from raytune_hpo.service.models.confirming import KIND
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.reading_routes import existing, tag_of
+from raytune_hpo.service.reading_routes import existing, tag_of, viewed
 from raytune_hpo.service.records import study_resource
 from raytune_hpo.service.state import Service
 
@@ -334,14 +334,7 @@ ENDPOINTS = (
         status=202,
         errors=["not-running", "no-result-yet"],
     ),
-    Endpoint(
-        method="GET",
-        path="/jobs/{job}",
-        role="viewer",
-        name="get_job",
-        summary="A job, and what came of it",
-        handler=get_job,
-    ),
+    viewed("/jobs/{job}", "get_job", "A job, and what came of it", get_job),
     edited(
         "DELETE",
         "/studies/{study}/quarantine/{worker}",

@@ -241,9 +241,10 @@ def test_while_the_flag_is_up_no_candidate_is_applied(tmp_path):
     seat, system = Seat(tmp_path / "seat"), System()
     applier = SeatedApplier(system, seat)
     applier.apply(BASELINE, "control", 1)
-    seat.freeze("ann", "sale", 0.0)
-    with pytest.raises(hpo.errors.HpoError, match="frozen by ann"):
-        applier.apply(FAST, "canary", 2)
+    for reason, said in (("sale", "frozen by ann: sale; thaw"), ("", "frozen by ann; thaw")):
+        seat.freeze("ann", reason, 0.0)
+        with pytest.raises(hpo.errors.HpoError, match=said):
+            applier.apply(FAST, "canary", 2)
     applier.apply(BASELINE, "canary", 3)
 
 

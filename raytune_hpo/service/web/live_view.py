@@ -76,7 +76,7 @@ def _head(live: Timeline) -> dict[str, Any]:
         "mark": _MARKS[fold.state],
         "now": _now(live),
         "settings": f"{spec.goals[0]} · windows of {duration(plan.window_s)}",
-        "why": "" if frozen is None else f"{frozen.by}: {frozen.reason}",
+        "why": "" if frozen is None else frozen.why,
         "is_frozen": frozen is not None,
         "can_adopt": frozen is not None and frozen.found is not None,
         "waits": candidate.number if candidate is not None and not candidate.is_approved else None,
