@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import pickle
+import pkgutil
 import threading
 import time
+from importlib.util import find_spec
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -24,6 +28,7 @@ from raytune_hpo.compat.hyperopt import (
     tpe,
 )
 from raytune_hpo.compat.hyperopt.exceptions import AllTrialsFailed
+from raytune_hpo.compat.hyperopt.pyll.base import scope
 from raytune_hpo.compat.hyperopt.pyll.stochastic import sample
 
 SPACE = hp.choice(
@@ -171,6 +176,35 @@ def test_graphs_are_hyperopts_own():
     assert "switch" in str(SPACE)
     assert hyperopt.pyll.stochastic.sample is sample
     assert hyperopt.hp.uniform is hp.uniform
+
+
+@pytest.mark.parametrize("path", ["pyll.base", "pyll.stochastic", "base", "utils", "mongoexp", "graph_viz", "rdists"])
+def test_a_module_of_hyperopts_has_a_second_name(path):
+    module = importlib.import_module(f"raytune_hpo.compat.hyperopt.{path}")
+    assert module is importlib.import_module(f"hyperopt.{path}")
+    assert attrgetter(path)(hyperopt) is module
+
+
+def test_every_module_that_scripts_import_has_a_name_here():
+    internal = {"algobase", "atpe_models", "ipy", "main", "std_out_err_redirect_tqdm", "tests"}
+    paths = {each.name for each in pkgutil.iter_modules(importlib.import_module("hyperopt").__path__)} - internal
+    assert [path for path in sorted(paths) if find_spec(f"raytune_hpo.compat.hyperopt.{path}") is None] == []
+
+
+def test_a_whole_number_by_the_scope_of_pyll_base():
+    best = minimised(lambda c: (c["n"] - 3) ** 2, {"n": scope.int(hp.quniform("n", 1, 9, 1))})
+    assert best == {"n": 3}
+
+
+def test_the_search_object_of_hyperopt_takes_our_suggestions():
+    from sklearn.datasets import load_diabetes
+    from sklearn.linear_model import Ridge
+
+    from raytune_hpo.compat.hyperopt.sklearn import HyperoptSearchCV
+
+    space = {"alpha": hp.loguniform("alpha", -3, 3)}
+    search = HyperoptSearchCV(Ridge(), space, max_evals=3, algo=tpe.suggest, random_state=0)
+    assert set(search.fit(*load_diabetes(return_X_y=True)).best_params_) == {"alpha"}
 
 
 def test_a_former_generator_seeds_as_well():

@@ -129,6 +129,28 @@ def test_checkpoints_by_frequency_and_at_the_end(as_file):
     assert again.train()["training_iteration"] == 6
 
 
+def test_a_class_that_can_be_saved_is_saved_at_the_end_unless_the_script_says_otherwise(tmp_path):
+    stop = {"training_iteration": 3}
+    (result,) = run(Counter, stop=stop)
+    assert [metrics["value"] for _, metrics in result.best_checkpoints] == [3]
+    again = Counter()
+    again.restore(result.checkpoint)
+    assert again.value == 3
+    (result,) = run(Counter, stop=stop, checkpoints=tune.CheckpointConfig(checkpoint_at_end=False))
+    assert result.checkpoint is None
+
+    class Unsaved(tune.Trainable):
+        def step(self):
+            return {"value": 1}
+
+    (result,) = run(Unsaved, stop=stop)
+    assert result.error is None and result.checkpoint is None
+    given = {"stop": stop, "metric": "value", "mode": "max", "storage_path": str(tmp_path), "verbose": 0}
+    assert tune.run(Counter, **given).best_checkpoint is None
+    assert tune.run(Counter, checkpoint_config=tune.CheckpointConfig(), **given).best_checkpoint is None
+    assert tune.run(Counter, checkpoint_at_end=True, **given).best_checkpoint is not None
+
+
 def test_a_result_may_ask_for_a_checkpoint_and_so_may_a_callback():
     class Asks(Counter):
         def step(self):
@@ -142,7 +164,7 @@ def test_a_result_may_ask_for_a_checkpoint_and_so_may_a_callback():
                 trial.checkpoint_now()
 
     (result,) = run(Asks, stop={"value": 5}, callbacks=[Wants()])
-    assert [metrics["value"] for _, metrics in result.best_checkpoints] == [1, 3, 4]
+    assert [metrics["value"] for _, metrics in result.best_checkpoints] == [1, 3, 4, 5]
 
 
 def test_a_class_that_fails_goes_on_from_its_checkpoint():

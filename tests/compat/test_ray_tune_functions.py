@@ -338,6 +338,7 @@ def fails_at_three(config):
 def test_exceptions_stay_in_their_results():
     results = run(fails_at_three, {"x": tune.grid_search([0, 1, 2])}, metric="loss", mode="min")
     assert results.num_errors == 1 and results.num_terminated == 2
+    assert "error='ZeroDivisionError'" in repr(results)
     assert isinstance(results.errors[0], ZeroDivisionError) and isinstance(results[1].error, ZeroDivisionError)
     assert results[1].metrics["training_iteration"] == 2
     assert results.get_best_result().config == {"x": 0}

@@ -392,9 +392,8 @@ def test_verbosity_by_its_name_shows_nothing(capsys):
 
 def test_names_that_cannot_be_carried_can_be_imported_and_say_so_on_use():
     from raytune_hpo.compat.ray_tune.execution.tune_controller import TuneController
-    from raytune_hpo.compat.ray_tune.train.torch import TorchTrainer
-
     from raytune_hpo.compat.ray_tune.train import DataConfig
+    from raytune_hpo.compat.ray_tune.train.torch import TorchTrainer
 
     for name in (TuneController, DataConfig, TorchTrainer):
         with pytest.raises(tune.NotCarried, match="has no counterpart here"):

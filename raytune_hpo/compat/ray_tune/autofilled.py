@@ -10,6 +10,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+# The metrics of a result that are not the script's own.
+FILLED = frozenset(
+    (
+        "timestamp checkpoint_dir_name done training_iteration date time_this_iter_s time_total_s pid hostname node_ip "
+        "config time_since_restore iterations_since_restore timesteps_total episodes_total trial_id experiment_tag"
+    ).split()
+)
 _TOTALS = (("timesteps_this_iter", "timesteps_total"), ("episodes_this_iter", "episodes_total"))
 
 

@@ -40,7 +40,7 @@ class CheckpointConfig:
         checkpoint_score_attribute: the metric by which the best ones are kept; None: the latest ones are kept.
         checkpoint_score_order: "max" or "min".
         checkpoint_frequency: the number of steps after which a class saves one each time; 0: never.
-        checkpoint_at_end: whether a class saves one at the end.
+        checkpoint_at_end: whether a class saves one at the end; None: if it can be saved, except with ``tune.run``.
     """
 
     num_to_keep: int | None = None

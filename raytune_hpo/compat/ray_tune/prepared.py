@@ -39,6 +39,11 @@ class Prepared:
     def is_class(self) -> bool:
         return isinstance(self.trainable, type) and issubclass(self.trainable, Trainable)
 
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether it is a class that defines ``save_checkpoint``."""
+        return self.is_class and getattr(self.trainable, "save_checkpoint", None) is not Trainable.save_checkpoint
+
     @cached_property
     def former_arguments(self) -> tuple[str, ...]:
         """Which of ``reporter`` and ``checkpoint_dir`` the function takes, as in scripts for Ray 1.x."""

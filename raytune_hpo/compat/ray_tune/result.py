@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.compat.ray_tune.autofilled import FILLED
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint, local_file_system
 from raytune_hpo.compat.ray_tune.trial_folder import CHECKPOINT_NAME, TrialFolder
 from raytune_hpo.compat.ray_tune.trial_folder import ERROR as EXPR_ERROR_PICKLE_FILE
@@ -144,5 +145,6 @@ class Result:
         return kept[min(scored)[1]][0] if scored else None
 
     def __repr__(self) -> str:
-        shown = {k: v for k, v in self.metrics.items() if k != CONFIG}
-        return f"Result(\n  metrics={shown},\n  path={self.path!r},\n  checkpoint={self.checkpoint}\n)"
+        error = "" if self.error is None else f"  error={type(self.error).__name__!r},\n"
+        own = {name: value for name, value in self.metrics.items() if name not in FILLED}
+        return f"Result(\n{error}  metrics={own},\n  path={self.path!r},\n  checkpoint={self.checkpoint}\n)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.analysis import ExperimentAnalysis
@@ -78,13 +78,14 @@ def _configs(settings: Mapping[str, Any]) -> tuple[TuneConfig, RunConfig]:
     given = {name: value for name, value in settings.items() if value is not None and name not in _IDLE}
     failures = FailureConfig(given.pop("max_failures", 0), given.pop("fail_fast", False))
     attribute = given.pop("checkpoint_score_attr", "")
-    kept = CheckpointConfig(
+    kept = given.pop("checkpoint_config", None) or CheckpointConfig(
         num_to_keep=given.pop("keep_checkpoints_num", None),
         checkpoint_score_attribute=attribute.removeprefix("min-") or None,
         checkpoint_score_order="min" if attribute.startswith("min-") else "max",
         checkpoint_frequency=given.pop("checkpoint_freq", 0),
-        checkpoint_at_end=given.pop("checkpoint_at_end", None) or None,
+        checkpoint_at_end=given.pop("checkpoint_at_end", None),
     )
+    kept = replace(kept, checkpoint_at_end=bool(kept.checkpoint_at_end))  # where nothing is said, Tuner saves a class
     parts = {"failure_config": failures, "checkpoint_config": kept}
     searching = {field.name: given.pop(field.name) for field in fields(TuneConfig) if field.name in given}
     running = {field.name: given.pop(field.name) for field in fields(RunConfig) if field.name in given}

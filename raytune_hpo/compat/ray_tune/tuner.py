@@ -91,7 +91,7 @@ class Tuner:
         self._take(_tuner_kwargs or {})
         self._results: ResultGrid | None = None
         self._resumption: Resumption | None = None
-        _check_checkpoints(self._trainable, self._run_config.checkpoint_config)
+        _checkpoints(self._trainable, self._run_config.checkpoint_config or CheckpointConfig())  # refuses early
 
     def _take(self, settings: Mapping[str, Any]) -> None:
         """Apply settings that scripts pass on to ``tune.run``.
@@ -245,7 +245,7 @@ class Tuner:
             needs_goals=plan.scheduler is not None or plan.population is not None or plan.pauses,
             stop=stop,
             max_failures=failures.max_failures,
-            checkpoints=run_config.checkpoint_config or CheckpointConfig(),
+            checkpoints=_checkpoints(self._trainable, run_config.checkpoint_config or CheckpointConfig()),
             reuses=config.reuse_actors,
             changes_folder=os.environ.get(_CHDIR, "1") != "0" and config.chdir_to_trial_dir is not False,
             logs_output=bool(run_config.log_to_file),
@@ -314,19 +314,22 @@ def experiment_folder(config: RunConfig, trainable: Prepared) -> Path:
     return Path(root).expanduser().absolute() / name
 
 
-def _check_checkpoints(trainable: Prepared, config: CheckpointConfig | None) -> None:
-    """Check that checkpoints by steps are not requested of a function, which decides itself when it saves.
+def _checkpoints(trainable: Prepared, config: CheckpointConfig) -> CheckpointConfig:
+    """The settings, in which a class that can be saved is saved at the end unless the script says otherwise.
 
     Raises:
-        ValueError: they are.
+        ValueError: checkpoints by steps are requested of a function, which decides itself when it saves.
     """
-    if config is None or trainable.is_class:
-        return
+    if trainable.is_class:
+        if config.checkpoint_at_end is not None:
+            return config
+        return replace(config, checkpoint_at_end=trainable.can_be_saved)
     if config.checkpoint_frequency or config.checkpoint_at_end:
         raise ValueError(
             "checkpoint_frequency and checkpoint_at_end are for trainables that are classes; a function gives a checkpoint "
             "to tune.report"
         )
+    return config
 
 
 def _read(path: Path) -> dict[str, Any]:
