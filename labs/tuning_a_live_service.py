@@ -155,6 +155,7 @@ live = hpo.Live(
     tell=lambda text: None,
 )
 stored = StoredLive("queue", str(folder / "live.db"))
+assert [str(guard) for guard in live.plan.guards] == [f"p95_ms <= {LIMIT_MS}"], "p95_ms should never exceed LIMIT_MS"
 
 
 PATIENCE_S = workshop.size(60, quick=30)
@@ -187,6 +188,7 @@ service.everywhere(rps=400.0)
 has_moved = until(lambda status: status.place != quiet.place)
 # <<<
 busy = live.status()
+assert not has_moved or busy.place != quiet.place, "has_moved should say that the place is another one now"
 print(f"at 400 requests a second  {busy.incumbent['threads']} threads, class {quiet.place} -> {busy.place}")
 service.everywhere(rps=100.0)
 is_back = until(lambda status: status.place == quiet.place and bool(status.promoted))

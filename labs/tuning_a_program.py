@@ -57,7 +57,11 @@ xargs = ["xargs", "-0", "-P", "{jobs}", "-n", "{batch}"]
 # <<<
 template = [*xargs, sys.executable, "-I", "-S", "-c", CHECK]
 check = hpo.Command(template, stdin=str(names), metrics="time", measured=["peak_mb"], repeats="1..4")
-print(" ".join(check.words({"jobs": 4, "batch": 2})[:6]), "...")
+words = check.words({"jobs": 4, "batch": 2})
+print(" ".join(words[:6]), "...")
+options = "".join(words[: len(xargs)])  # -P4 is as good as -P 4
+for option in ("-0", "-P4", "-n2"):
+    assert option in options, "for 4 jobs and a batch of 2 there should be -0, -P 4 and -n 2"
 
 # %% [markdown]
 # A command is an objective: call it with a configuration, and it answers with metrics. Besides the time it says how
@@ -85,10 +89,12 @@ MOST = workshop.size(21, quick=8)
 # >>> your turn: the space: "jobs" are the Fibonacci numbers from 1 to MOST, "batch" is the constant 1
 space = {"jobs": hpo.fibonacci(1, MOST), "batch": 1}
 # <<<
+assert set(space) == {"jobs", "batch"} and space["batch"] == 1, "the batch should stay 1, whatever the jobs"
 sweep = hpo.tune(
     check, space, sampler="grid", runtime="local", storage="memory", progress=False,
 )  # fmt: skip
 seconds = {trial.config["jobs"]: trial.metrics["time"] for trial in sweep}
+assert set(seconds) == {n for n in (1, 2, 3, 5, 8, 13, 21) if n <= MOST}, "jobs should be Fibonacci numbers, up to MOST"
 for jobs, took in seconds.items():
     print(f"jobs {jobs:>3}  {took:6.2f} s")
 
@@ -102,6 +108,7 @@ quickest = min(seconds.values())
 # >>> your turn: the smallest number of jobs whose seconds are at most 1.1 times the quickest
 knee = min(jobs for jobs, took in seconds.items() if took <= 1.1 * quickest)
 # <<<
+assert knee in seconds, "the knee should be one of the numbers of jobs"
 assert seconds[knee] <= 1.1 * quickest, "the knee should be nearly as quick as the quickest"
 for jobs, took in seconds.items():
     assert jobs >= knee or took > 1.1 * quickest, "and no smaller number should be"
@@ -154,6 +161,9 @@ best, first = again.candidates[0], next(c for c in again.candidates if 0 in c.nu
 #     first.by_repeat are dicts of seconds by the number of the turn
 ratios = [first.by_repeat[turn] / best.by_repeat[turn] for turn in best.by_repeat]
 # <<<
+assert len(ratios) == len(best.by_repeat), "there should be one ratio for each turn"
+for turn, ratio in zip(best.by_repeat, ratios, strict=True):
+    assert workshop.is_close(ratio * best.by_repeat[turn], first.by_repeat[turn]), "2 is twice as fast as the first one"
 print(f"times as fast  {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
 
 # %% [markdown]
@@ -200,6 +210,9 @@ free = hpo.tune(hpo.Command(words, **settings), sizes, runtime="local", **search
 constraints = [f"peak_mb <= {LIMIT_MB}"]
 # <<<
 limited = hpo.tune(hpo.Command(words, constraints=constraints, **settings), sizes, runtime="local", **searching)
+for trial in limited:
+    too_much = trial.metrics["peak_mb"] > LIMIT_MB
+    assert bool(trial.violations) == too_much, "what took more than LIMIT_MB should be infeasible, and nothing else"
 for label, found in (("without a limit", free), (f"within {LIMIT_MB} MB", limited)):
     best = found.best_trial
     print(
@@ -231,17 +244,12 @@ print(f"status  {refused[0].status}: {refused[0].reason.splitlines()[0][:90]}")
 # Seconds depend on what else this machine does, so that nothing below is about seconds alone.
 
 # %%
-assert set(seconds) == {n for n in (1, 2, 3, 5, 8, 13, 21) if n <= MOST}, "jobs should be Fibonacci numbers"
-assert knee <= MOST and seconds[knee] <= 1.1 * quickest, "the knee should be nearly as quick as the quickest"
 assert wrong >= knee, "seconds / jobs should not choose fewer jobs than there are at the knee"
 assert once["cpu"] > 0 and once["peak_mb"] > 5, "the program should have been measured"
 assert len(runs) <= sum(runs) <= 4 * len(runs) + 1, "a configuration should run as often as it takes, and no more"
 assert len(ratios) == len(first.by_repeat) > 0, "both should have run in every turn"
 assert limited.best_trial.metrics["peak_mb"] <= LIMIT_MB, "the best within the limit should keep it"
 assert free.best_value <= limited.best_value, "more memory should not make files larger"
-assert all(trial.metrics["peak_mb"] > LIMIT_MB for trial in limited if trial.violations), (
-    "only what broke it is infeasible"
-)
 assert 0 in [trial.number for trial in limited if trial.violations], "the greedy one should be infeasible"
 assert refused[0].status == "failed", "what needs more than it may have should fail"
 

@@ -122,9 +122,9 @@ class Command:
         )
         self._goals = parsed_metrics(metrics, work)
         self._mode = _checked_mode(mode, self._goals)
+        self._metrics = _with_constrained(self._goals, constraints, measured, work)
         self._constraints = tuple(constraints)
         self.samples_memory = self.needs_memory or "peak_mb" in measured
-        self._metrics = _with_constrained(self._goals, constraints, measured, work)
         self._rule, self._warmup = RepeatRule.parsed(repeats, rel_error), whole("warmup", warmup, least=0)
         self._cap = _checked_cap(cap, self._goals[0].name)
         self._when_busy, self._parallel = WhenBusy.parsed(when_busy), whole("parallel", parallel, least=1)

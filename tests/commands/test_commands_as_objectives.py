@@ -268,6 +268,11 @@ def test_settings_that_make_no_sense_are_refused(settings):
         hpo.Command("true", **settings)
 
 
+def test_constraints_that_are_one_text_are_refused_as_a_whole():
+    with pytest.raises(SpecError, match="is a list like .*, got 'peak_mb <= 20'"):
+        hpo.Command("true", constraints="peak_mb <= 20")
+
+
 def test_a_command_that_runs_once_is_apart_from_the_one_that_it_came_from():
     command = hpo.Command("true {x}", repeats=3)
     once = command.once()

@@ -186,6 +186,19 @@ WRONG = [
         "one process at a time, whatever the batch size",
     ),
     ("tuning_a_live_service", 0, "return self.order(group)", "should say so"),
+    ("tuning_a_live_service", 1, 'guards = [f"p95_ms >= {LIMIT_MS}"]', "should never exceed"),
+    ("tuning_a_live_service", 1, "guards = []", "should never exceed"),
+    ("tuning_a_program", 0, 'xargs = ["xargs", "-0", "-P", "{batch}", "-n", "{jobs}"]', "should be -0, -P 4 and -n 2"),
+    ("tuning_a_program", 0, 'xargs = ["xargs", "-P", "{jobs}", "-n", "{batch}"]', "should be -0, -P 4 and -n 2"),
+    ("tuning_a_program", 1, 'space = {"jobs": hpo.fibonacci(1, MOST), "batch": 2}', "should stay 1"),
+    ("tuning_a_program", 1, 'space = {"jobs": hpo.fibonacci(1, MOST)}', "should stay 1"),
+    pytest.param(
+        "tuning_a_program",
+        1,
+        'space = {"jobs": hpo.randint(1, MOST + 1), "batch": 1}',
+        "should be Fibonacci numbers",
+        marks=pytest.mark.slow,  # it measures before it says so
+    ),
 ]
 RIGHT = [
     ("lab_00_task_3_random", 3, "return [np.exp(-100 * (x - c) ** 2) for x in u]"),
@@ -195,6 +208,7 @@ RIGHT = [
     ("lab_00_task_3_random", 1, "import math\nall_differ = math.perm(96, 16) / 96**16"),
     ("curve_fitting", 0, "return [[xi**k for k in range(degree + 1)] for xi in x]"),
     ("lab_00_task_1_by_hand", 3, "my_tries = [(0.1, 16, 0.5)]"),
+    ("tuning_a_program", 0, 'xargs = "xargs -P{jobs} -n{batch} -0".split()'),
 ]
 
 
