@@ -382,6 +382,22 @@ def test_the_table():
     assert study.user_attrs == {"who": "me"}
 
 
+def test_columns_of_parameters_attributes_and_steps_stand_in_order():
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    study.set_metric_names(["z", "a"])
+    study.optimize(lambda trial: (trial.suggest_float("y", 0, 1), trial.suggest_float("b", 0, 1)), n_trials=1)
+    assert list(study.trials_dataframe(attrs=("values", "params")).columns) == [
+        "values_z",
+        "values_a",
+        "params_b",
+        "params_y",
+    ]
+    study = study_of()
+    study.optimize(lambda trial: [trial.report(1, step) for step in (10, 9)] and 1, n_trials=1)
+    frame = study.trials_dataframe(attrs=("number", "intermediate_values"), multi_index=True)
+    assert list(frame.columns) == [("number", ""), ("intermediate_values", 9), ("intermediate_values", 10)]
+
+
 def test_trials_are_copies_and_filtered():
     study = study_of()
     study.optimize(objective, n_trials=3)

@@ -202,8 +202,15 @@ def test_xgboost_prunes():
 def test_what_is_not_there_says_so():
     with pytest.raises(NotCarried, match="is not supported here"):
         _ = optuna.integration.NoSuchCallback
+    with pytest.raises(NotCarried, match="SQLite"):
+        optuna.storages.JournalRedisStorage("redis://localhost")
     with pytest.raises(AttributeError):
         _ = optuna.no_such_thing
+
+
+def test_every_integration_of_ours_has_its_name_in_the_package():
+    for name in optuna.integration.__all__:
+        assert getattr(optuna.integration, name).__module__.startswith("raytune_hpo.")
 
 
 def test_what_is_optunas_own_says_which_import_to_change():

@@ -10,6 +10,7 @@ from raytune_hpo.compat.optuna.storages.journal import (
     JournalFileBackend,
     JournalFileOpenLock,
     JournalFileSymlinkLock,
+    JournalRedisBackend,
     JournalStorage,
 )
 from raytune_hpo.compat.optuna.storages.places import BaseStorage, InMemoryStorage, RDBStorage, storage_of
@@ -23,6 +24,7 @@ __all__ = [
     "JournalFileOpenLock",
     "JournalFileStorage",
     "JournalFileSymlinkLock",
+    "JournalRedisStorage",
     "JournalStorage",
     "RDBStorage",
     "RetryFailedTrialCallback",
@@ -33,7 +35,7 @@ __all__ = [
     "run_grpc_proxy_server",
 ]
 
-JournalFileStorage = JournalFileBackend
+JournalFileStorage, JournalRedisStorage = JournalFileBackend, JournalRedisBackend  # their former names
 
 
 def get_storage(storage: Any) -> BaseStorage:

@@ -33,34 +33,35 @@ def table(study: Study, attrs: Sequence[str], *, multi_index: bool) -> pd.DataFr
     names = study.metric_names
     if study._is_multi_objective():
         attrs = ["values" if attr == "value" else attr for attr in attrs]
-    columns: dict[tuple[str, str], None] = {}
     rows = []
     for trial in trials:
-        row: dict[tuple[str, str], Any] = {}
+        row: dict[tuple[str, Any], Any] = {}
         for attr in attrs:
             for key, value in _cells(trial, attr, names, len(study.directions)):
                 row[attr.lstrip("_"), key] = value
         rows.append(row)
-    for attr in attrs:  # columns of one attribute are adjacent
-        for row in rows:
-            columns.update(dict.fromkeys(key for key in row if key[0] == attr.lstrip("_")))
+    columns: list[tuple[str, Any]] = []
+    for attr in attrs:  # the columns of one attribute are adjacent, in the order of their names; metrics in their own
+        found = dict.fromkeys(column for row in rows for column in row if column[0] == attr.lstrip("_"))
+        columns += found if attr == "values" else sorted(found)
     frame: pd.DataFrame = pd.DataFrame([[row.get(key) for key in columns] for row in rows])
     if multi_index:
-        frame.columns = pd.MultiIndex.from_tuples(list(columns)) if columns else frame.columns
+        frame.columns = pd.MultiIndex.from_tuples(columns) if columns else frame.columns
     else:
-        frame.columns = pd.Index(["_".join(filter(None, key)) for key in columns])
+        frame.columns = pd.Index(["_".join(filter(None, map(str, column))) for column in columns])
     return frame
 
 
-def _cells(trial: FrozenTrial, attr: str, names: Sequence[str] | None, num_goals: int) -> list[tuple[str, Any]]:
+def _cells(trial: FrozenTrial, attr: str, names: Sequence[str] | None, num_goals: int) -> list[tuple[Any, Any]]:
+    """The values of an attribute of a trial, each with its name, which is empty where the attribute is a single value."""
     value = getattr(trial, attr)
     if attr == "values":
         values = [None] * num_goals if value is None else value
-        return list(zip(names or map(str, range(num_goals)), values, strict=False))
+        return list(zip(names or range(num_goals), values, strict=False))
     if attr == "value":
         return [(names[0] if names else "", value)]
     if attr == "state":
         return [("", value.name)]
     if isinstance(value, dict):
-        return [(str(key), child) for key, child in value.items()]
+        return list(value.items())
     return [("", value)]
