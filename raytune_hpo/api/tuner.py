@@ -8,7 +8,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback, check_free, checked_callbacks
+from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
 from raytune_hpo.api.objective import check_by, check_objective, over_instances, warn_of_lists, with_brought
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
@@ -176,17 +176,26 @@ class Tuner:
         progress = Progress(enabled=self._progress)
         with progress, self._run(detached=False, say=lambda text: progress.say(f"{self.name}: {text}")) as run:
             more = () if watched_by is None else (watched_by(run),)
-            return run.watch(progress, *self._callbacks, *more)
+            return run.watch(progress, *more)
 
     def start(self) -> Run:
         """Run the study in the background; on Ray it stays alive on the cluster after this process has ended."""
         run = self._run(detached=True)
-        run.follow(*self._callbacks)
+        run.follow()
         return run
 
     def _run(self, *, detached: bool, say: Callable[[str], object] | None = None) -> Run:
-        check_free(self._callbacks)  # before anything is written
-        return Run(_started(self._plan, self._runtime, detached=detached, say=say), self._plan)
+        return self._begun(lambda: _started(self._plan, self._runtime, detached=detached, say=say))
+
+    def _begun(self, start: Callable[[], Handle]) -> Run:
+        """Begin a run, for which the callbacks are claimed before anything is written."""
+        follower = Follower()
+        follower.claim(self._callbacks)
+        try:
+            return Run(start(), self._plan, follower)
+        except BaseException:
+            follower.finish()
+            raise
 
 
 @explains_keywords
@@ -255,10 +264,10 @@ def start_simulation(
     num_workers = whole("num_workers", num_workers, least=1)
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
-    check_free(tuner._callbacks)
-    handle = SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)
-    run = Run(handle, tuner.plan)
-    run.follow(*tuner._callbacks)
+    run = tuner._begun(
+        lambda: SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)
+    )
+    run.follow()
     return run
 
 

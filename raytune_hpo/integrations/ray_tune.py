@@ -169,8 +169,8 @@ class Conversation:
     def is_over(self) -> bool:
         """Whether there are no more suggestions, as at the end of a grid, although trials may still run.
 
-        The core would wait for those; but Ray Tune does not say which trials it skips in a restored experiment, and their end
-        never comes.
+        The core would wait for those; but Ray Tune does not say which trials it skips in a restored experiment, and they
+        never end.
         """
         if self._core.ledger.stopped is not None:
             return True
