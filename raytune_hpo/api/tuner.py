@@ -20,6 +20,7 @@ from raytune_hpo.runtime.local import LocalHandle
 from raytune_hpo.runtime.plan import Handle, RunPlan
 from raytune_hpo.runtime.settings import Settings, in_seconds, one_of
 from raytune_hpo.runtime.simulated import COST, SimulatedHandle
+from raytune_hpo.schedulers.pasha import PASHA
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
@@ -148,7 +149,7 @@ class Tuner:
         self._plan = RunPlan.of(space, settings, over_instances(objective, settings.instances))
         check_by(objective, self._plan.spec, is_here=runtime != "ray")
         warn_of_lists(space, self._plan.spec.space)
-        _check_end(settings, self._plan.sampler)
+        _check_end(settings, self._plan)
 
     @property
     def name(self) -> str:
@@ -283,16 +284,24 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
     return SimulatedHandle(plan)
 
 
-def _check_end(settings: Settings, sampler: object) -> None:
-    """Check that a study comes to an end.
+def _check_end(settings: Settings, plan: RunPlan) -> None:
+    """Check that a study comes to an end; warn if its scheduler finishes no trial before another end than its own.
 
     Raises:
         SpecError: it has no limit.
     """
-    ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(sampler).__mro__)
-    if settings.limits == Limits() and not ends_by_itself:
+    ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(plan.sampler).__mro__)
+    if ends_by_itself:
+        return
+    if settings.limits == Limits():
         raise SpecError(
             "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True (or sampler='grid')"
+        )
+    if settings.limits.num_trials is None and isinstance(plan.scheduler, PASHA):
+        warnings.warn(
+            "pasha runs its best trial to max_steps when no new trial may begin, and this study has no num_trials: where "
+            "time or steps end it, no trial may have completed; give num_trials as well, or read results.best_so_far",
+            stacklevel=4,
         )
 
 
