@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +38,10 @@ from raytune_hpo.facts import (
 from raytune_hpo.journal import Storage, integrity_of, open_storage
 from raytune_hpo.protocols import Journal
 from raytune_hpo.testing.cases import case
+from raytune_hpo.testing.killing import killed_amid
 
+_BATCH = 50  # facts in each append of the writer that is killed
+_PATIENCE_S = 30.0  # for a server that has yet to notice that a writer is gone
 _AT = 1_763_700_000.25
 _ODD_NAMES = (
     "Größe/数据 'x' \"y\"; --",
@@ -197,6 +202,20 @@ def check_append_and_read(place: JournalPlace) -> None:
         "rows are the facts in their stored form"
     )
     assert list(journal.read(len(facts))) == list(journal.read(len(facts) + 9)) == []
+    journal.close()
+
+
+def check_readers_change_nothing(place: JournalPlace) -> None:
+    """A reader that writes into the dicts of the facts that it got changes neither the study nor what others read."""
+    storage, fact = place.open(), _started(0)
+    journal = _hold(storage)
+    journal.append([fact], expect=0)
+    for read in (lambda: storage.read("mnist"), journal.read, lambda: storage.trial_facts("mnist", 0)):
+        for found in read():
+            assert isinstance(found, Started) and isinstance(found.config, dict), "a configuration is read as a dict"
+            found.config.clear()
+    assert _are(journal.read(), [_started(0)]), "what a reader writes into a fact stays with that reader"
+    assert fact == _started(0), "the caller of append keeps its own"
     journal.close()
 
 
@@ -376,6 +395,46 @@ def check_threads_append(place: JournalPlace) -> None:
     journal.close()
 
 
+def check_killed_writer(place: JournalPlace) -> None:
+    """A writer that is killed amid its appends leaves whole batches, all that it acknowledged, and the right to write.
+
+    This tries ``kill -9``, several times. Whether acknowledged facts survive a loss of power, no test can see: an append
+    that returns before the data is on disk, as without fsync, passes.
+    """
+    if not place.lasts:
+        return
+    length = 0
+
+    def append_for_ever(done: Callable[[], None]) -> None:
+        journal = _hold(place.open())
+        for first in itertools.count(length, _BATCH):
+            journal.append([_started(number) for number in range(first, first + _BATCH)], expect=first)
+            done()
+
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        acknowledged = length + _BATCH * killed_amid(append_for_ever, 4, share)
+        storage = place.open()
+        journal = _taken_over(storage)
+        found = list(journal.read())
+        journal.close()
+        storage.close()
+        length = len(found)
+        assert length >= acknowledged, f"the killed writer had acknowledged {acknowledged} facts, {length} are left"
+        assert length % _BATCH == 0, f"of a batch of {_BATCH}, the killed writer left {length % _BATCH}"
+        assert found == [_started(number) for number in range(length)], "facts are in order, without a gap"
+
+
+def _taken_over(storage: Storage) -> Journal:
+    """The journal of a writer that was killed; a server may need a moment to notice that."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _hold(storage, create=False)
+        except StudyExists as error:
+            assert time.monotonic() < deadline, f"the right to write ends with its process: {error}"
+            time.sleep(0.05)
+
+
 # ---------------------------------------------------------------------------------------------- studies
 
 
@@ -471,6 +530,7 @@ JOURNAL_CHECKS: tuple[Callable[[JournalPlace], None], ...] = (
     check_is_a_storage,
     check_append_and_read,
     check_durable,
+    check_readers_change_nothing,
     check_closed,
     check_sequence,
     check_empty_append,
@@ -480,6 +540,7 @@ JOURNAL_CHECKS: tuple[Callable[[JournalPlace], None], ...] = (
     check_readers_meanwhile,
     check_one_writer,
     check_threads_append,
+    check_killed_writer,
     check_unknown_study,
     check_names,
     check_trial_facts,

@@ -13,10 +13,11 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.api import callbacks
 from raytune_hpo.api import tuner as tuner_module
+from raytune_hpo.core.audit import audit
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Finished, SessionOpened, Started, StudyCreated, StudyStopped
 from raytune_hpo.integrations.lightgbm import reporter
-from raytune_hpo.journal import open_storage
+from raytune_hpo.journal import MemoryStorage, open_storage
 
 SPACE = {"x": hpo.uniform(0, 1)}
 
@@ -282,3 +283,16 @@ def test_of_two_studies_that_begin_at_once_with_one_recorder_one_is_refused(tmp_
     assert recorder.calls == ["open", "close"] * (1 + begins_well)
     with pytest.raises(SpecError, match="was given to two"):
         tuner(callbacks=[recorder, recorder]).fit()
+
+
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_what_a_callback_writes_into_a_fact_stays_there(tmp_path, place):
+    def vandal(fact):
+        for name in ("spec", "config", "metrics"):
+            if held := getattr(fact, name, None):
+                held.clear()
+
+    storage = MemoryStorage() if place == "memory" else open_storage(f"{tmp_path}/c.db")
+    results = tuner(callbacks=vandal, storage=storage, name="c", sampler="tpe").fit()
+    assert all(trial.config["x"] == trial.metrics["loss"] for trial in results)
+    assert not audit(storage.read("c")).differences
