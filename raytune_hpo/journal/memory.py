@@ -23,7 +23,6 @@ from raytune_hpo.journal.storage import (
     missing,
     taken,
 )
-from raytune_hpo.space.values import fresh
 
 _PLAIN = {"int", "int | None", "float", "float | None", "str", "str | None", "bool", "Status", "Verdict"}
 _CHANGEABLE = {kind: tuple(f.name for f in fields(kind) if f.type not in _PLAIN) for kind in get_args(Fact)}
@@ -31,6 +30,8 @@ _CHANGEABLE = {kind: tuple(f.name for f in fields(kind) if f.type not in _PLAIN)
 
 def _copied(fact: Fact) -> Fact:
     """The fact with dicts and lists of its own, as if read from a disk: a reader that changes them changes no study."""
+    from raytune_hpo.space.values import fresh  # it comes with numpy, which a storage is opened without
+
     return changed(fact, **{name: fresh(getattr(fact, name)) for name in _CHANGEABLE[type(fact)]})
 
 
