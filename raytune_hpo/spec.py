@@ -156,21 +156,26 @@ class StudySpec:
                 raise SpaceError(f"parameter {name!r} {domain.problem(point[name])}, got {show(point[name])}")
         return dict(point)
 
-    def require_same(self, stored: StudySpec) -> None:
+    def require_same(self, stored: StudySpec, *, subject: str | None = None, anew: str = "use another name") -> None:
         """Check that a stored study may continue under this spec; limits and settings may differ.
+
+        Args:
+            subject: what its user knows it by; None: by the study's name.
+            anew: the way to begin again beside it.
 
         Raises:
             SpecMismatch: it may not; the message names the first difference and the ways out.
         """
+        subject = subject or f"study {self.name!r}"
         if changed := _changed_function(stored.space, self.space):
             raise SpecMismatch(
-                f"study {self.name!r} can continue only with the functions that it was created with, {changed}; use another "
-                f"name, or the function as it was"
+                f"{subject} can continue only with the functions that it was created with, {changed}; {anew}, or the "
+                f"function as it was"
             )
         for what, stored_value, value in _differences(stored, self):
             raise SpecMismatch(
-                f"study {self.name!r} was created with {what}={stored_value}, this run says {what}={value}; "
-                f"use another name or {what}={stored_value}"
+                f"{subject} was created with {what}={stored_value}, this run says {what}={value}; {anew}, or "
+                f"say {what}={stored_value}"
             )
         for role, before, now in (
             ("sampler", stored.sampler, self.sampler),
@@ -178,9 +183,9 @@ class StudySpec:
         ):
             if before is not None and now is not None and before.version != now.version:
                 raise SpecMismatch(
-                    f"study {self.name!r} was created with version {before.version} of the {role} {before.name!r}, this "
-                    f"release has version {now.version}; use another name, with points_to_evaluate or earlier= to begin "
-                    f"from what it found, or the release that it was created with"
+                    f"{subject} was created with version {before.version} of the {role} {before.name!r}, this release has "
+                    f"version {now.version}; {anew}, or the release that it was created with; points_to_evaluate or, in a "
+                    f"study, earlier= begin from what it found"
                 )
 
 

@@ -31,6 +31,8 @@ GRACE_S = 60.0  # how long an ended study waits for its callbacks
 CHUNK = 1_000  # facts that are read at a time
 _HOW_TO_COMPLETE = "; hpo.integrations.record(name, logger, storage=...) completes the record of a stored study"
 _log = logging.getLogger("raytune_hpo")
+_claiming = threading.Lock()
+_claimed: list[Callback] = []  # for studies that begin now; see ``claim``
 
 
 @runtime_checkable
@@ -61,19 +63,33 @@ class Source(Protocol):
 
 
 class Follower:
-    """Passes a study's facts to callbacks as they arrive, until the study stops or ``finish`` is called.
+    """Passes a study's facts to callbacks as they arrive, until the study stops or ``finish`` is called."""
 
-    Args:
-        spec: the live spec, if this process has it.
-    """
+    def __init__(self) -> None:
+        self._waiting: tuple[Callback, ...] = ()  # claimed, for a study that has yet to begin
+        self._listeners: list[_Listener] = []
 
-    def __init__(self, callbacks: Sequence[Callback], source: Source, spec: StudySpec | None = None) -> None:
-        self._listeners = [_Listener(callback, source, spec) for callback in callbacks]
-        for listener in self._listeners:
+    def claim(self, callbacks: Sequence[Callback]) -> None:
+        """Take callbacks that will follow; before a study begins, so that it need not begin without one of them.
+
+        Raises:
+            SpecError: one is busy with another study.
+        """
+        claim(callbacks)
+        self._waiting += tuple(callbacks)
+
+    def begin(self, source: Source, spec: StudySpec | None = None) -> None:
+        """Let the claimed callbacks follow; ``spec`` is the live one, if this process has it."""
+        listeners = [_Listener(callback, source, spec) for callback in self._waiting]
+        self._waiting = ()
+        self._listeners += listeners
+        for listener in listeners:
             listener.start()
 
     def finish(self, grace_s: float = GRACE_S) -> None:
         """Wait until the callbacks have received all facts so far, for at most ``grace_s`` seconds, or until Ctrl-C."""
+        release(self._waiting)
+        self._waiting = ()
         for listener in self._listeners:
             listener.over.set()
         deadline = time.monotonic() + grace_s
@@ -99,7 +115,9 @@ class _Listener(threading.Thread):
 
     def run(self) -> None:
         recorder = self._callback if isinstance(self._callback, Recorder) else None
-        if recorder is not None and not self._call(recorder.open, self._spec):
+        is_open = recorder is None or self._call(recorder.open, self._spec)
+        release([self._callback])  # from here on, it knows itself whether it is busy
+        if not is_open:
             return
         try:
             self._heard = 0 if recorder is not None else self._source.status().session_start
@@ -181,15 +199,33 @@ def check_callback(callback: Any) -> None:
         return  # a function in C need not have a signature
 
 
-def check_free(callbacks: Iterable[Callback]) -> None:
-    """Check, before a study begins, that no callback is busy with another one; one that can tell has ``check_free``.
+def claim(callbacks: Iterable[Callback]) -> None:
+    """Claim callbacks for a study that is about to begin, until ``release``.
+
+    Only those that follow one study at a time are claimed, which have ``check_free``.
 
     Raises:
-        SpecError: one is.
+        SpecError: one is busy with another study, or another one that begins now has claimed it; none is claimed then.
     """
-    for callback in callbacks:
-        if (check := getattr(callback, "check_free", None)) is not None:
+    with _claiming:
+        new: list[Callback] = []
+        for callback in callbacks:
+            if (check := getattr(callback, "check_free", None)) is None:
+                continue
             check()
+            if any(callback is other for other in (*_claimed, *new)):
+                raise SpecError(
+                    f"callback {_called(callback)} follows one study at a time, and was given to two; make one for each"
+                )
+            new.append(callback)
+        _claimed.extend(new)
+
+
+def release(callbacks: Iterable[Callback]) -> None:
+    """Give back callbacks that were claimed."""
+    with _claiming:
+        for callback in callbacks:
+            _claimed[:] = [other for other in _claimed if other is not callback]
 
 
 def _called(callback: Callback) -> str:

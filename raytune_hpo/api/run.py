@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback, Follower, check_free, checked_callbacks
+from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError
@@ -33,12 +33,13 @@ class Run:
 
     Args:
         plan: the plan by which it runs, if this process has it; its space has functions that the stored one only names.
+        follower: with callbacks that were claimed before it began; they follow from the first ``follow`` or ``watch`` on.
     """
 
-    def __init__(self, handle: Handle, plan: RunPlan | None = None) -> None:
+    def __init__(self, handle: Handle, plan: RunPlan | None = None, follower: Follower | None = None) -> None:
         self._handle, self._plan = handle, plan
         self._live = Live(handle.snapshot)
-        self._followers: list[Follower] = []
+        self._follower = follower or Follower()
 
     @property
     def name(self) -> str:
@@ -65,7 +66,7 @@ class Run:
         """
         ended = self._handle.wait(timeout_s)
         if ended:
-            self._finish_callbacks()
+            self._follower.finish()
         return ended
 
     def follow(self, *callbacks: Callback) -> None:
@@ -76,9 +77,8 @@ class Run:
         Raises:
             SpecError: one of them cannot be called with a fact, or is a logger that follows another study now.
         """
-        checked = checked_callbacks(callbacks)
-        check_free(checked)
-        self._followers.append(Follower(checked, self, self._spec))
+        self._follower.claim(checked_callbacks(callbacks))
+        self._follower.begin(self, self._spec)
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` up to now."""
@@ -116,13 +116,9 @@ class Run:
 
     def close(self) -> None:
         """Release the resources that this process holds for the run."""
-        self._finish_callbacks()
+        self._follower.finish()
         self._live.stop()
         self._handle.close()
-
-    def _finish_callbacks(self) -> None:
-        while self._followers:
-            self._followers.pop().finish()
 
     def watch(self, progress: Progress, *callbacks: Callback) -> Results:
         """Show progress until the study has ended, and return its results; Ctrl-C ends the study.

@@ -8,7 +8,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any
 
-from raytune_hpo.api.callbacks import Callback, check_free, checked_callbacks
+from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
 from raytune_hpo.api.objective import check_by, check_objective, over_instances, warn_of_lists, with_brought
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
@@ -20,6 +20,7 @@ from raytune_hpo.runtime.local import LocalHandle
 from raytune_hpo.runtime.plan import Handle, RunPlan
 from raytune_hpo.runtime.settings import Settings, in_seconds, one_of
 from raytune_hpo.runtime.simulated import COST, SimulatedHandle
+from raytune_hpo.schedulers.pasha import PASHA
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
@@ -148,7 +149,7 @@ class Tuner:
         self._plan = RunPlan.of(space, settings, over_instances(objective, settings.instances))
         check_by(objective, self._plan.spec, is_here=runtime != "ray")
         warn_of_lists(space, self._plan.spec.space)
-        _check_end(settings, self._plan.sampler)
+        _check_end(settings, self._plan)
 
     @property
     def name(self) -> str:
@@ -176,17 +177,26 @@ class Tuner:
         progress = Progress(enabled=self._progress)
         with progress, self._run(detached=False, say=lambda text: progress.say(f"{self.name}: {text}")) as run:
             more = () if watched_by is None else (watched_by(run),)
-            return run.watch(progress, *self._callbacks, *more)
+            return run.watch(progress, *more)
 
     def start(self) -> Run:
         """Run the study in the background; on Ray it stays alive on the cluster after this process has ended."""
         run = self._run(detached=True)
-        run.follow(*self._callbacks)
+        run.follow()
         return run
 
     def _run(self, *, detached: bool, say: Callable[[str], object] | None = None) -> Run:
-        check_free(self._callbacks)  # before anything is written
-        return Run(_started(self._plan, self._runtime, detached=detached, say=say), self._plan)
+        return self._begun(lambda: _started(self._plan, self._runtime, detached=detached, say=say))
+
+    def _begun(self, start: Callable[[], Handle]) -> Run:
+        """Begin a run, for which the callbacks are claimed before anything is written."""
+        follower = Follower()
+        follower.claim(self._callbacks)
+        try:
+            return Run(start(), self._plan, follower)
+        except BaseException:
+            follower.finish()
+            raise
 
 
 @explains_keywords
@@ -255,10 +265,10 @@ def start_simulation(
     num_workers = whole("num_workers", num_workers, least=1)
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
-    check_free(tuner._callbacks)
-    handle = SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)
-    run = Run(handle, tuner.plan)
-    run.follow(*tuner._callbacks)
+    run = tuner._begun(
+        lambda: SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)
+    )
+    run.follow()
     return run
 
 
@@ -274,16 +284,24 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
     return SimulatedHandle(plan)
 
 
-def _check_end(settings: Settings, sampler: object) -> None:
-    """Check that a study comes to an end.
+def _check_end(settings: Settings, plan: RunPlan) -> None:
+    """Check that a study comes to an end; warn if its scheduler finishes no trial before another end than its own.
 
     Raises:
         SpecError: it has no limit.
     """
-    ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(sampler).__mro__)
-    if settings.limits == Limits() and not ends_by_itself:
+    ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(plan.sampler).__mro__)
+    if ends_by_itself:
+        return
+    if settings.limits == Limits():
         raise SpecError(
             "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True (or sampler='grid')"
+        )
+    if settings.limits.num_trials is None and isinstance(plan.scheduler, PASHA):
+        warnings.warn(
+            "pasha runs its best trial to max_steps when no new trial may begin, and this study has no num_trials: where "
+            "time or steps end it, no trial may have completed; give num_trials as well, or read results.best_so_far",
+            stacklevel=4,
         )
 
 

@@ -28,6 +28,7 @@ from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
 from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.goals import make_goals
 from raytune_hpo.metrics import MetricRules
+from raytune_hpo.protocols import Signal
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings, checked_points
 from raytune_hpo.spec import StudySpec, stored_spec
@@ -128,7 +129,7 @@ class Conversation:
         if saved is not None:
             # Functions are compared by their sources, and unpickled ones have none.
             compared = replace(saved.spec, space=self._spec.space) if space is None else saved.spec
-            self._spec.require_same(compared)
+            self._spec.require_same(compared, subject="the saved Searcher", anew="begin another experiment")
         unpack = self._spec.space.unpack
         self._points = list(points) if saved is None else [dict(unpack(point)) for point in saved.points]
         self._clock = WallClock()
@@ -166,8 +167,15 @@ class Conversation:
 
     @property
     def is_over(self) -> bool:
-        """Whether there are no more suggestions, as at the end of a grid."""
-        return self._core.ledger.stopped is not None
+        """Whether there are no more suggestions, as at the end of a grid, although trials may still run.
+
+        The core would wait for those; but Ray Tune does not say which trials it skips in a restored experiment, and they
+        never end.
+        """
+        if self._core.ledger.stopped is not None:
+            return True
+        prepared = self._core.suggestions.take()
+        return prepared is not None and prepared.outcome is Signal.EXHAUSTED
 
     def tell(self, trial_id: str, metrics: Mapping[str, Any] | None, error: str | None = None) -> None:
         """Record how a trial ended; a trial that was never suggested or was told before is ignored.
@@ -187,12 +195,12 @@ class Conversation:
         self._step(EndTrial(number=number, attempt=1, status=status, metrics=plain, error=error, at=at))
 
     def add(self, config: Mapping[str, Any], metrics: Mapping[str, Any], error: str | None = None) -> None:
-        """Learn from a trial that was run elsewhere; when the search ``is_over``, there is nothing to learn for.
+        """Learn from a trial that was run elsewhere; when the search has ended, there is nothing to learn for.
 
         Raises:
             SpaceError: the configuration is not in the space.
         """
-        if self.is_over:
+        if self._core.ledger.stopped is not None:
             return
         self._enqueue(config)
         elsewhere = f"elsewhere-{len(self._facts)}"

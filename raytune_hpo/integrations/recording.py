@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from raytune_hpo.api import stored
-from raytune_hpo.api.callbacks import Recorder, check_callback
+from raytune_hpo.api.callbacks import Recorder, check_callback, claim, release
 from raytune_hpo.codec import is_trial_fact
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import SpecError
@@ -196,7 +196,7 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
 
     Raises:
         StudyNotFound: no study has that name; the message lists the nearest ones.
-        SpecError: the name is not text, or the recorder is not a logger.
+        SpecError: the name is not text, or the recorder is not a logger, or follows another study now.
     """
     if not isinstance(name, str):
         raise SpecError(f"record takes the name of a stored study, such as results.name, got {name!r}")
@@ -205,7 +205,11 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
         raise SpecError(f"record takes a logger, such as hpo.integrations.mlflow.Logger(), got {recorder!r}")
     with stored.opened(storage) as studies:
         facts = studies.read(name)
-        recorder.open(None)
+        claim([recorder])
+        try:
+            recorder.open(None)
+        finally:
+            release([recorder])
         try:
             for fact in facts:
                 recorder(fact)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
+from typing import get_args
 
 from raytune_hpo.checkpoints.deleting import delete_all
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Fact
+from raytune_hpo.facts import Fact, changed
 from raytune_hpo.journal.storage import (
     PATIENCE_S,
     BaseStorage,
@@ -22,6 +23,16 @@ from raytune_hpo.journal.storage import (
     missing,
     taken,
 )
+
+_PLAIN = {"int", "int | None", "float", "float | None", "str", "str | None", "bool", "Status", "Verdict"}
+_CHANGEABLE = {kind: tuple(f.name for f in fields(kind) if f.type not in _PLAIN) for kind in get_args(Fact)}
+
+
+def _copied(fact: Fact) -> Fact:
+    """The fact with dicts and lists of its own, as if read from a disk: a reader that changes them changes no study."""
+    from raytune_hpo.space.values import fresh  # it comes with numpy, which a storage is opened without
+
+    return changed(fact, **{name: fresh(getattr(fact, name)) for name in _CHANGEABLE[type(fact)]})
 
 
 @dataclass
@@ -39,7 +50,7 @@ class _Study:
                 self.by_number.setdefault(number, []).append(fact)
 
     def read(self, start: int) -> Iterator[Fact]:
-        return islice(self.facts, start, len(self.facts))
+        return map(_copied, islice(self.facts, start, len(self.facts)))
 
 
 class MemoryStorage(BaseStorage):
@@ -70,7 +81,7 @@ class MemoryStorage(BaseStorage):
         return self._find(name).read(start)
 
     def trial_facts(self, name: str, number: int) -> list[Fact]:
-        return list(self._find(name).by_number.get(number, ()))
+        return list(map(_copied, self._find(name).by_number.get(number, ())))
 
     def studies(self) -> list[StudyRow]:
         studies = list(self._studies.values())

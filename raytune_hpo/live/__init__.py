@@ -9,6 +9,7 @@ deciding     what is due: which windows come next, and whether to freeze
 machine      commands in, facts and effects out; no clock, disk or network
 replaying    every decision computed again, from the facts alone
 appliers     the contract of appliers, which change and measure the running system
+testing      the contract suite of appliers
 seat         the state that an applier keeps in a folder: the newest change, the heartbeat, and the freeze
 requests     people's commands to a controller that runs in another process
 controller   the loop around the machine: clock, journal, applier

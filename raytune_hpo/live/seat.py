@@ -26,6 +26,7 @@ from raytune_hpo.live.appliers import (
     StaleChange,
     is_running,
 )
+from raytune_hpo.space.values import fresh
 
 _PATIENCE_S = 30.0
 _HEED_S = 3.0  # within which a running controller acts on the freeze flag
@@ -234,7 +235,7 @@ class SeatedApplier:
             raise HpoError(f"frozen by {why}; thaw it first")
         # The heartbeats lie within the lock: a watchdog that has waited for it finds the newest one.
         with seat.changing(seq), self._alive():
-            self._applier.apply(config, group, seq)
+            self._applier.apply(fresh(dict(config)), group, seq)  # of its own, since the study goes on with this one
             if group == "control":
                 seat.keep_control(config)
 

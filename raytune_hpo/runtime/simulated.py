@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.checkpoints.places import temporary_place
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import BriefStore
@@ -35,7 +36,7 @@ from raytune_hpo.core.messages import (
     ReportMetrics,
 )
 from raytune_hpo.core.snapshot import Snapshot
-from raytune_hpo.errors import ObjectiveError, SpecError
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.options import is_real
@@ -46,8 +47,9 @@ from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
 from raytune_hpo.runtime.wire import ReportRow
-from raytune_hpo.spec import StudySpec
+from raytune_hpo.spec import Limits, StudySpec
 
+_MOST_TIMELESS = 1_000  # trials in a row that take no virtual time, in a study that only time ends
 COST = "cost_s"
 
 
@@ -161,6 +163,7 @@ class SimulatedHandle:
         self._heap: list[tuple[float, int, _Running]] = []
         self._lock = threading.Lock()  # snapshots are taken from other threads
         self._order = 0  # breaks ties of time by the order of insertion
+        self._timeless = 0  # the newest trials that took no virtual time
         self._idle = [f"virtual-{index}" for index in range(plan.settings.max_concurrent or 1, 0, -1)]
 
     @property
@@ -218,7 +221,7 @@ class SimulatedHandle:
         left = []
         for run, event, reply in zip(running, events, self._optimizer.handle(events), strict=True):
             if isinstance(event, EndTrial):
-                self._idle.append(run.worker)
+                self._free(run, at)
             elif isinstance(reply, Answer) and not run.goes_on(reply):
                 left.append(run)
             else:
@@ -238,9 +241,25 @@ class SimulatedHandle:
                 self._push(run)
             else:
                 at_once.append(self._as_wanted(run.left_at(at)))
-                self._idle.append(run.worker)
+                self._free(run, at)
         if at_once:
             self._optimizer.handle(at_once)
+
+    def _free(self, run: _Running, at: float) -> None:
+        """A worker's trial has left it.
+
+        Raises:
+            HpoError: virtual time stands still, in a study that only time ends.
+        """
+        self._idle.append(run.worker)
+        self._timeless = self._timeless + 1 if at == run.started_at else 0
+        limits, failure = self._plan.spec.limits, self._optimizer.ledger.first_failure
+        if self._timeless >= _MOST_TIMELESS and limits == Limits(time_budget_s=limits.time_budget_s):
+            why = "" if failure is None else f"; trial {failure.number} failed with: {reason_of_failure(failure)}"
+            raise HpoError(
+                f"only time_budget_s ends this study, and its virtual time stands still: {self._timeless:,} trials in a row "
+                f"took no time; return their seconds as metric {self._cost!r}, or give num_trials{why}"
+            )
 
     def _as_wanted(self, event: Command) -> Command:
         """A trial's end, without its last checkpoint if that is not wanted."""

@@ -33,7 +33,6 @@ from raytune_hpo.testing.journals import (
     JournalPlace,
     check_place_that_cannot_be_made,
     journal_cases,
-    journal_facts,
 )
 from raytune_hpo.testing.promoters import (
     PROMOTER_CHECKS,
@@ -86,6 +85,7 @@ from raytune_hpo.testing.schedulers import (
     check_scheduler_replay,
     scheduler_cases,
 )
+from raytune_hpo.testing.short_study import journal_facts
 from raytune_hpo.testing.trials import (
     GOALS,
     SEED,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,32 +14,15 @@ from typing import Any
 
 from raytune_hpo.codec import decode
 from raytune_hpo.errors import HpoError, JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
-from raytune_hpo.facts import (
-    Approved,
-    BaselineSet,
-    Drifted,
-    Enqueued,
-    Fact,
-    Finished,
-    Frozen,
-    Printed,
-    Reported,
-    Requeued,
-    SessionOpened,
-    Started,
-    Status,
-    StopAsked,
-    StudyCreated,
-    StudyStopped,
-    Thawed,
-    Verdict,
-    Withdrawn,
-)
+from raytune_hpo.facts import Fact, Printed, Started
 from raytune_hpo.journal import Storage, integrity_of, open_storage
 from raytune_hpo.protocols import Journal
 from raytune_hpo.testing.cases import case
+from raytune_hpo.testing.killing import killed_amid
+from raytune_hpo.testing.short_study import AT, journal_facts, started
 
-_AT = 1_763_700_000.25
+_BATCH = 50  # facts in each append of the writer that is killed
+_PATIENCE_S = 30.0  # for a server that has yet to notice that a writer is gone
 _ODD_NAMES = (
     "Größe/数据 'x' \"y\"; --",
     "../../up",
@@ -106,41 +91,6 @@ def journal_cases(
 # ---------------------------------------------------------------------------------------------- facts
 
 
-def journal_facts(num_trials: int = 3) -> list[Fact]:
-    """The facts of a short study, with values that are hard to store."""
-    odd = {"text": "a\u0000b\ud800", "nan": float("nan"), "inf": [float("-inf")], "big": 2**70, "tiny": 5e-324}
-    facts: list[Fact] = [
-        StudyCreated(spec={"name": "mnist", "space": {"lr": [0.1, float("inf")]}}, at=_AT),
-        SessionOpened(at=_AT, versions={"numpy": "2.2.1"}),
-        Enqueued(config=odd, at=_AT),
-        Enqueued(config={"lr": {"$float": "nan"}}, at=_AT, retry_of=0),
-        Withdrawn(position=0, at=_AT),
-    ]
-    for number in range(num_trials):
-        common = {"number": number, "attempt": 1, "at": _AT + number}
-        facts += [
-            _started(number),
-            Reported(**common, step=3_000_000_000, metrics={"loss": 0.1 + number}, verdict=Verdict.CONTINUE),  # type: ignore[arg-type]
-            Printed(**common, text="époque 1\n\x1b[0m\u2028"),  # type: ignore[arg-type]
-            Requeued(**common, reason="its worker died", spent=number % 2 == 0, suspect=True),  # type: ignore[arg-type]
-            Started(number=number, worker="w-2", at=_AT, attempt=2, from_step=3_000_000_000),
-            StopAsked(number=number, at=_AT),
-            Finished(number=number, attempt=2, status=Status.COMPLETED, at=_AT, metrics={"loss": 1 / 3, "ok": True}),
-        ]
-    facts += [
-        BaselineSet(config=odd, by="ops", at=_AT),
-        Approved(number=0, by="ops", at=_AT),
-        Frozen(by="controller", reason="the regret budget is spent", at=_AT),
-        Thawed(by="ops", at=_AT),
-        Drifted(number=0, statistic=float("inf"), threshold=5.7, at=_AT),
-    ]
-    return [*facts, StudyStopped(reason="num_trials", at=_AT)]
-
-
-def _started(number: int) -> Started:
-    return Started(number=number, worker="w", at=_AT, config={"lr": 0.1 + number, "n": [1, 2.0]}, basis=number)
-
-
 def _are(found: Iterable[Fact], facts: Iterable[Fact]) -> bool:
     """Equality in which NaN equals NaN, and 1 differs from 1.0."""
     return [repr(fact) for fact in found] == [repr(fact) for fact in facts]
@@ -200,6 +150,20 @@ def check_append_and_read(place: JournalPlace) -> None:
     journal.close()
 
 
+def check_readers_change_nothing(place: JournalPlace) -> None:
+    """A reader that writes into the dicts of the facts that it got changes neither the study nor what others read."""
+    storage, fact = place.open(), started(0)
+    journal = _hold(storage)
+    journal.append([fact], expect=0)
+    for read in (lambda: storage.read("mnist"), journal.read, lambda: storage.trial_facts("mnist", 0)):
+        for found in read():
+            assert isinstance(found, Started) and isinstance(found.config, dict), "a configuration is read as a dict"
+            found.config.clear()
+    assert _are(journal.read(), [started(0)]), "what a reader writes into a fact stays with that reader"
+    assert fact == started(0), "the caller of append keeps its own"
+    journal.close()
+
+
 def check_durable(place: JournalPlace) -> None:
     """Acknowledged facts are found by a newly opened storage, both at once and after the journal was closed."""
     storage, facts = place.open(), journal_facts()
@@ -210,30 +174,30 @@ def check_durable(place: JournalPlace) -> None:
     storage.close()
     storage = place.other(storage)
     again = _hold(storage, create=False)
-    again.append([_started(9)], expect=len(facts))
-    assert _are(again.read(), [*facts, _started(9)])
+    again.append([started(9)], expect=len(facts))
+    assert _are(again.read(), [*facts, started(9)])
     again.close()
 
 
 def check_closed(place: JournalPlace) -> None:
     """A closed journal refuses appends with an error, and may be closed again."""
     journal = _hold(place.open())
-    journal.append([_started(0)], expect=0)
+    journal.append([started(0)], expect=0)
     journal.close()
     journal.close()
     with _refused(JournalError, "closed", "an append to a closed journal"):
-        journal.append([_started(1)], expect=1)
+        journal.append([started(1)], expect=1)
 
 
 def check_sequence(place: JournalPlace) -> None:
     """An append must give the journal's length; an append with another length writes nothing."""
     journal = _hold(place.open())
-    journal.append([_started(0)], expect=0)
+    journal.append([started(0)], expect=0)
     for expect in (0, 2):
         with _refused(SequenceConflict, "holds 1", f"an append that expects {expect} facts where there is 1"):
-            journal.append([_started(1), _started(2)], expect=expect)
-    journal.append([_started(1)], expect=1)
-    assert list(journal.read()) == [_started(0), _started(1)]
+            journal.append([started(1), started(2)], expect=expect)
+    journal.append([started(1)], expect=1)
+    assert list(journal.read()) == [started(0), started(1)]
     journal.close()
 
 
@@ -250,10 +214,10 @@ def check_empty_append(place: JournalPlace) -> None:
 def check_all_or_nothing(place: JournalPlace) -> None:
     """An append with a fact that cannot be written writes none of its facts, and the next append succeeds."""
     storage = place.open()
-    journal, facts = _hold(storage), [_started(0), _started(1), _started(2)]
-    bad = Started(number=1, worker="w", at=_AT, config={"lr": object()})
+    journal, facts = _hold(storage), [started(0), started(1), started(2)]
+    bad = Started(number=1, worker="w", at=AT, config={"lr": object()})
     try:
-        journal.append([_started(0), bad, _started(2)], expect=0)
+        journal.append([started(0), bad, started(2)], expect=0)
     except JournalError:
         assert list(journal.read()) == [], "a fact that cannot be written leaves none of its batch behind"
         journal.append(facts, expect=0)
@@ -267,8 +231,8 @@ def check_big_facts(place: JournalPlace) -> None:
     """A fact of a megabyte, and a batch of thousands of facts, are stored like any other."""
     storage = place.open()
     journal = _hold(storage)
-    big = Printed(number=0, attempt=1, text="数x" * 500_000, at=_AT)
-    many = [_started(number) for number in range(9_001)]
+    big = Printed(number=0, attempt=1, text="数x" * 500_000, at=AT)
+    many = [started(number) for number in range(9_001)]
     journal.append([big], expect=0)
     journal.append(many, expect=1)
     assert list(storage.read("mnist")) == [big, *many]
@@ -276,7 +240,7 @@ def check_big_facts(place: JournalPlace) -> None:
     reading = storage.read("mnist")
     next(reading)
     del reading  # a reader need not read to the end
-    journal.append([_started(0)], expect=9_002)
+    journal.append([started(0)], expect=9_002)
     journal.close()
 
 
@@ -287,11 +251,11 @@ def check_reading_is_a_snapshot(place: JournalPlace) -> None:
     """A reader sees the journal as it was when the reading began."""
     storage = place.open()
     journal = _hold(storage)
-    journal.append([_started(n) for n in range(5)], expect=0)
+    journal.append([started(n) for n in range(5)], expect=0)
     reading = storage.read("mnist")
     first = next(reading)
-    journal.append([_started(n) for n in range(5, 10)], expect=5)
-    assert [first, *reading] == [_started(n) for n in range(5)]
+    journal.append([started(n) for n in range(5, 10)], expect=5)
+    assert [first, *reading] == [started(n) for n in range(5)]
     journal.close()
 
 
@@ -309,7 +273,7 @@ def check_readers_meanwhile(place: JournalPlace) -> None:
                 facts = list(other.read("mnist"))
                 assert len(facts) >= least, "what was acknowledged is seen"
                 assert len(facts) % 3 == 0, "half of a batch is seen by nobody"
-                assert facts == [_started(n) for n in range(len(facts))], "facts are in order, without a gap"
+                assert facts == [started(n) for n in range(len(facts))], "facts are in order, without a gap"
         except Exception as error:
             failures.append(error)
 
@@ -318,7 +282,7 @@ def check_readers_meanwhile(place: JournalPlace) -> None:
         reader.start()
     try:
         for length in range(0, 150, 3):
-            journal.append([_started(length), _started(length + 1), _started(length + 2)], expect=length)
+            journal.append([started(length), started(length + 1), started(length + 2)], expect=length)
             acknowledged[0] = length + 3
     finally:
         done.set()
@@ -339,12 +303,12 @@ def check_one_writer(place: JournalPlace) -> None:
     with _refused(StudyExists, "alice", "deleting what is being written"):
         other.delete("mnist")
     another = _hold(other, "cifar", owner="bob")
-    another.append([_started(7)], expect=0)
+    another.append([started(7)], expect=0)
     another.close()
-    journal.append([_started(0)], expect=0)
+    journal.append([started(0)], expect=0)
     journal.close()
     after = _hold(other, owner="bob")
-    assert list(after.read()) == [_started(0)]
+    assert list(after.read()) == [started(0)]
     after.close()
 
 
@@ -357,7 +321,7 @@ def check_threads_append(place: JournalPlace) -> None:
     def work(number: int) -> None:
         for length in range(10):
             try:
-                journal.append([_started(number)], expect=length)
+                journal.append([started(number)], expect=length)
                 won.append(length)
             except SequenceConflict:
                 pass  # another thread was first
@@ -374,6 +338,46 @@ def check_threads_append(place: JournalPlace) -> None:
     assert len(set(won)) == len(won), "of several appends that expect the same length, one is written"
     assert len(list(journal.read())) == len(won), "what was acknowledged is in the journal, and nothing else"
     journal.close()
+
+
+def check_killed_writer(place: JournalPlace) -> None:
+    """A writer that is killed amid its appends leaves whole batches, all that it acknowledged, and the right to write.
+
+    This tries ``kill -9``, several times. Whether acknowledged facts survive a loss of power, no test can see: an append
+    that returns before the data is on disk, as without fsync, passes.
+    """
+    if not place.lasts:
+        return
+    length = 0
+
+    def append_for_ever(done: Callable[[], None]) -> None:
+        journal = _hold(place.open())
+        for first in itertools.count(length, _BATCH):
+            journal.append([started(number) for number in range(first, first + _BATCH)], expect=first)
+            done()
+
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        acknowledged = length + _BATCH * killed_amid(append_for_ever, 4, share)
+        storage = place.open()
+        journal = _taken_over(storage)
+        found = list(journal.read())
+        journal.close()
+        storage.close()
+        length = len(found)
+        assert length >= acknowledged, f"the killed writer had acknowledged {acknowledged} facts, {length} are left"
+        assert length % _BATCH == 0, f"of a batch of {_BATCH}, the killed writer left {length % _BATCH}"
+        assert found == [started(number) for number in range(length)], "facts are in order, without a gap"
+
+
+def _taken_over(storage: Storage) -> Journal:
+    """The journal of a writer that was killed; a server may need a moment to notice that."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _hold(storage, create=False)
+        except StudyExists as error:
+            assert time.monotonic() < deadline, f"the right to write ends with its process: {error}"
+            time.sleep(0.05)
 
 
 # ---------------------------------------------------------------------------------------------- studies
@@ -405,12 +409,12 @@ def check_names(place: JournalPlace) -> None:
             _hold(storage, name)
     for number, name in enumerate(_ODD_NAMES):
         journal = _hold(storage, name)
-        journal.append([_started(number)], expect=0)
+        journal.append([started(number)], expect=0)
         journal.close()
     other = place.other(storage)
     assert [row.name for row in other.studies()] == list(_ODD_NAMES), "names come back as they were"
     for number, name in enumerate(_ODD_NAMES):
-        assert list(other.read(name)) == [_started(number)], f"study {name!r} has facts of its own"
+        assert list(other.read(name)) == [started(number)], f"study {name!r} has facts of its own"
 
 
 def check_trial_facts(place: JournalPlace) -> None:
@@ -439,7 +443,7 @@ def check_integrity(place: JournalPlace) -> None:
 def check_list_of_studies(place: JournalPlace) -> None:
     """Studies are listed in the order of their creation, with their lengths."""
     storage = place.open()
-    for name, facts in (("b", [_started(0), _started(1)]), ("a", [])):
+    for name, facts in (("b", [started(0), started(1)]), ("a", [])):
         journal = _hold(storage, name)
         journal.append(facts, expect=0)
         journal.close()
@@ -471,6 +475,7 @@ JOURNAL_CHECKS: tuple[Callable[[JournalPlace], None], ...] = (
     check_is_a_storage,
     check_append_and_read,
     check_durable,
+    check_readers_change_nothing,
     check_closed,
     check_sequence,
     check_empty_append,
@@ -480,6 +485,7 @@ JOURNAL_CHECKS: tuple[Callable[[JournalPlace], None], ...] = (
     check_readers_meanwhile,
     check_one_writer,
     check_threads_append,
+    check_killed_writer,
     check_unknown_study,
     check_names,
     check_trial_facts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -11,10 +12,12 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.api import callbacks
-from raytune_hpo.errors import SpecError
+from raytune_hpo.api import tuner as tuner_module
+from raytune_hpo.core.audit import audit
+from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Finished, SessionOpened, Started, StudyCreated, StudyStopped
 from raytune_hpo.integrations.lightgbm import reporter
-from raytune_hpo.journal import open_storage
+from raytune_hpo.journal import MemoryStorage, open_storage
 
 SPACE = {"x": hpo.uniform(0, 1)}
 
@@ -249,3 +252,47 @@ def test_a_recorder_that_is_busy_is_refused_before_a_study_begins(tmp_path, begi
     with tuner().start() as run, pytest.raises(SpecError, match="this one is busy"):
         run.follow(busy)
     assert busy.calls == []
+
+
+class Exclusive(Diary):
+    """A recorder that follows one study at a time, and is free until it is opened."""
+
+    def check_free(self):
+        if self.calls.count("open") > self.calls.count("close"):
+            raise SpecError("this one is busy")
+
+
+@pytest.mark.parametrize("begins_well", [True, False])
+def test_of_two_studies_that_begin_at_once_with_one_recorder_one_is_refused(tmp_path, monkeypatch, begins_well):
+    recorder, storage, start = Exclusive(), f"{tmp_path}/c.db", tuner_module._started
+    second = tuner(storage=storage, callbacks=recorder)
+
+    def started(*args, **kwargs):
+        with pytest.raises(SpecError, match="Exclusive follows one study at a time, and was given to two"):
+            second.fit()
+        if not begins_well:
+            raise HpoError("no room")
+        return start(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuner_module, "_started", started)
+        with contextlib.nullcontext() if begins_well else pytest.raises(HpoError, match="no room"):
+            tuner(callbacks=recorder).fit()
+    assert open_storage(storage).studies() == []
+    second.fit()
+    assert recorder.calls == ["open", "close"] * (1 + begins_well)
+    with pytest.raises(SpecError, match="was given to two"):
+        tuner(callbacks=[recorder, recorder]).fit()
+
+
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_what_a_callback_writes_into_a_fact_stays_there(tmp_path, place):
+    def vandal(fact):
+        for name in ("spec", "config", "metrics"):
+            if held := getattr(fact, name, None):
+                held.clear()
+
+    storage = MemoryStorage() if place == "memory" else open_storage(f"{tmp_path}/c.db")
+    results = tuner(callbacks=vandal, storage=storage, name="c", sampler="tpe").fit()
+    assert all(trial.config["x"] == trial.metrics["loss"] for trial in results)
+    assert not audit(storage.read("c")).differences

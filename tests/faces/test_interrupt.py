@@ -75,7 +75,7 @@ def interrupt(*args, **kwargs):
 
 
 def test_ctrl_c_before_the_first_look_ends_the_study_like_one_after_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(Follower, "__init__", interrupt)  # between the start of the workers and the first wait
+    monkeypatch.setattr(Follower, "begin", interrupt)  # between the start of the workers and the first wait
     results = hpo.tune(
         slow, SPACE, metric="loss", num_trials=10_000, runtime="local", progress=False, storage=tmp_path / "s.db", name="s",
         callbacks=[print],

@@ -80,10 +80,25 @@ def test_the_end_of_a_grid_is_the_end():
     search = searcher({"x": tune.grid_search([1, 2]), "y": hpo.choice(["a", "b"])}, sampler="grid")
     configs = [search.suggest(f"{number}") for number in range(5)]
     assert sorted((c["x"], c["y"]) for c in configs[:4]) == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
-    assert configs[4] is None, "what runs may still come back"
+    assert configs[4] == Base.FINISHED, "what still runs cannot change that"
     for number in range(4):
         search.on_trial_complete(f"{number}", {"loss": 1.0})
     assert search.suggest("5") == Base.FINISHED
+
+
+def test_the_end_of_a_grid_does_not_wait_for_trials_that_ray_tune_has_skipped(tmp_path):
+    """As under ResumeConfig(unfinished="skip"): the Searcher never hears of the trial that ran when it was saved."""
+    space = {"x": tune.grid_search([1, 2, 3])}
+    search = searcher(space, sampler="grid")
+    drive(search, 1, lambda config: config["x"])
+    search.suggest("skipped")
+    search.save(str(tmp_path / "state"))
+    restored = searcher(space, sampler="grid")
+    restored.restore(str(tmp_path / "state"))
+    assert drive(restored, 1, lambda config: config["x"], begin=2) == [{"x": 3}]
+    assert restored.suggest("3") == Base.FINISHED
+    restored.on_trial_complete("skipped", {"loss": 1.0})
+    assert restored.suggest("3") == Base.FINISHED
 
 
 def test_errors_missing_and_strange_results_count_as_failed():
@@ -310,7 +325,7 @@ def test_a_file_without_its_space_is_still_read(tmp_path):
 def test_another_space_or_version_is_refused(tmp_path):
     search = searcher()
     search.save(str(tmp_path / "state"))
-    with pytest.raises(SpecMismatch, match="hi.*this run says .*2.0"):
+    with pytest.raises(SpecMismatch, match="^the saved Searcher .*hi.*this run says .*2.0; begin another experiment"):
         searcher({**SPACE, "lr": tune.uniform(0, 2)}).restore(str(tmp_path / "state"))
     (tmp_path / "state").write_text(json.dumps({**json.loads((tmp_path / "state").read_text()), "version": 99}))
     with pytest.raises(HpoError, match="version 99"):

@@ -7,7 +7,7 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import JournalError, SequenceConflict
-from raytune_hpo.journal import Integrity, MemoryStorage, Storage
+from raytune_hpo.journal import Integrity, MemoryStorage, Storage, open_storage
 from raytune_hpo.journal.memory import MemoryJournal
 
 
@@ -80,6 +80,20 @@ class WritesOneByOne(WrappedJournal):
             time.sleep(0.001)
 
 
+class AcknowledgesBeforeItWrites(WrappedJournal):
+    """Keeps what it is given, and writes it with the append after the next."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.kept = []
+
+    def append(self, facts, *, expect):
+        self.kept.append((facts, expect))
+        if len(self.kept) > 2:
+            facts, expect = self.kept.pop(0)
+            self.inner.append(facts, expect=expect)
+
+
 class ChecksBeforeItLocks(WrappedJournal):
     def append(self, facts, *, expect):
         if len(list(self.inner.read())) != expect:
@@ -113,6 +127,11 @@ def _count(start, facts):
     while start < len(facts):
         yield start
         start += 1
+
+
+class GivesItsOwnAway(Wrapped):
+    def read(self, name, start=0):
+        return iter(self.inner._find(name).facts[start:])
 
 
 class LosesWhatIsLast(Wrapped):
@@ -189,6 +208,7 @@ def test_an_honest_wrapper_passes(check):
         (with_journal(WritesAfterClosing), "closed"),
         (with_journal(TakesNothingBack), "all_or_nothing"),
         (ReadsOnAndOn, "reading_is_a_snapshot"),
+        (GivesItsOwnAway, "readers_change_nothing"),
         (LosesWhatIsLast, "append_and_read"),
         (LosesWhatIsLast, "durable"),
         (FindsOutLate, "unknown_study"),
@@ -204,6 +224,37 @@ def test_an_honest_wrapper_passes(check):
 def test_a_broken_storage_is_caught(storage, check):
     with pytest.raises(AssertionError):
         run(storage, check)
+
+
+@pytest.mark.parametrize(
+    ("journal", "says"),
+    [
+        (WritesOneByOne, r"of a batch of 50, the killed writer left \d"),
+        (AcknowledgesBeforeItWrites, r"had acknowledged \d+ facts, \d+ are left"),
+    ],
+)
+def test_a_journal_that_does_not_survive_its_writer_is_caught(tmp_path, journal, says):
+    def open_at(words):
+        storage = with_journal(journal)()
+        storage.inner = open_storage(words)
+        return storage
+
+    with pytest.raises(AssertionError, match=says):
+        testing.journal_cases(lambda: f"sqlite:///{tmp_path}/s.db", open_at)["killed_writer"]()
+
+
+def test_a_writer_that_ends_by_itself_is_told_with_its_reason(tmp_path):
+    class Breaks(WrappedJournal):
+        def append(self, facts, *, expect):
+            raise JournalError("the disk is full")
+
+    def open_at(words):
+        storage = with_journal(Breaks)()
+        storage.inner = open_storage(words)
+        return storage
+
+    with pytest.raises(AssertionError, match="the process ended by itself: .*the disk is full"):
+        testing.journal_cases(lambda: f"sqlite:///{tmp_path}/s.db", open_at)["killed_writer"]()
 
 
 def test_a_journal_that_fails_beside_readers_leaves_none_of_them_reading():

@@ -11,6 +11,7 @@ import raytune_hpo as hpo
 from raytune_hpo.checkpoints.store import BriefStore
 from raytune_hpo.confirming.running import as_searched
 from raytune_hpo.core.audit import audit
+from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Requeued
 from raytune_hpo.journal import open_storage
 
@@ -174,3 +175,17 @@ def test_what_is_run_again_after_a_simulation_is_simulated_too():
     assert as_searched(searched("cost_s"), None)["runtime"] == "simulated"
     assert as_searched(searched("cost_s"), "local")["runtime"] == "local"
     assert as_searched(searched("elapsed"), None)["runtime"] == "local"  # the metric's name is not recorded
+
+
+def test_a_study_that_only_time_ends_does_not_run_for_ever_where_no_time_passes():
+    settings = {"sampler": "random", "seed": 1, "num_workers": 2, "progress": False}
+    with pytest.raises(
+        HpoError, match="virtual time stands still.*as metric 'cost_s', or give num_trials; trial 0 failed"
+    ):
+        hpo.simulate(lambda config: config["x"], {"x": hpo.uniform(0, 1)}, time_budget_s=9, **settings)
+    for end in ({"num_trials": 1_200}, {"num_steps": 1_200}):
+        hpo.simulate(timeless, {"x": hpo.uniform(0, 1)}, time_budget_s=9, **end, **settings)
+
+
+def timeless(config):
+    hpo.report(loss=config["x"], cost_s=0.0)

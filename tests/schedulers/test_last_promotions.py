@@ -77,3 +77,18 @@ def test_where_the_best_fail_the_next_one_is_finished():
     for scheduler in (PAUSING[0], PAUSING[-1]):
         results = hpo.simulate(fails, {"floor": hpo.uniform(0, 1)}, scheduler=scheduler, **settings)
         assert results.best_value == 0.6
+
+
+def test_pasha_without_num_trials_is_said_to_finish_no_trial():
+    with pytest.warns(
+        UserWarning, match="no trial may have completed; give num_trials as well, or read results.best_so_f"
+    ):
+        results = searched({"name": "pasha", "max_steps": 27}, [0.9, 0.8, 0.7], num_trials=None, time_budget_s=9.0)
+    assert results.num_by_status["completed"] == 0 and results.best_so_far is not None
+
+
+@pytest.mark.parametrize("ending", [{"num_trials": 9}, {"sampler": {"name": "grid", "points": 2}}])
+def test_pasha_with_an_end_of_its_own_is_taken_as_it_is(ending, recwarn):
+    given = {"num_trials": None, "time_budget_s": 99.0, "progress": False, "runtime": "local", **ending}
+    hpo.Tuner(curve, SPACE, scheduler={"name": "pasha", "max_steps": 27}, **given)
+    assert not recwarn.list
