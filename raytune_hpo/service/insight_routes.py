@@ -100,11 +100,11 @@ async def best_code(call: Call) -> Answer | Response:
 
 
 async def compare(call: Call) -> Answer:
-    service, names = call.service, list(dict.fromkeys(call.query.study))
+    names = list(dict.fromkeys(call.query.study))
     for name in names:
         check_role(call.token, "viewer", name)
-    found = [await service.read(name, lambda fold: (service.standing(fold), fold.seq)) for name in names]
-    return Answer(body={"items": [one.record() for one, _ in found], "next": None, "seq": sum(seq for _, seq in found)})
+    items = [(await call.service.standing(name)).record() for name in names]
+    return Answer(body={"items": items, "next": None, "seq": sum(item.get("seq", 0) for item in items)})
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -23,7 +23,7 @@ from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.events import stream
 from raytune_hpo.service.folds import Fold, StillReading
-from raytune_hpo.service.listing import Listing, page_of
+from raytune_hpo.service.listing import Listing, bad_cursor, page_of
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record, study_resource, trial_line, trial_resource
 from raytune_hpo.service.state import Service
@@ -72,7 +72,7 @@ def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
-        raise Problem("bad-cursor", "a cursor is the `next` of a page of the same list; begin again without one")
+        raise bad_cursor(cursor)
     return int(cursor)
 
 

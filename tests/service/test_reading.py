@@ -72,9 +72,13 @@ def test_pages_have_every_trial_once_in_every_order(api):
     [
         ({"where": "__import__('os')"}, "COLUMN OP NUMBER"),
         ({"where": "y < 1"}, "with one of the columns loss"),
-        ({"cursor": "!!"}, "begin again without one"),
-        ({"limit": "0"}, "greater than or equal to 1"),
-        ({"limt": "5"}, "limt"),
+        ({"cursor": "!!"}, "a cursor is the `next` of a page of the same list, got '!!'; begin again without one"),
+        ({"limit": "0"}, "the query's limit must be at least 1; got '0'"),
+        ({"limit": "all"}, "the query's limit must be a whole number; got 'all'"),
+        ({"status": "done"}, "must be 'waiting', 'running', 'paused', 'completed', 'pruned' or 'failed'; got 'done'"),
+        ({"sort": "loss"}, "the query's sort must be 'number', '-number', 'metric' or 'duration'; got 'loss'"),
+        ({"sort": ["metric", "number"]}, "each name stands once in a query, got 'sort' 2 times"),
+        ({"limt": "5"}, "the query's limt is not known; known: status, sort, where, limit, cursor"),
         ({"token": "x"}, "not into a query"),
     ],
 )
@@ -208,6 +212,12 @@ def test_a_study_that_cannot_be_read_hides_no_other(own_server):
     assert (problem.status_code, problem.json()["type"]) == (500, "/problems/unreadable")
     assert "read it with the release that wrote it" in problem.json()["detail"]
     assert "cannot be read" in browser.get("/").text and "version 99" in browser.get("/studies/newer").text
+    beside = {"study": ["sound", "newer", "odd"]}
+    sound, newer, odd = api.get("/compare", params=beside).json()["items"]
+    assert (sound["num_trials"], newer["state"], odd["state"]) == (0, "unreadable", "unreadable")
+    assert "version 99" in newer["detail"]
+    page = browser.get("/compare", params=beside).text
+    assert "Compare 1 study" in page and "newer is left out: " in page and "version 99" in page
     assert api.get("/live").json()["items"] == [] and browser.get("/live").status_code == 200
     assert own_server.browser("editor").post("/live/freeze").status_code == 303
 
