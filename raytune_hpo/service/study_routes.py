@@ -78,8 +78,8 @@ async def _check_unchanged(call: Call, *, is_needed: bool) -> None:
             )
         return
     tag = await call.service.read(call.study, tag_of)
-    if given.strip() != tag:
-        raise Problem("changed", f"the study is now {tag}; look at it again")
+    if given.strip().removeprefix("W/") != tag:
+        raise Problem("changed", f"If-Match names the study's ETag, which is now {tag}, got {given}; look at it again")
 
 
 async def stop_trial(call: Call) -> Answer:

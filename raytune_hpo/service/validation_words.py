@@ -25,6 +25,7 @@ _RULES = {  # the type of an error: the rule, with values of the error's context
     "bool_type": _EITHER,
     "bool_parsing": _EITHER,
     "string_type": _TEXT,
+    "string_unicode": "must be text without lone surrogates",
     "list_type": _LIST,
     "tuple_type": _LIST,
     "dict_type": _OBJECT,
