@@ -70,7 +70,7 @@ def cli() -> None:
 
 def _nowhere() -> TextIO:
     """A stream whose text goes nowhere."""
-    return open(os.devnull, "w")  # noqa: SIM115 (it stays open to the end)
+    return open(os.devnull, "w")
 
 
 # ---------------------------------------------------------------------------------------------- options

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.service.access import RateLimit
 from raytune_hpo.service.app import ENDPOINTS
 from raytune_hpo.service.guards import allowed_hosts
@@ -175,6 +175,12 @@ def test_tokens_are_kept_as_digests_in_a_private_file(server):
     assert stat.S_IMODE(os.stat(server.tokens).st_mode) == 0o600
     listed = server.api().get("/tokens").text
     assert "digest" not in listed and not any(secret in listed for secret in server.secrets.values())
+
+
+def test_tokens_that_cannot_be_read_are_an_error_in_words(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HpoError, match="tokens.json cannot be read: Not a directory; see --tokens"):
+        TokenStore(tmp_path / "file" / "tokens.json").create("viewer")
 
 
 def test_a_token_expires(tmp_path):

@@ -110,6 +110,9 @@ def test_what_is_no_table_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(NoRoom):
         upload(tmp_path, "a,b\n1,2\n")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NoRoom, match="no place for the table: Not a directory; see its --data"):
+        upload(tmp_path / "file" / "below", "a,b\n1,2\n")
 
 
 def test_columns_that_deserve_a_word_get_one(tmp_path):
