@@ -110,6 +110,9 @@ def test_what_is_no_table_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(NoRoom):
         upload(tmp_path, "a,b\n1,2\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_has_no_room(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NoRoom, match="no place for the table: Not a directory; see its --data"):
         upload(tmp_path / "file" / "below", "a,b\n1,2\n")
