@@ -233,7 +233,15 @@ ENDPOINTS = (
         "baseline", "admin", "set_live_baseline", "Fall back to this from now on", set_baseline, body=shapes.Baseline
     ),
     _told("adopt", "admin", "adopt_live", "Make what somebody changed by hand the baseline", adopt, body=shapes.Why),
-    _told("replay", "editor", "begin_live_replay", "Compute every decision again, as a job", begin_replay, errors=()),
+    _told(
+        "replay",
+        "editor",
+        "begin_live_replay",
+        "Compute every decision again, as a job",
+        begin_replay,
+        errors=(),
+        is_creating=True,
+    ),
     Endpoint(
         method="GET",
         path="/live/{study}/config",

@@ -323,7 +323,15 @@ ENDPOINTS = (
         errors=["not-running", "limit-too-small"],
         is_creating=True,
     ),
-    edited("POST", "/studies/{study}/audit", "begin_audit", "Recompute the study, as a job", begin_audit, status=202),
+    edited(
+        "POST",
+        "/studies/{study}/audit",
+        "begin_audit",
+        "Recompute the study, as a job",
+        begin_audit,
+        status=202,
+        is_creating=True,
+    ),
     edited(
         "POST",
         "/studies/{study}/confirm",
@@ -333,6 +341,7 @@ ENDPOINTS = (
         body=shapes.Repeats,
         status=202,
         errors=["not-running", "no-result-yet"],
+        is_creating=True,
     ),
     viewed("/jobs/{job}", "get_job", "A job, and what came of it", get_job),
     edited(

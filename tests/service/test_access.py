@@ -279,6 +279,10 @@ def test_the_same_key_gives_the_same_answer(server):
     assert first.json() == second.json() == {"enqueued": 1, "positions": [0], "waiting": 1}
     other = api.post("/studies/keyed/queue", json={"configs": [{"x": 0.1, "n": 1}]}, headers=headers)
     assert other.json()["type"] == "/problems/key-reused"
+    one, again, another = (
+        api.post("/studies/keyed/audit", headers={"Idempotency-Key": key}).json()["id"] for key in ("a", "a", "b")
+    )
+    assert one == again != another
 
 
 NASTY_NAMES = ["<script>alert(1)", "a b", "ä", "100%", "..x", "a?b=c#d", "'; --", "研究", "💥", "a%2Fb", 'a, "b"']
