@@ -64,6 +64,12 @@ class Service:
         self.live = LiveStudies(self.studies, self.clock)
         self.is_closing = False
 
+    def begin_to_close(self) -> None:
+        """End the answers that would go on: event streams, and those to workers that wait for a trial."""
+        self.is_closing = True
+        for study in self.studies.all_hosted():
+            study.dismiss()
+
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
         """The result of a function of a study's up-to-date fold; see ``ReadModel.read``."""
         return await self.studies.reads.read(name, function)

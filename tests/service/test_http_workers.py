@@ -495,6 +495,21 @@ def test_a_service_that_ends_gives_the_studies_back(own_server):
         assert study.ask().number == 0
 
 
+def test_a_service_that_ends_leaves_nobody_waiting(own_server):
+    own_server.create("left-waiting", limits={"num_trials": 1})
+    own_server.lease("left-waiting")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        own_server.api("viewer").stream("GET", "/studies/left-waiting/events") as stream,
+    ):
+        waits = pool.submit(own_server.lease, "left-waiting", "other", wait_s=30)
+        wait_until(lambda: len(own_server.api("admin").get("/workers").json()["items"]) == 2)
+        own_server.process.terminate()
+        assert "event: snapshot" in stream.read().decode()  # to its end, which is no broken connection
+        assert waits.result()["assignments"] == []
+    assert own_server.stop() == ""
+
+
 # ------------------------------------------------------------------------------------------------ clients
 
 
