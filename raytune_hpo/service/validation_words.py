@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from raytune_hpo.display.text import short
+from raytune_hpo.display.text import number, short
 
 _WHOLE, _NUMBER, _TEXT = "must be a whole number", "must be a number", "must be text"
 _OBJECT, _LIST, _EITHER = "must be an object", "must be a list", "must be true or false"
@@ -49,8 +49,8 @@ def in_words(error: ErrorDetails) -> str:
         return "must be there"
     if error["type"] not in _RULES:
         return error["msg"]
-    rule = _RULES[error["type"]].format(**error.get("ctx", {}))
-    return f"{rule}; got {_shown(error['input'])}"
+    told = {name: number(v) if isinstance(v, float) else v for name, v in error.get("ctx", {}).items()}
+    return f"{_RULES[error['type']].format(**told)}; got {_shown(error['input'])}"
 
 
 def _shown(value: Any) -> str:

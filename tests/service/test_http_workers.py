@@ -395,7 +395,7 @@ def test_values_outside_of_the_valid_range_fail_their_trials(server):
     [
         ([1, 0], "valid_range needs two numbers, low < high"),
         ([0, 1, 2], '"pointer":"/valid_range"'),
-        ([0, "high"], '"detail":"/valid_range/1: '),
+        ([0, "high"], '"detail":"/valid_range/1 must be a number; got '),
         ({"loss": [0]}, '"pointer":"/valid_range/loss/1"'),
         ([0, {"$float": "nan"}], "low < high"),
     ],
