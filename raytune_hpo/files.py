@@ -96,6 +96,18 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
         raise HpoError(f"{path} cannot be written: {error.strerror or error}; name a place that can be") from error
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that this user alone may enter, and those above it; one that is there stays as it is.
+
+    Raises:
+        HpoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise HpoError(f"{folder} cannot be made: {error.strerror or error}; name a folder that can be") from error
+
+
 def _sync_folder(folder: Path) -> None:
     """Sync the names in a folder to disk. File systems without this must rely on the sync of the file itself."""
     descriptor = os.open(folder, os.O_RDONLY)

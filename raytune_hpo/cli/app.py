@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from io import TextIOWrapper
 from shlex import quote
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -60,9 +60,17 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 the study has no completed trial, 2 bad usage.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by >&-: what is said there goes nowhere
+            setattr(sys, name, _nowhere())
+        stream = getattr(sys, name)
         if isinstance(stream, TextIOWrapper):  # names of any script, on a terminal that may know only some
             stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    """A stream whose text goes nowhere."""
+    return open(os.devnull, "w")
 
 
 # ---------------------------------------------------------------------------------------------- options
@@ -99,10 +107,20 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
 
 
 def say(text: str, data: Any, *, as_json: bool) -> None:
-    """Print the text, or the data as one JSON document."""
+    """Print the text, or the data as one JSON document.
+
+    Raises:
+        ClickException: it cannot be written, as to a disk that is full. A reader that is gone ends the command quietly.
+    """
     from raytune_hpo.results.records import plain
 
-    click.echo(json.dumps(plain(data), indent=1) if as_json else text)
+    try:
+        click.echo(json.dumps(plain(data), indent=1) if as_json else text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = _nowhere()  # or Python fails once more as it ends
+        raise _Failure(f"the output cannot be written: {error.strerror or error}; send it elsewhere") from error
 
 
 def more_about(name: str) -> str:

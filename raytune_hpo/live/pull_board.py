@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from raytune_hpo.errors import HpoError, SpecError
-from raytune_hpo.files import object_if_any, reading, write_whole
+from raytune_hpo.files import make_private, object_if_any, reading, write_whole
 
 _FILE_S = 3_600.0  # seconds of measurements in one file
 _KEPT_S = 3 * _FILE_S  # of measurements, beyond the longest window
@@ -153,7 +153,7 @@ class PullBoard:
         write_whole(self._folder / name, json.dumps(data), private=True)
 
     def _make(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._folder)
 
 
 def _append(path: Path, lines: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.files import json_object, make_private, reading, write_whole
 from raytune_hpo.live.messages import Adopt, Approve, Freeze, SetBaseline, Thaw
 
 _KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Approve, Freeze, Thaw, SetBaseline, Adopt)}
@@ -17,7 +17,7 @@ Request = Approve | Freeze | Thaw | SetBaseline | Adopt
 def leave(folder: Path, request: Request) -> None:
     """Leave a request for the controller."""
     body = {name: getattr(request, name) for name in request.__slots__}
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(folder)
     name = f"{request.at:020.6f}-{type(request).__name__}.json"
     write_whole(folder / name, json.dumps({"kind": type(request).__name__, "body": body}), private=True)
 

@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from raytune_hpo.errors import HpoError, StudyExists
-from raytune_hpo.files import object_if_any, reading, write_whole
+from raytune_hpo.files import make_private, object_if_any, reading, write_whole
 from raytune_hpo.journal.locks import FileLock
 from raytune_hpo.live.appliers import (
     Applier,
@@ -46,10 +46,7 @@ class Seat:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise HpoError(f"{folder} cannot be made: {error.strerror}; name a folder that can be") from error
+        make_private(folder)
         self._held: FileLock | None = None
 
     # -------------------------------------------------------------------------------------------- the holder

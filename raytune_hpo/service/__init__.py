@@ -3,7 +3,7 @@
 One process, ``raytune-hpo serve``. Every answer is a fold over facts, and the number of facts is its version: ETags, event
 ids and cursors carry it. Only the modules that serve need the extra ``serve``.
 
-problems, bodies, shapes, floats               checks of requests, and explanations of refusals
+problems, bodies, shapes, validation_words, floats      checks of requests, and explanations of refusals
 tokens, access, guards        who may do what, and from where
 folds, listing, records, comparing, code       reading: one warm fold for each study, and what is shown of it
 leases, quarantine, http_workers               the workers over HTTP of one study: their leases, requests and replies

@@ -39,7 +39,7 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.studies.open()
         yield
-        service.is_closing = True
+        service.begin_to_close()
         service.jobs.close()
         await service.studies.close()
 

@@ -17,8 +17,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from raytune_hpo.display.text import writable
 from raytune_hpo.errors import HpoError, SpecError, StudyEnded, StudyNotFound, StudyWaiting
 from raytune_hpo.metrics import json_value, sendable
+from raytune_hpo.runtime.output import BoundedText
 from raytune_hpo.service import floats
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ AGAIN = (429, 502, 503, 504)  # statuses of "come again"; 502 and 504 are a prox
 WAIT_S = 20.0
 PAGE = 10_000  # facts
 TOKEN_VARIABLE = "RAYTUNE_HPO_TOKEN"
+GONE = (404, 410)  # statuses of a lease: its study was deleted, or it has ended
 LET_GO = ("superseded", "already-finished", "not-found")  # refusals after which a trial is no longer its worker's
 
 
@@ -311,13 +314,13 @@ class RemoteStudy:
 
         Args:
             metrics: None: the last report is the result.
-            outcome: further fields: ``output``, ``duration_s``, ``checkpoint``.
+            outcome: further fields: ``output``, ``duration_s``, ``checkpoint``. A long output loses its middle.
         """
         return self._end(trial, {"metrics": {} if metrics is None else self._named(metrics), **outcome})
 
     def fail(self, trial: RemoteTrial, error: str, **outcome: Any) -> dict[str, Any]:
         """Tell that a trial failed, with the error's text."""
-        return self._end(trial, {"status": "failed", "error": error[-60_000:], **outcome})
+        return self._end(trial, {"status": "failed", "error": error, **outcome})
 
     def is_stopping(self, trial: RemoteTrial) -> bool:
         """Whether a user wants the trial stopped, or it now belongs to another worker; as of the last heartbeat."""
@@ -363,7 +366,7 @@ class RemoteStudy:
             try:
                 self._client.request("DELETE", f"{self._path}/leases/{self._lease}", tries=tries)
             except ServiceError as error:
-                is_over = error.status == 410 or isinstance(error, _NoAnswer)  # or will be, once the lease has ended
+                is_over = error.status in GONE or isinstance(error, _NoAnswer)  # or will be, once the lease has ended
                 if not is_over:
                     raise
         self._held.clear()
@@ -385,7 +388,8 @@ class RemoteStudy:
         if trial.number in self._failed:
             told = self._send("GET", path)
             return told
-        body = {"attempt": self._held.get(trial.number, trial).attempt, **outcome}
+        texts = {name: _kept(outcome[name]) for name in ("output", "error") if isinstance(outcome.get(name), str)}
+        body = {"attempt": self._held.get(trial.number, trial).attempt, **outcome, **texts}
         try:
             told = self._send("PUT", f"{path}/result", body)
         except ServiceError as error:
@@ -431,13 +435,20 @@ class RemoteStudy:
                 self._stopping |= {v["number"] for v in answer["verdicts"] if v["verdict"] == "stop"}
             except ServiceError as error:
                 # Of all others, the worker hears with its next report or result; the next heartbeat may get through.
-                if error.status == 410:  # the lease has ended, and others have the trials
+                if error.status in GONE:  # others have the trials, or nobody wants them
                     self._stopping |= set(self._held)
 
 
 def _strict_json(body: Any) -> str:
     """A body as the service reads it: no NaN, and Python's numbers for those of numpy."""
     return json.dumps(floats.written(body), default=lambda value: floats.written(json_value(value)), allow_nan=False)
+
+
+def _kept(text: str) -> str:
+    """What is kept of a text of any length, as the service takes it."""
+    kept = BoundedText()
+    kept.write(writable(text))
+    return str(kept)
 
 
 def _retry_after_s(text: str) -> float:

@@ -31,6 +31,7 @@ class Standing:
         by_time: the same with the running time in seconds.
         length, elapsed_s: where the two curves end.
         parameters: the domain of each parameter in words, by name.
+        seq: how many facts the study has.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Standing:
     sampler: str
     seed: int
     parameters: Mapping[str, str]
+    seq: int
 
     @property
     def goal(self) -> Goal:
@@ -66,6 +68,18 @@ class Standing:
             }
         )
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A study in a comparison that cannot be read, and why."""
+
+    name: str
+    detail: str
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"name": self.name, "state": "unreadable", "detail": self.detail}
 
 
 def standing(fold: Fold, kind: str, now: float) -> Standing:
@@ -91,6 +105,7 @@ def standing(fold: Fold, kind: str, now: float) -> Standing:
         sampler=spec.sampler.name,
         seed=spec.seed,
         parameters={column.name: in_words(column.domain) for column in spec.space.columns},
+        seq=fold.seq,
     )
 
 

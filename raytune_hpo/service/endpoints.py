@@ -175,6 +175,7 @@ def _query_of(request: Request, shape: type[Shape]) -> dict[str, Any]:
     if "token" in names:
         raise Problem("bad-request", "a token goes into the header Authorization, not into a query")
     if len(set(names)) < len(names):
-        raise Problem("bad-request", "each name stands once in a query")
+        twice = max(names, key=names.count)
+        raise Problem("bad-request", f"each name stands once in a query, got {twice[:40]!r} {names.count(twice)} times")
     found = {name: [value for key, value in items if key == name] for name in lists}
     return {**dict(items), **{name: values for name, values in found.items() if values}}

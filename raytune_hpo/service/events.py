@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from itertools import islice
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import snapshot_of
@@ -23,10 +23,11 @@ LOOK_S = 0.5  # between two looks at the study
 COMMENT_S = 15.0  # a comment keeps proxies from closing a quiet stream
 RETRY_MS = 3_000
 MAX_FACTS = 1_000  # of one look
+_MEDIA = "text/event-stream"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def stream(call: Call) -> StreamingResponse:
+async def stream(call: Call) -> Response:
     """The event stream of a study: ``snapshot`` whenever it has changed, or each of its facts, and at last ``end``.
 
     Raises:
@@ -36,10 +37,12 @@ async def stream(call: Call) -> StreamingResponse:
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 16):
         raise Problem("bad-request", f"Last-Event-ID is the id of an event, got {last[:40]!r}")
     await call.service.read(call.study, lambda fold: fold.seq)  # raises if there is no such study
+    if call.request.method == "HEAD":
+        return Response(media_type=_MEDIA, headers=_HEADERS)
     call.service.streams.enter(call.token.id)
     seen = -1 if last is None else int(last)
     events = _facts(call, max(0, seen)) if call.query.facts else _snapshots(call, seen)
-    return StreamingResponse(_guarded(call, events), media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(_guarded(call, events), media_type=_MEDIA, headers=_HEADERS)
 
 
 async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterator[str]:

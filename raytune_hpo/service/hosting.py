@@ -150,6 +150,11 @@ class HostedStudy:
     async def stop(self, reason: str) -> None:
         await self._desk.stop(reason)
 
+    def dismiss(self) -> None:
+        """End the waits of workers over HTTP: each gets the answer that there is no trial now."""
+        for lease in self.workers.leases.all():
+            self._desk.waiting.dismiss(lease.name)
+
     async def stop_trial(self, number: int) -> None:
         await self._desk.commit.do(self.optimizer.stop_trial, number)
         self._desk.waiting.wake()

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from raytune_hpo.display.text import writable
 from raytune_hpo.results.records import plain, trial_record
 from raytune_hpo.service import shapes
 from raytune_hpo.service.access import check_role
@@ -89,7 +90,7 @@ async def best_code(call: Call) -> Answer | Response:
         found = best_of(fold) if call.query.trial is None else existing(fold, call.query.trial)
         if found.losses is None:
             raise Problem("no-result-yet", f"trial {found.number} has not completed, so that it has no value to repeat")
-        return code(fold, found, language, model_of(fold.ledger.spec))
+        return writable(code(fold, found, language, model_of(fold.ledger.spec)))
 
     answer = await of_study(call, read)
     if answer.body is None:
@@ -100,11 +101,11 @@ async def best_code(call: Call) -> Answer | Response:
 
 
 async def compare(call: Call) -> Answer:
-    service, names = call.service, list(dict.fromkeys(call.query.study))
+    names = list(dict.fromkeys(call.query.study))
     for name in names:
         check_role(call.token, "viewer", name)
-    found = [await service.read(name, lambda fold: (service.standing(fold), fold.seq)) for name in names]
-    return Answer(body={"items": [one.record() for one, _ in found], "next": None, "seq": sum(seq for _, seq in found)})
+    items = [(await call.service.standing(name)).record() for name in names]
+    return Answer(body={"items": items, "next": None, "seq": sum(item.get("seq", 0) for item in items)})
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.series import Floats
 from raytune_hpo.analysis.trial_arrays import STATUSES, status_codes
+from raytune_hpo.display.text import short
 from raytune_hpo.facts import Status
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.problems import Problem
@@ -177,4 +178,10 @@ def _place(cursor: str, listing: Listing) -> _Place:
             return (*map(float, place[:-1]), int(place[-1]))
     except (ValueError, TypeError, IndexError, KeyError):
         pass  # the error is raised below
-    raise Problem("bad-cursor", "a cursor is the `next` of a page of the same list; begin again without one")
+    raise bad_cursor(cursor)
+
+
+def bad_cursor(cursor: str) -> Problem:
+    """The problem of a cursor that is not one of this list."""
+    rule = "a cursor is the `next` of a page of the same list"
+    return Problem("bad-cursor", f"{rule}, got {short(repr(cursor))}; begin again without one")

@@ -20,7 +20,7 @@ from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.folds import StillReading
 from raytune_hpo.service.live_studies import live_of, live_replayed, person
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.reading_routes import existing, of_study, viewed
+from raytune_hpo.service.reading_routes import existing, known_tags, of_study, viewed
 from raytune_hpo.service.records import trial_line
 from raytune_hpo.trial import Trial
 
@@ -141,7 +141,7 @@ async def begin_replay(call: Call) -> Answer:
 async def config(call: Call) -> Answer:
     """The configuration that a group is to run: at once, or once it differs from the one that the system has."""
     board, group = await call.service.live.board(call.study), call.query.group
-    known = {tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")}
+    known = known_tags(call.request)
     clock = asyncio.get_running_loop().time
     end = clock() + call.query.wait_s
     while True:
@@ -233,7 +233,15 @@ ENDPOINTS = (
         "baseline", "admin", "set_live_baseline", "Fall back to this from now on", set_baseline, body=shapes.Baseline
     ),
     _told("adopt", "admin", "adopt_live", "Make what somebody changed by hand the baseline", adopt, body=shapes.Why),
-    _told("replay", "editor", "begin_live_replay", "Compute every decision again, as a job", begin_replay, errors=()),
+    _told(
+        "replay",
+        "editor",
+        "begin_live_replay",
+        "Compute every decision again, as a job",
+        begin_replay,
+        errors=(),
+        is_creating=True,
+    ),
     Endpoint(
         method="GET",
         path="/live/{study}/config",

@@ -11,11 +11,12 @@ from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from raytune_hpo import __version__, registry
 from raytune_hpo.analysis.columns import csv_cell, feasibility, flattened
-from raytune_hpo.display.text import counted
+from raytune_hpo.display.text import counted, writable
 from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.results.records import plain
 from raytune_hpo.service import shapes
@@ -23,7 +24,7 @@ from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.events import stream
 from raytune_hpo.service.folds import Fold, StillReading
-from raytune_hpo.service.listing import Listing, page_of
+from raytune_hpo.service.listing import Listing, bad_cursor, page_of
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record, study_resource, trial_line, trial_resource
 from raytune_hpo.service.state import Service
@@ -72,7 +73,7 @@ def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
-        raise Problem("bad-cursor", "a cursor is the `next` of a page of the same list; begin again without one")
+        raise bad_cursor(cursor)
     return int(cursor)
 
 
@@ -87,25 +88,37 @@ async def _line(call: Call, name: str, num_facts: int) -> dict[str, Any]:
         return {**unread, "state": "unreadable", "detail": str(error)}
 
 
-async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _T | None]:
+async def _versioned(call: Call, function: Callable[[Fold], _T], form: str) -> tuple[str, _T | None]:
     """The study's ETag, and the result of a function of its fold; None if the client has this version already."""
-    known = {tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")}
+    known = known_tags(call.request)
 
     def read(fold: Fold) -> tuple[str, _T | None]:
-        tag = tag_of(fold)
+        tag = tag_of(fold, form)
         return tag, None if tag in known else function(fold)
 
     return await call.service.read(call.study, read)
 
 
-def tag_of(fold: Fold) -> str:
-    """The ETag of a study as it is now; its name is quoted, as a header holds neither commas nor all letters."""
-    return f'"{quote(fold.ledger.spec.name, safe="")}.{fold.seq}"'
+def known_tags(request: Request) -> set[str]:
+    """The ETags of what the client has, as they were sent: proxies that compress answers turn them into weak ones."""
+    return {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
 
 
-async def of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
+def tag_of(fold: Fold, form: str = "") -> str:
+    """The ETag of a study as it is now: its name, when it was made, and its number of facts.
+
+    A study that was deleted may have a successor of its name. The name is quoted, as a header holds neither commas nor all
+    letters.
+
+    Args:
+        form: the form of the answer, where one address has several.
+    """
+    return f'"{quote(fold.name, safe="")}.{fold.created_at * 1000:.0f}.{fold.seq}{form}"'
+
+
+async def of_study(call: Call, function: Callable[[Fold], Any], form: str = "") -> Answer:
     """The answer to a GET: the result of a function of the study's fold, or 304."""
-    tag, body = await _versioned(call, function)
+    tag, body = await _versioned(call, function, form)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     return Answer(status=304, headers=headers) if body is None else Answer(body=body, headers=headers)
 
@@ -119,23 +132,24 @@ async def trials(call: Call) -> Answer | Response:
     query: shapes.TrialsQuery = call.query
     listing = Listing(status=query.status, where=query.where, sort=query.sort)
     accept = call.request.headers.get("accept", "")
+    form = ".csv" if "text/csv" in accept else ".ndjson" if "application/x-ndjson" in accept else ""
 
     def read(fold: Fold) -> Any:
         page = page_of(fold, listing, query.limit, query.cursor)
-        if "text/csv" in accept:
+        if form == ".csv":
             return csv_of(page.trials, has_constraints=bool(fold.ledger.spec.constraints)), page.next
         lines = [trial_line(trial) for trial in page.trials]
-        if "application/x-ndjson" in accept:
+        if form == ".ndjson":
             return "".join(f"{dumped(line)}\n" for line in lines), page.next
         return {"items": lines, "next": page.next, "seq": page.seq}
 
-    answer = await of_study(call, read)
+    answer = await of_study(call, read, form)
     if isinstance(answer.body, tuple):
         text, cursor = answer.body
         headers = dict(answer.headers)
         if cursor is not None:  # text has no place for it
             headers["Link"] = f'<?{urlencode({**call.request.query_params, "cursor": cursor})}>; rel="next"'
-        return Response(text, 200, headers, CSV if "text/csv" in accept else "application/x-ndjson")
+        return Response(text, 200, headers, CSV if form == ".csv" else "application/x-ndjson")
     return answer
 
 
@@ -153,7 +167,7 @@ def csv_of(trials: Sequence[Trial], *, has_constraints: bool) -> str:
         row = [t.number, t.status.value, *cells, t.duration_s, t.worker, t.reason]
         row += [feasibility(t)] if has_constraints else []
         writer.writerow([csv_cell(cell) for cell in row])
-    return out.getvalue()
+    return writable(out.getvalue())
 
 
 def _flat(trial: Trial) -> dict[str, Any]:

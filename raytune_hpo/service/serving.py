@@ -45,6 +45,21 @@ class ServeSettings:
     memory_bytes: float = 2**30
 
 
+class _Server(uvicorn.Server):
+    """A server that ends what would go on as soon as it is told to end.
+
+    uvicorn alone lets the application know once all answers have ended, or have been cancelled, each with a traceback.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.begin_to_close()
+        await super().shutdown(sockets)
+
+
 def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
     """Serve until the process is told to end.
 
@@ -86,7 +101,7 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
     secret = service.access.new_link_secret()
     say(f"http://127.0.0.1:{port}{settings.root_path}/?token={secret}")
     with rarely_collected():  # else all requests wait while the facts of every study are scanned
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, service).run(sockets=[listening])
 
 
 def _is_loopback(host: str) -> bool:

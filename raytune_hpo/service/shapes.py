@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from raytune_hpo.service import floats
 from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.validation_words import in_words
 
 MAX_METRICS, MAX_METRIC_NAME = 64, 100
+_UNKNOWN = "unknown_field"  # the type of an error
 MAX_OUTPUT = 65_536  # characters that are kept of what a trial printed
 Count = int | None
 Metrics = Annotated[
@@ -32,6 +35,17 @@ class Shape(BaseModel):
     """Base of all shapes: fields that it does not declare are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_known_names(cls, data: Any) -> Any:
+        """Refuse an unknown field here, where the known ones can be named."""
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        unknown = next((name for name in data if name not in known), None) if isinstance(data, dict) else None
+        if unknown is not None:
+            named = {"name": unknown, "known": ", ".join(known) or "none"}
+            raise PydanticCustomError(_UNKNOWN, "is not known; known: {known}", named)
+        return data
 
     @model_validator(mode="before")
     @classmethod
@@ -353,24 +367,19 @@ def checked(shape: type[Shape], data: Any, *, is_query: bool = False) -> Any:
     try:
         return shape.model_validate(data, strict=not is_query)
     except ValidationError as error:
-        found = [
-            (_pointer(e["loc"], data, is_missing=e["type"] == "missing"), e["msg"])
-            for e in error.errors(include_url=False, include_context=False)
-        ]
+        found = [(_pointer(each, data), in_words(each)) for each in error.errors(include_url=False)]
         where, message = found[0]
         what = f"the query's {where.lstrip('/')}" if is_query else where or "the body"
-        raise Problem("bad-request" if is_query else "invalid", f"{what}: {message}", errors=found) from None
+        raise Problem("bad-request" if is_query else "invalid", f"{what} {message}", errors=found) from None
 
 
-def _pointer(path: tuple[int | str, ...], data: Any, *, is_missing: bool) -> str:
-    """The JSON pointer to an error, without the names of union members that pydantic puts in its path.
-
-    Args:
-        is_missing: whether the last part of the path is that of a field that should be there.
-    """
+def _pointer(error: ErrorDetails, data: Any) -> str:
+    """The JSON pointer to an error, without the names of union members that pydantic puts in its path."""
+    path = error["loc"] + ((error["ctx"]["name"],) if error["type"] == _UNKNOWN else ())
     kept, here = [], data
     for place, key in enumerate(path):
-        is_field = isinstance(here, dict) and (key in here or (is_missing and place == len(path) - 1))
+        is_absent = error["type"] == "missing" and place == len(path) - 1
+        is_field = isinstance(here, dict) and (key in here or is_absent)
         if is_field or (isinstance(here, list) and isinstance(key, int)):
             kept.append(key)
             try:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.errors import JournalCorrupt
 from raytune_hpo.service.access import Access
 from raytune_hpo.service.answers import KeptAnswers
-from raytune_hpo.service.comparing import Standing, standing
+from raytune_hpo.service.comparing import Standing, Unreadable, standing
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.jobs import Jobs
 from raytune_hpo.service.live_studies import LiveStudies
@@ -63,6 +64,12 @@ class Service:
         self.live = LiveStudies(self.studies, self.clock)
         self.is_closing = False
 
+    def begin_to_close(self) -> None:
+        """End the answers that would go on: event streams, and those to workers that wait for a trial."""
+        self.is_closing = True
+        for study in self.studies.all_hosted():
+            study.dismiss()
+
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
         """The result of a function of a study's up-to-date fold; see ``ReadModel.read``."""
         return await self.studies.reads.read(name, function)
@@ -75,6 +82,9 @@ class Service:
         """The time for a study's clock, see ``Studies.clock_of``."""
         return self.studies.clock_of(fold, self.clock.now())
 
-    def standing(self, fold: Fold) -> Standing:
-        """A study in a comparison."""
-        return standing(fold, self.studies.kind(fold), self.now(fold))
+    async def standing(self, name: str) -> Standing | Unreadable:
+        """A study in a comparison; see ``read``."""
+        try:
+            return await self.read(name, lambda fold: standing(fold, self.studies.kind(fold), self.now(fold)))
+        except JournalCorrupt as error:
+            return Unreadable(name=name, detail=str(error))

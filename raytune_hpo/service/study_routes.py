@@ -78,8 +78,8 @@ async def _check_unchanged(call: Call, *, is_needed: bool) -> None:
             )
         return
     tag = await call.service.read(call.study, tag_of)
-    if given.strip() != tag:
-        raise Problem("changed", f"the study is now {tag}; look at it again")
+    if given.strip().removeprefix("W/") != tag:
+        raise Problem("changed", f"If-Match names the study's ETag, which is now {tag}, got {given}; look at it again")
 
 
 async def stop_trial(call: Call) -> Answer:
@@ -323,7 +323,15 @@ ENDPOINTS = (
         errors=["not-running", "limit-too-small"],
         is_creating=True,
     ),
-    edited("POST", "/studies/{study}/audit", "begin_audit", "Recompute the study, as a job", begin_audit, status=202),
+    edited(
+        "POST",
+        "/studies/{study}/audit",
+        "begin_audit",
+        "Recompute the study, as a job",
+        begin_audit,
+        status=202,
+        is_creating=True,
+    ),
     edited(
         "POST",
         "/studies/{study}/confirm",
@@ -333,6 +341,7 @@ ENDPOINTS = (
         body=shapes.Repeats,
         status=202,
         errors=["not-running", "no-result-yet"],
+        is_creating=True,
     ),
     viewed("/jobs/{job}", "get_job", "A job, and what came of it", get_job),
     edited(

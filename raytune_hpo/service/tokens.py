@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.errors import SpecError
-from raytune_hpo.files import json_object, write_whole
+from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.files import json_object, make_private, write_whole
 
 ROLES = ("viewer", "worker", "editor", "admin")  # each includes those before it
 BROWSER = "browser"  # the label of tokens for browsers, whose secret is a cookie
@@ -137,13 +137,15 @@ class TokenStore:
         except FileNotFoundError:
             self._tokens, self._stamp = {}, None
             return
+        except OSError as error:
+            raise HpoError(f"{self.path} cannot be read: {error.strerror or error}; see --tokens") from error
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
             self._tokens = {key: Token(id=key, **kept) for key, kept in json_object(self.path).items()}
             self._stamp = stamp
 
     def _write(self, tokens: dict[str, Token]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         kept = {key: {k: v for k, v in asdict(token).items() if k != "id"} for key, token in tokens.items()}
         write_whole(self.path, json.dumps(kept, indent=1), private=True)
         self._read()

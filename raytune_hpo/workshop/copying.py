@@ -22,7 +22,8 @@ def copy_labs(folder: Path, *, force: bool = False) -> list[Path]:
         force: whether to replace files that have been changed there, such as notebooks with filled gaps.
 
     Raises:
-        HpoError: the folder has different files of the same names, so that nothing is copied; or the labs are not found.
+        HpoError: the folder has different files of the same names, so that nothing is copied; the labs are not found; or
+            the folder cannot be written.
     """
     source = _source()
     found = (path for pattern in _PATTERNS for path in sorted(source.glob(pattern)))
@@ -39,9 +40,14 @@ def copy_labs(folder: Path, *, force: bool = False) -> list[Path]:
             f"{folder} has other files in places where the labs go: {names}; "
             f"name another folder, or replace them with --force"
         )
-    for target, path in wanted.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+    try:
+        for target, path in wanted.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    except OSError as error:
+        raise HpoError(
+            f"the labs cannot be copied to {folder}: {error.strerror or error}; name another folder"
+        ) from error
     return list(wanted)
 
 

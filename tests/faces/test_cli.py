@@ -16,6 +16,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 import raytune_hpo as hpo
@@ -394,6 +395,31 @@ def test_what_is_installed_is_listed_with_a_line_each(call):
     assert any(line.startswith("random ") for line in call("samplers").stdout.splitlines())
     parts = json.loads(call("schedulers", "--json").stdout)
     assert all(part["about"].endswith(".") for part in parts)
+
+
+def test_a_stream_that_is_closed_takes_nothing(studied, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    main(["trials", "s"], standalone_mode=False)  # asks how wide the terminal is
+    assert not sys.stdout.isatty() and not sys.stderr.isatty()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
+def test_output_to_a_disk_that_is_full_is_one_line_and_exit_code_2(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(ClickException, match="the output cannot be written: No space left on device") as caught:
+            main(["samplers"], standalone_mode=False)
+        assert caught.value.exit_code == 2
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_labs_into_a_folder_that_cannot_be_written_are_refused_in_a_line(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = call("labs", str(tmp_path / "file" / "below"))
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be copied to" in done.stderr
 
 
 def test_every_command_has_help_and_json(call):

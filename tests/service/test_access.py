@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.service.access import RateLimit
 from raytune_hpo.service.app import ENDPOINTS
 from raytune_hpo.service.guards import allowed_hosts
@@ -177,6 +177,12 @@ def test_tokens_are_kept_as_digests_in_a_private_file(server):
     assert "digest" not in listed and not any(secret in listed for secret in server.secrets.values())
 
 
+def test_tokens_that_cannot_be_read_are_an_error_in_words(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HpoError, match="tokens.json cannot be read: Not a directory; see --tokens"):
+        TokenStore(tmp_path / "file" / "tokens.json").create("viewer")
+
+
 def test_a_token_expires(tmp_path):
     store = TokenStore(tmp_path / "tokens.json")
     secret, token = store.create("viewer", expires_in_s=3600)
@@ -273,6 +279,10 @@ def test_the_same_key_gives_the_same_answer(server):
     assert first.json() == second.json() == {"enqueued": 1, "positions": [0], "waiting": 1}
     other = api.post("/studies/keyed/queue", json={"configs": [{"x": 0.1, "n": 1}]}, headers=headers)
     assert other.json()["type"] == "/problems/key-reused"
+    one, again, another = (
+        api.post("/studies/keyed/audit", headers={"Idempotency-Key": key}).json()["id"] for key in ("a", "a", "b")
+    )
+    assert one == again != another
 
 
 NASTY_NAMES = ["<script>alert(1)", "a b", "ä", "100%", "..x", "a?b=c#d", "'; --", "研究", "💥", "a%2Fb", 'a, "b"']

@@ -222,6 +222,14 @@ def test_deleting_needs_the_tag_of_what_was_seen(server):
     assert api.get("/studies/deleted").status_code == 404
     server.create("deleted", limits={"num_trials": 3})
     assert status(server, "deleted")["num_trials"] == 0
+    found = api.get("/studies/deleted", headers={"If-None-Match": tag})
+    assert (found.status_code, found.json()["seq"]) == (200, 2)  # another study of the same name
+    refused = api.delete("/studies/deleted", headers={"If-Match": "*"})
+    assert refused.status_code == 412
+    assert f"which is now {found.headers['etag']}, got *; look at it again" in refused.json()["detail"]
+    api.post("/studies/deleted/stop")
+    weak = "W/" + api.get("/studies/deleted").headers["etag"]  # as a proxy that compresses answers makes it
+    assert api.delete("/studies/deleted", headers={"If-Match": weak}).status_code == 204
 
 
 def _in_an_ended_study(tmp_path, do, **more):
@@ -387,7 +395,7 @@ def test_values_outside_of_the_valid_range_fail_their_trials(server):
     [
         ([1, 0], "valid_range needs two numbers, low < high"),
         ([0, 1, 2], '"pointer":"/valid_range"'),
-        ([0, "high"], '"detail":"/valid_range/1: '),
+        ([0, "high"], '"detail":"/valid_range/1 must be a number; got '),
         ({"loss": [0]}, '"pointer":"/valid_range/loss/1"'),
         ([0, {"$float": "nan"}], "low < high"),
     ],
@@ -485,6 +493,21 @@ def test_a_service_that_ends_gives_the_studies_back(own_server):
         {"x": hpo.Float(0, 1), "n": hpo.Int(0, 9)}, name="given-back", storage=str(own_server.storage), sampler="random"
     ) as study:
         assert study.ask().number == 0
+
+
+def test_a_service_that_ends_leaves_nobody_waiting(own_server):
+    own_server.create("left-waiting", limits={"num_trials": 1})
+    own_server.lease("left-waiting")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        own_server.api("viewer").stream("GET", "/studies/left-waiting/events") as stream,
+    ):
+        waits = pool.submit(own_server.lease, "left-waiting", "other", wait_s=30)
+        wait_until(lambda: len(own_server.api("admin").get("/workers").json()["items"]) == 2)
+        own_server.process.terminate()
+        assert "event: snapshot" in stream.read().decode()  # to its end, which is no broken connection
+        assert waits.result()["assignments"] == []
+    assert own_server.stop() == ""
 
 
 # ------------------------------------------------------------------------------------------------ clients
@@ -605,6 +628,8 @@ def test_a_command_is_a_worker(server, tmp_path):
         "import json, os, sys\n"
         "assert sys.argv[1] == '--x=' + os.environ['HPO_x'], sys.argv\n"
         "assert 'RAYTUNE_HPO_TOKEN' not in os.environ\n"
+        "print('.' * 70_000)\n"  # more than the service takes of an output
+        "print('.' * 70_000, file=sys.stderr)\n"
         "print('about to fail' if 'id' in sys.argv[1] else 'fine')\n"
         "if 'id' in sys.argv[1]: sys.exit(3)\n"
         "print(json.dumps({'loss': len(sys.argv[1])}))\n"
@@ -622,6 +647,25 @@ def test_a_command_is_a_worker(server, tmp_path):
     assert (counts["completed"], counts["failed"]) == (2, 1)
     failed = server.api("viewer").get("/studies/command/trials?status=failed").json()["items"][0]
     assert failed["reason"] == "the command ended with exit code 3"
+
+
+def test_a_client_sends_texts_of_any_length_and_letters(server):
+    with hpo.Client(server.url, server.secrets["editor"]).create_study("texts", SPACE, num_trials=2) as study:
+        assert study.fail(study.ask(), "no file \udcff", output="\udcff")["error"] == "no file \\udcff"
+        assert study.tell(study.ask(), 1.0, output="begins" + "." * 200_000 + "ends")["status"] == "completed"
+        output = server.api("viewer").get("/studies/texts/trials/1").json()["attempts"][0]["output"]
+    assert output.startswith("begins") and output.endswith("ends") and "characters left out" in output
+
+
+def test_a_worker_of_a_study_that_was_deleted_is_stopped_and_has_nothing_to_give_back(server):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    client.create_study("dropped", SPACE, num_trials=2)
+    with RemoteStudy(client, "dropped", ttl_s=1) as study:
+        one = study.ask()
+        server.api().post("/studies/dropped/stop")
+        tag = server.api().get("/studies/dropped").headers["etag"]
+        assert server.api().delete("/studies/dropped", headers={"If-Match": tag}).status_code == 204
+        wait_until(lambda: study.is_stopping(one))
 
 
 def test_a_worker_that_fails_everything_gets_nothing_for_a_while(server):

@@ -192,7 +192,7 @@ def test_what_is_no_live_study_is_said(server, tmp_path):
         ({"start": 2, "end": 1}, "ends after its start"),
         ({"start": 1, "end": 2, "histograms": {"ms": {"bounds": [2, 1], "counts": [1, 1, 1]}}}, "ascending bounds"),
         ({"start": 1, "end": 2, "histograms": {"ms": {"bounds": [1], "counts": [1, 1, 1]}}}, "has 2 counts"),
-        ({"start": 1, "end": 2, "count": 0}, "greater than 0"),
+        ({"start": 1, "end": 2, "count": 0}, "/windows/0/count must be above 0; got 0"),
         ({"start": 1, "end": 9e9}, "set the clock"),
     ],
 )

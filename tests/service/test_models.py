@@ -131,6 +131,28 @@ def test_pointers_name_the_field_and_not_how_it_was_checked():
     assert [pointer for pointer, _ in caught.value.errors] == ["/objective/num_workers"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "pointer", "said"),
+    [
+        ({}, "/space", "must be an object; got 3"),
+        ({"space": None, "nam": 1}, "/nam", "is not known; known: name, objective, space, "),
+        ({"limits": {"trials": 3}}, "/limits/trials", "is not known; known: num_trials, time_budget_s, "),
+        ({"limits": {"num_trials": True}}, "/limits/num_trials", "must be a whole number; got true"),
+        ({"max_retries": 101}, "/max_retries", "must be at most 100; got 101"),
+        ({"name": ""}, "/name", "must have a length of at least 1; got ''"),
+        ({"objective": {"kind": "ray"}}, "/objective", "must have as 'kind' one of 'http', 'sklearn', 'entry_point'"),
+        ({"objective": {"kind": "http", "of": 1}}, "/objective/of", "is not known; known: kind"),
+        ({"objective": {"kind": "entry_point"}}, "/objective/name", "must be there"),
+    ],
+)
+def test_what_breaks_a_shape_is_told_the_rule_and_what_came(changes, pointer, said):
+    with pytest.raises(Problem) as caught:
+        checked(NewStudy, {"name": "a", "space": 3, **changes})
+    messages = dict(caught.value.errors)
+    assert messages[pointer].startswith(said)
+    assert caught.value.detail == " ".join(caught.value.errors[0])
+
+
 def test_every_estimator_has_a_table_that_its_class_accepts():
     for task in TASKS:
         for estimator in estimators_of(task):

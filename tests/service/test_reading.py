@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import time
 
@@ -72,9 +73,13 @@ def test_pages_have_every_trial_once_in_every_order(api):
     [
         ({"where": "__import__('os')"}, "COLUMN OP NUMBER"),
         ({"where": "y < 1"}, "with one of the columns loss"),
-        ({"cursor": "!!"}, "begin again without one"),
-        ({"limit": "0"}, "greater than or equal to 1"),
-        ({"limt": "5"}, "limt"),
+        ({"cursor": "!!"}, "a cursor is the `next` of a page of the same list, got '!!'; begin again without one"),
+        ({"limit": "0"}, "the query's limit must be at least 1; got '0'"),
+        ({"limit": "all"}, "the query's limit must be a whole number; got 'all'"),
+        ({"status": "done"}, "must be 'waiting', 'running', 'paused', 'completed', 'pruned' or 'failed'; got 'done'"),
+        ({"sort": "loss"}, "the query's sort must be 'number', '-number', 'metric' or 'duration'; got 'loss'"),
+        ({"sort": ["metric", "number"]}, "each name stands once in a query, got 'sort' 2 times"),
+        ({"limt": "5"}, "the query's limt is not known; known: status, sort, where, limit, cursor"),
         ({"token": "x"}, "not into a query"),
     ],
 )
@@ -104,6 +109,35 @@ def test_what_has_not_changed_is_not_sent_again(api):
     again = api.get("/studies/read", headers={"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == tag
+    assert api.get("/studies/read", headers={"If-None-Match": f"W/{tag}"}).status_code == 304  # as proxies make it
+    other = api.get("/studies/read/trials", headers={"If-None-Match": tag, "Accept": "text/csv"})
+    assert (other.status_code, other.text[:6]) == (200, "number")  # the same address had JSON
+
+
+def test_the_head_of_an_event_stream_ends(server, api):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as kept:
+        asked = f"HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {server.secrets['viewer']}\r\n"
+        kept.sendall(f"HEAD /v1/studies/read/events {asked}\r\n".encode())
+        kept.sendall(f"GET /v1/me {asked}Connection: close\r\n\r\n".encode())
+        answers = b"".join(iter(lambda: kept.recv(4096), b""))
+    assert b"text/event-stream" in answers and b'"role":"viewer"' in answers
+
+
+def test_text_that_is_no_unicode_is_shown_escaped_and_hides_nothing(server, api):
+    space = {"x": {"type": "choice", "values": ["name \udcff", "other"]}, "kept\udcff": 1}
+    body = {"name": "not-unicode", "space": space, "metric": "l\udcff"}
+    assert server.api().post("/studies", content=json.dumps(body)).status_code == 201
+    server.lease("not-unicode")
+    result = json.dumps({"attempt": 1, "metrics": {"l\udcff": 1}})
+    assert server.api().put("/studies/not-unicode/trials/0/result", content=result).status_code == 200
+    browser = server.browser("viewer")
+    for page in ("", "/trials", "/trials/0", "/figures", "/best", "/trials.csv"):
+        assert browser.get(f"/studies/not-unicode{page}").status_code == 200, page
+    assert browser.get("/").status_code == 200
+    table = api.get("/studies/not-unicode/trials", headers={"Accept": "text/csv"}).text
+    assert "config/kept\\udcff" in table
+    for language in ("python", "yaml", "command"):
+        assert api.get(f"/studies/not-unicode/best/code?language={language}").status_code == 200
 
 
 def test_tables_are_csv_and_json_lines_too(api):
@@ -208,6 +242,12 @@ def test_a_study_that_cannot_be_read_hides_no_other(own_server):
     assert (problem.status_code, problem.json()["type"]) == (500, "/problems/unreadable")
     assert "read it with the release that wrote it" in problem.json()["detail"]
     assert "cannot be read" in browser.get("/").text and "version 99" in browser.get("/studies/newer").text
+    beside = {"study": ["sound", "newer", "odd"]}
+    sound, newer, odd = api.get("/compare", params=beside).json()["items"]
+    assert (sound["num_trials"], newer["state"], odd["state"]) == (0, "unreadable", "unreadable")
+    assert "version 99" in newer["detail"]
+    page = browser.get("/compare", params=beside).text
+    assert "Compare 1 study" in page and "newer is left out: " in page and "version 99" in page
     assert api.get("/live").json()["items"] == [] and browser.get("/live").status_code == 200
     assert own_server.browser("editor").post("/live/freeze").status_code == 303
 

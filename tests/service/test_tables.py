@@ -112,6 +112,12 @@ def test_what_is_no_table_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_has_no_room(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NoRoom, match="no place for the table: Not a directory; see its --data"):
+        upload(tmp_path / "file" / "below", "a,b\n1,2\n")
+
+
 def test_columns_that_deserve_a_word_get_one(tmp_path):
     draws = random.Random(0)
     lines = ["key,city,size,leak,target"]

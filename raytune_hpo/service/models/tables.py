@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,7 +36,7 @@ _TELLING = 0.99  # share of rows whose target a column gives away
 
 
 class NoRoom(HpoError):
-    """The uploaded tables together would exceed their quota."""
+    """The uploaded tables together would exceed their quota, or their folder cannot be written."""
 
 
 class NotATable(HpoError):
@@ -190,7 +191,7 @@ class Tables:
         """Store an uploaded file as a table.
 
         Raises:
-            NoRoom: it would exceed the quota. NotATable: it cannot be read as a table.
+            NoRoom: it would exceed the quota, or the folder cannot be written. NotATable: it cannot be read as a table.
         """
         draft = await asyncio.to_thread(self._draft, file)
         try:
@@ -219,8 +220,11 @@ class Tables:
         return True
 
     def _draft(self, file: BinaryIO) -> Path:
-        """Write the file's bytes into the folder, under a temporary name."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Write the file's bytes into the folder, under a temporary name.
+
+        Raises:
+            NoRoom: see ``add``.
+        """
         kept = sum(path.stat().st_size for path in self._folder.glob("*.csv"))
         size = file.seek(0, os.SEEK_END)
         if kept + size > QUOTA_BYTES:
@@ -229,9 +233,17 @@ class Tables:
             )
         file.seek(0)
         draft = self._folder / f".{secrets.token_hex(8)}"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            while part := file.read(1 << 20):
-                out.write(part)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                while part := file.read(1 << 20):
+                    out.write(part)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise NoRoom(
+                f"the service has no place for the table: {error.strerror or error}; see its --data"
+            ) from error
         return draft
 
 

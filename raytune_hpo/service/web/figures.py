@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.display.text import writable
 from raytune_hpo.facts import Status
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.web.addresses import urlpart
@@ -46,7 +47,7 @@ def page(fold: Fold, metric: str | None, base: str, api: str) -> dict[str, Any]:
     for figure in _FIGURES:
         if not _is_about(figure.name, ledger):
             continue
-        query = f"?{urlencode({'metric': chosen})}" if figure.is_of_metric else ""
+        query = f"?{urlencode({'metric': writable(chosen)})}" if figure.is_of_metric else ""
         shown.append(
             {
                 "id": figure.name.replace("_", "-"),
@@ -57,7 +58,9 @@ def page(fold: Fold, metric: str | None, base: str, api: str) -> dict[str, Any]:
                 "href": f"{api}/studies/{urlpart(fold.name)}/figures/{figure.name}{query}",
             }
         )
-    chips = [{"word": g, "href": f"{base}/figures?{urlencode({'metric': g})}", "on": g == chosen} for g in goals]
+    chips = [
+        {"word": g, "href": f"{base}/figures?{urlencode({'metric': writable(g)})}", "on": g == chosen} for g in goals
+    ]
     return {"figures": shown, "chips": chips if len(chips) > 1 else []}
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from raytune_hpo.display.text import number, size
+from raytune_hpo.display.text import number, size, writable
 from raytune_hpo.errors import HpoError
 from raytune_hpo.progress.words import age
 from raytune_hpo.service.access import check_role, within_scope
@@ -143,7 +143,7 @@ class Frame:
             "here": "",
             "token": None,
         }
-        return self._templates.get_template(template).render({**common, **values})
+        return writable(self._templates.get_template(template).render({**common, **values}))
 
 
 def _num(value: float | None) -> str:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.facts import Status
 from raytune_hpo.service.access import check_role
-from raytune_hpo.service.comparing import MAX_STUDIES
+from raytune_hpo.service.comparing import MAX_STUDIES, Standing, Unreadable
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.listing import Listing, page_of
 from raytune_hpo.service.models.confirming import KIND, is_measured_here
@@ -181,10 +181,9 @@ class StudyPages:
 
     async def _compare(self, request: Request, token: Token) -> Response:
         names = list(dict.fromkeys(name for name in request.query_params.getlist("study") if name))[:MAX_STUDIES]
-        standings = []
         for name in names:
             check_role(token, "viewer", name)
-            standings.append(await self._service.read(name, self._service.standing))
+        found = [await self._service.standing(name) for name in names]
 
         def without(name: str) -> str:
             return f"{root_of(request)}/compare?{urlencode([('study', other) for other in names if other != name])}"
@@ -197,7 +196,8 @@ class StudyPages:
             here="studies",
             chips=[{"name": name, "href": without(name)} for name in names],
             others=[row.name for row in rows if row.name not in names and token.study in (None, row.name)],
-            **compared(standings),
+            unreadable=[one for one in found if isinstance(one, Unreadable)],
+            **compared([one for one in found if isinstance(one, Standing)]),
         )
 
     async def _workers(self, request: Request, token: Token) -> Response:
