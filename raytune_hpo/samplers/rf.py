@@ -133,16 +133,14 @@ class RF(ModelBased):
             untried = self._cube.untried(np.concatenate([observed.X, running]))
             rows, values = listed[untried], self._acquired(mean[untried], variance[untried], best)
         else:
-
-            def acquired(X: Array) -> Array:
-                return self._acquired(*forest.predict(X), best)
-
-            rows, values = self._searched(acquired, X[np.argsort(y, kind="stable")], rng)
+            rows, values = self._searched(forest, best, X[np.argsort(y, kind="stable")], rng)
             if len(running):  # rows too close to a running trial are not taken
                 values[crowded(self._cube.axes, rows, Neighbourhoods(running))] = -np.inf
         mixed = rng.permutation(len(rows))  # so that ties are broken at random: forests are piecewise constant
         # Constraints are checked row by row, from the best on; all rows are kept for that, since few may meet them.
-        return Ranked.of(rows[mixed], values[mixed], None if self._cube.space.has_constraints else _RETURNED)
+        most = None if self._cube.space.has_constraints else _RETURNED
+        order = mixed[np.argsort(-values[mixed], kind="stable")[:most]]
+        return Ranked(rows[order], values[order])
 
     def expect(self, observed: Observed, rows: Array) -> Array:
         """The losses (k,) that the forest expects at rows (k, d), in their own units."""
@@ -197,7 +195,7 @@ class RF(ModelBased):
         return _ACQUISITIONS[self.acquisition](mean, np.sqrt(variance), best, **options)
 
     def _searched(
-        self, acquired: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator
+        self, forest: Forest, best: float, incumbents: Array, rng: np.random.Generator
     ) -> tuple[Array, Array]:
         """The rows from draws and from local searches, and their values. (Hutter et al. 2011, section 4.3)
 
@@ -205,25 +203,25 @@ class RF(ModelBased):
         checked only for rows at which a search would start or to which it would move; rows that break one get -inf.
 
         Args:
-            acquired: function that returns the values (n,) of rows (n, d); larger is better.
+            best: the loss on which the acquisition function is to improve.
             incumbents: rows of the trials, the best first.
         """
         cube = self._cube
         drawn = cube.scattered(_DRAWN, rng)
-        met, values = [drawn], [acquired(drawn)]
+        met, values = [drawn], [self._acquired(*forest.predict(drawn), best)]
         top = self._best_feasible(drawn, values[0])
         at = np.concatenate([incumbents[:_STARTS], drawn[top]])
-        value = np.concatenate([acquired(incumbents[:_STARTS]), values[0][top]])
+        value = np.concatenate([self._acquired(*forest.predict(incumbents[:_STARTS]), best), values[0][top]])
         for _ in range(_STEPS):
             rows, start = neighbours(cube.axes, at, rng)
             rows = cube.proper(rows)
-            reached = acquired(rows)
+            reached = self._acquired(*forest.predict_near(rows, at, start), best)
             met.append(rows)
             values.append(reached)
-            best = self._best_feasible_of_each(start, rows, reached, value)
-            if not len(best):
+            better = self._best_feasible_of_each(start, rows, reached, value)
+            if not len(better):
                 break
-            at[start[best]], value[start[best]] = rows[best], reached[best]
+            at[start[better]], value[start[better]] = rows[better], reached[better]
         return np.concatenate(met), np.concatenate(values)
 
     def _best_feasible(self, rows: Array, values: Array) -> Array:

@@ -8,6 +8,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.numerics.forest import Forest, Nodes, Views, grow
+from raytune_hpo.numerics.neighbours import neighbours
 
 REAL = Axis(Kind.REAL)
 
@@ -163,3 +164,22 @@ def test_a_forest_of_one_row_or_of_equal_losses_is_sure():
 def test_nobody_asks_nothing():
     forest = grow([REAL], np.array([[0.5]]), np.array([1.0]), np.random.default_rng(0))
     assert [len(part) for part in forest.predict(np.empty((0, 1)))] == [0, 0]
+
+
+@pytest.mark.parametrize("copies", [1, 10])  # a narrow space and a wide one
+def test_rows_near_others_fall_into_the_same_leaves_however_they_are_found(copies):
+    axes = (REAL, nominal(3), Axis(Kind.GRID, (np.arange(4) + 0.5) / 4)) * copies
+    rng = np.random.default_rng(0)
+    X = rng.random((60, len(axes)))
+    for j, axis in enumerate(axes):
+        if axis.centres is not None:
+            X[:, j] = axis.settled(X[:, j])
+    X[rng.random(X.shape) < 0.1] = np.nan
+    forest = grow(axes, X, rng.random(60), rng)
+    near, of = neighbours(axes, starts := X[:8], rng)
+    near[rng.random(near.shape) < 0.02] = np.nan  # a branch that was left
+    order = rng.permutation(len(near))
+    expected = forest.predict(near[order])
+    for found, wanted in zip(forest.predict_near(near[order], starts, of[order]), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(forest.predict_near(starts, starts, np.arange(8)), forest.predict(starts))
