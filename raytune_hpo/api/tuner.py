@@ -24,7 +24,6 @@ from raytune_hpo.schedulers.pasha import PASHA
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # samplers that run out of suggestions, so that a study needs no limit
 
 
 class Tuner:
@@ -290,8 +289,7 @@ def _check_end(settings: Settings, plan: RunPlan) -> None:
     Raises:
         SpecError: it has no limit.
     """
-    ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(plan.sampler).__mro__)
-    if ends_by_itself:
+    if plan.ends_by_itself:
         return
     if settings.limits == Limits():
         raise SpecError(

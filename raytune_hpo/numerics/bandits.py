@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.transforms import error_rate
+from raytune_hpo.numerics.transforms import error_rate, may_be_errors
 
 _LEAST_ERROR = 1e-5
 _LEAST_EPSILON = 0.1
@@ -81,7 +81,7 @@ def goodness(y: Array, told: Array) -> Array:
     that is NaN, of a trial that would fail, has the reward 0.
     """
     scale = error_rate(told)
-    if ((scale >= 0) & (scale <= 1)).all():
+    if may_be_errors(scale) and (scale <= 1).all():
         shift = float((scale - told)[0])  # 1 for an accuracy that is maximised
         return np.nan_to_num(1 - np.clip(y + shift, 0.0, 1.0))
     ordered = np.sort(told)

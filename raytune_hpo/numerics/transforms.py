@@ -12,6 +12,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 
 _LEAST_ERROR = 1e-5
+_ROUNDING = 1e-15  # of an accuracy of 1
 _HYBRID = 0.3
 _FARTHEST = 1e6  # below known losses, in units of the distance between the two best
 _DEEPEST = 1e30  # below the median, in deviations: squares of what lies deeper would overflow
@@ -29,19 +30,19 @@ def standardised(y: Array) -> Array:
 def log_error(y: Array) -> Array:
     """The logarithm of an error rate, from 1e-5 to 1, as (log10 e + 5) / 5. (Cho et al., IEEE Access 8, 2020)
 
-    If some losses are negative, they are not error rates, and are half-ranked instead.
+    Losses that are not error rates are half-ranked instead.
     """
     y = error_rate(y)
-    return half_ranked(y) if (y < 0).any() else (np.log10(np.maximum(y, _LEAST_ERROR)) + 5) / 5
+    return (np.log10(np.maximum(y, _LEAST_ERROR)) + 5) / 5 if may_be_errors(y) else half_ranked(y)
 
 
 def hybrid_log_error(y: Array) -> Array:
     """Error rates above 0.3 as they are, below as logarithms, continuous at 0.3. (Cho et al., IEEE Access 8, 2020)
 
-    If some losses are negative, they are not error rates, and are half-ranked instead.
+    Losses that are not error rates are half-ranked instead.
     """
     y = error_rate(y)
-    if (y < 0).any():
+    if not may_be_errors(y):
         return half_ranked(y)
     low = np.log10(np.clip(y, _LEAST_ERROR, _HYBRID)) + _HYBRID - math.log10(_HYBRID)
     return np.where(y > _HYBRID, y, low)
@@ -50,6 +51,11 @@ def hybrid_log_error(y: Array) -> Array:
 def error_rate(y: Array) -> Array:
     """Losses as error rates: 1 + y for losses in [-1, 0], those of an accuracy that is maximised; others as they are."""
     return y + 1 if (y < 0).any() and (y >= -1).all() and (y <= 0).all() else y
+
+
+def may_be_errors(y: Array) -> bool:
+    """Whether losses may be error rates: none is negative, or positive and less than 1e-5 but for rounding."""
+    return not ((y < 0) | ((y > _ROUNDING) & (y < _LEAST_ERROR))).any()
 
 
 def half_ranked(y: Array) -> Array:

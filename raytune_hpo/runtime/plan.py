@@ -15,6 +15,8 @@ from raytune_hpo.runtime.settings import Settings, default_name
 from raytune_hpo.runtime.trial_run import Objective
 from raytune_hpo.spec import StudySpec
 
+_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # samplers that run out of suggestions
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
@@ -46,6 +48,11 @@ class RunPlan:
         return cls(
             objective=objective or not_called, spec=spec, sampler=sampler, scheduler=scheduler, settings=settings
         )
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether the sampler runs out of suggestions, so that the study needs no limit."""
+        return not _ENDING.isdisjoint(kind.__name__ for kind in type(self.sampler).__mro__)
 
     @property
     def rules(self) -> MetricRules:

@@ -153,7 +153,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=7
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=8
     )
 
     def __init__(

@@ -42,8 +42,9 @@ def test_good_losses_bring_much_whatever_their_units():
     errors = np.array([0.01, 0.2, 0.5])
     np.testing.assert_allclose(bandits.goodness(errors, errors), [0.99, 0.8, 0.5])
     np.testing.assert_allclose(bandits.goodness(-np.array([0.99, 0.5]), np.array([-0.9, -0.5])), [0.99, 0.5])
-    seconds = np.array([10.0, 20.0, 30.0, 40.0])
-    np.testing.assert_allclose(bandits.goodness(np.array([5.0, 20.0, 99.0]), seconds), [1.0, 0.625, 0.0])
+    for unit in (1.0, 1e-12):
+        told, expected = unit * np.array([10.0, 20.0, 30.0, 40.0]), unit * np.array([5.0, 20.0, 99.0])
+        np.testing.assert_allclose(bandits.goodness(expected, told), [1.0, 0.625, 0.0])
     np.testing.assert_allclose(bandits.log_goodness(np.array([0.9, 0.999, 1.0])), [1, 3, 5])
 
 

@@ -48,12 +48,14 @@ def test_error_rates_become_logarithms():
     np.testing.assert_allclose(log_error(np.array([1.0, 1e-1, 1e-5, 0.0])), [1.0, 0.8, 0.0, 0.0])
     np.testing.assert_allclose(hybrid_log_error(np.array([0.8, 0.3, 0.03])), [0.8, 0.3, 0.3 - 1.0])
     assert hybrid_log_error(np.array([0.0]))[0] == pytest.approx(-5 + 0.3 - np.log10(0.3))
+    np.testing.assert_allclose(log_error(-np.array([0.9, np.nextafter(1.0, 0.0)])), [0.8, 0.0])
 
 
 @pytest.mark.parametrize("transform", [log_error, hybrid_log_error])
 def test_losses_that_are_no_errors_are_still_told_apart(transform):
-    """Percents and determination coefficients that are maximised, likelihoods: there are no logarithms of these."""
-    for y in (-np.array([93.0, 20.0, 99.0]), -np.array([0.9, 0.8, 0.7, -0.2]), np.array([-3.0, 5.0, -2.0])):
+    """Percents and determination coefficients that are maximised, likelihoods, tiny distances."""
+    likelihoods, tiny = np.array([-3.0, 5.0, -2.0]), 1e-12 * np.array([1.0, 9.0, 2.0])
+    for y in (-np.array([93.0, 20.0, 99.0]), -np.array([0.9, 0.8, 0.7, -0.2]), likelihoods, tiny, 1e6 * tiny):
         assert transform(y).argsort().tolist() == y.argsort().tolist()
         assert len(np.unique(transform(y))) == len(y)
 

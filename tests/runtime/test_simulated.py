@@ -185,6 +185,8 @@ def test_a_study_that_only_time_ends_does_not_run_for_ever_where_no_time_passes(
         hpo.simulate(lambda config: config["x"], {"x": hpo.uniform(0, 1)}, time_budget_s=9, **settings)
     for end in ({"num_trials": 1_200}, {"num_steps": 1_200}):
         hpo.simulate(timeless, {"x": hpo.uniform(0, 1)}, time_budget_s=9, **end, **settings)
+    grid = {"x": hpo.grid_search(range(1_200))}
+    assert len(hpo.simulate(timeless, grid, time_budget_s=9, **{**settings, "sampler": "grid"})) == 1_200
 
 
 def timeless(config):
