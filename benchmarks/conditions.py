@@ -1,7 +1,7 @@
 """Samplers under special conditions: noisy objectives, wide spaces, prior knowledge, earlier studies.
 
     python benchmarks/conditions.py --only noise noisy_tasks
-    python benchmarks/conditions.py --only width beliefs earlier
+    python benchmarks/conditions.py --only failures width beliefs earlier
     python benchmarks/conditions.py --quick                 # tiny sizes: does it run?
 
 noise    functions with normal noise of .03, .1 and .3 of the median regret of random configurations. The measure is the
@@ -9,6 +9,8 @@ noise    functions with normal noise of .03, .1 and .3 of the median regret of r
          to its trials, and the trial with the lowest mean is recommended.
 noisy_tasks  the noisy tasks that lie in the folder of shared tasks, with the runs of other tuners recorded there. Each tuner
          recommends by its own rule: ours by ``results.recommended``, SMAC by its incumbent, others the lowest loss seen.
+failures  functions where every third trial fails by accident, and where a half of the space fails, with the optimum in it or
+         not. For comparison, failed trials are told to ``auto`` as the worst loss so far.
 width    functions of 100 parameters, with the optimum in another place of the box for each seed.
 duration  the time of a suggestion in a space of 100 floats and 100 choices.
 workers  functions and the lookup table LeNet1 (see lookup_tables.py; where it is there), by 8, 32 and 100 workers on a
@@ -25,6 +27,7 @@ functions and seeds. Writes results/conditions.json.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -206,6 +209,52 @@ def _recommended_on(task: noisy.NoisyTask, label: str, seed: int, points: Sequen
             if number in points:
                 regrets.append(task.regret(study.results().recommended_config))
     return regrets
+
+
+# ------------------------------------------------------------------------------------------------ failures
+
+
+def failures(quick: bool) -> list[Figure]:
+    """The best regrets where trials fail, and those of ``auto`` in units of those if it is told the worst loss instead."""
+    points, names = ((6, 8), KNOWN[:1]) if quick else ((30, 60), (*KNOWN, "ackley5"))
+    figures = []
+    for cause in ("by accident", "in a half"):
+        found = {}
+        for label in ("random", "tpe", "auto told the worst", "auto"):
+            runs = [
+                [_failing(label, FUNCTIONS[name], cause, seed, points) for seed in seeds_of(quick)] for name in names
+            ]
+            found[label] = np.array(runs)
+            for i, point in enumerate(points):
+                values = found[label][:, :, i]
+                detail = {"interval": interval(values), **dict(zip(names, values.mean(axis=1).tolist(), strict=True))}
+                what = f"failures {cause}: regret of {label} after {point} trials"
+                name = f"failures {cause} {label} {point}"
+                figures.append(Figure(name=name, what=what, measured=values.mean(), unit="", detail=detail))
+        pairs = np.stack([found[label][:, :, -1].ravel() for label in ("auto", "auto told the worst")], axis=1)
+        what = f"failures {cause}: regret of auto after {points[-1]} trials, in units of that if told the worst loss"
+        detail = {"interval": _interval_of_times(pairs)}
+        figures.append(
+            Figure(name=f"failures {cause}", what=what, measured=_times(*pairs.T), unit="times", detail=detail)
+        )
+    return figures
+
+
+def _failing(label: str, function: Function, cause: str, seed: int, points: Sequence[int]) -> list[float]:
+    """The best regrets after so many trials, those that failed included; 1 while all have failed."""
+    sampler, _, told_the_worst = label.partition(" ")
+    lows, highs = np.array(function.bounds).T
+    accidents, towards = derive(seed, "accidents"), derive(seed, "half").standard_normal(function.dims)
+    regrets: list[float] = []  # of failed trials NaN
+
+    def loss(config: Config) -> float:
+        place = (np.array([*config.values()]) - lows) / (highs - lows) - 0.5
+        fails = accidents.random() < 1 / 3 if cause == "by accident" else place @ towards > 0
+        regrets.append(math.nan if fails else function.regret(config))
+        return float(np.nanmax([1.0, *regrets])) if fails and told_the_worst else regrets[-1]
+
+    tried(sampler, space_of(function), loss, seed, points[-1])
+    return [min(float(np.nanmin([1.0, *regrets[:point]])), 1.0) for point in points]
 
 
 # ------------------------------------------------------------------------------------------------ width
@@ -491,6 +540,7 @@ if __name__ == "__main__":
         {
             "noise": noise,
             "noisy_tasks": noisy_tasks,
+            "failures": failures,
             "width": width,
             "duration": duration,
             "workers": workers,

@@ -123,36 +123,3 @@ class Beliefs:
             return 1.0
         agreeing = float(spearmanr(preferred, -losses).statistic)
         return min(1.0, 2 * float(ndtr(agreeing * math.sqrt(len(losses) - 1))))
-
-
-@dataclass(frozen=True)
-class Leaning:
-    """The weighting of an acquisition function by beliefs: a(x) pi(x)^exponent. (Hvarfner et al. 2022, eq. 6)
-
-    Attributes:
-        beliefs: pi.
-        exponent: falls with the number of trials.
-        is_log: whether the function is a logarithm, or in units of a loss: then exponent log pi(x) is added to it.
-    """
-
-    beliefs: Beliefs
-    exponent: float
-    is_log: bool
-
-    def __call__(self, value: Array, X: Array) -> Array:
-        """Values (n,) at points X (n, d), given those of the function itself."""
-        if not self.beliefs:
-            return value
-        lean = self.exponent * self.beliefs.log_preference(X)[0]
-        return value + lean if self.is_log else value * np.exp(lean)
-
-    def sloped(self, value: Array, gradient: Array, X: Array) -> tuple[Array, Array]:
-        """Weighted values (n,) and gradients (n, d), given those of the function itself."""
-        if not self.beliefs:
-            return value, gradient
-        lean, slope = self.beliefs.log_preference(X)
-        lean, slope = self.exponent * lean, self.exponent * slope
-        if self.is_log:
-            return value + lean, gradient + slope
-        factor = np.exp(lean)
-        return value * factor, (gradient + value[:, None] * slope) * factor[:, None]

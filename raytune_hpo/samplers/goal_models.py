@@ -37,6 +37,7 @@ from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.scalarisation import chebyshev, simplex_weights
 from raytune_hpo.numerics.transforms import half_ranked, standardised
+from raytune_hpo.numerics.weighting import Success
 from raytune_hpo.samplers.history import Memo, Observed, last_due, representatives
 
 MOST_BOXED = 4  # goals; with more there are too many boxes, and weights that change with each turn are used instead
@@ -130,6 +131,12 @@ class GoalModels:
             improvements = self._scalarised(means, turn)
         return FrontAcquisition(models, improvements, bounds)
 
+    def success(self, observed: Observed, running: Array) -> Success | None:
+        """The probability that a trial succeeds, given the rows (p, d) that run; None if no trial has failed."""
+        kept = representatives(front_first(observed), self.max_points)
+        bounds = self._bound_on_failure(observed, kept, self.embedding(running))
+        return Success(self.embedding, FrontAcquisition((), (), bounds)) if bounds else None
+
     # -------------------------------------------------------------------------------------------- what is modelled
 
     @staticmethod
@@ -146,12 +153,16 @@ class GoalModels:
                 scores = self._scores(excesses, kept, bilog)
                 posterior = self._posterior(f"constraint {c}", observed, scores, partial(_constraint, c))
                 bounds.append(Bound(posterior.fantasised(pending), scores.at(0.0)))
+        return [*bounds, *self._bound_on_failure(observed, kept, pending)]
+
+    def _bound_on_failure(self, observed: Observed, kept: Array, pending: Array) -> list[Bound]:
+        """A bound on the model of whether trials fail; none if no trial has failed."""
         failed = np.isnan(observed.Y).any(axis=1).astype(float)
-        if failed[kept].any():
-            scores = self._scores(failed, kept, np.asarray)
-            posterior = self._posterior("failure", observed, scores, _failure)
-            bounds.append(Bound(posterior.fantasised(pending), scores.at(0.5), _LEAST_SUCCESS))
-        return bounds
+        if not failed[kept].any():
+            return []
+        scores = self._scores(failed, kept, np.asarray)
+        posterior = self._posterior("failure", observed, scores, _failure)
+        return [Bound(posterior.fantasised(pending), scores.at(0.5), _LEAST_SUCCESS)]
 
     def _posterior(
         self, name: str, observed: Observed, scores: _Scores, of: Callable[[Observed], tuple[Array, Array]]

@@ -28,7 +28,6 @@ from raytune_hpo.numerics.acquisition import (
     values_at,
 )
 from raytune_hpo.numerics.axes import KnownRows
-from raytune_hpo.numerics.beliefs import Leaning
 from raytune_hpo.numerics.cached_predictions import CachedPredictions
 from raytune_hpo.numerics.cokriging import Cokriging, Correction
 from raytune_hpo.numerics.curves import Link, at_fidelities, links, warped
@@ -40,6 +39,7 @@ from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbe
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.shortlist import Shortlist
 from raytune_hpo.numerics.slice_sampling import slice_samples
+from raytune_hpo.numerics.weighting import Success, Weighting
 from raytune_hpo.options import integer_option, named_option
 from raytune_hpo.protocols import Traits
 from raytune_hpo.rng import derive
@@ -90,6 +90,7 @@ class _Found:
     Attributes:
         training: the posterior's training data.
         best: the best loss, by the posterior's means.
+        success: the probability of success, if trials have failed.
         ranked: rows, the best first.
         Z: (m, q) their features.
     """
@@ -97,6 +98,7 @@ class _Found:
     posterior: Posterior
     training: Training
     best: float
+    success: Success | None
     ranked: Ranked
     Z: Array
 
@@ -130,7 +132,8 @@ class GP(ModelBased):
 
     With several goals, each goal has its own process, and the expected improvement of the hypervolume of their front is
     maximised. Each outcome constraint has its own process too, and the improvement is multiplied by the probability that
-    the constraints are kept.
+    the constraints are kept. Failed trials, which have no loss, train a process of their own: the improvement is multiplied
+    by the probability of success.
 
     If trials are stopped or paused, each step at which they are compared has its own process (co-kriging): at the lowest
     step it models the losses, at each other step the residuals of a prediction from the step below.
@@ -200,8 +203,9 @@ class GP(ModelBased):
         training = self._training(observed)
         posteriors = self._posteriors(observed, training)
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
+        weighting = self._weighting(training, len(known), self._models.success(observed, running))
         if self._has_one_model and isinstance(posterior := posteriors[0], Posterior):
-            return self._with_fantasies(posterior, training, known, running, rng)
+            return self._with_fantasies(posterior, training, known, running, weighting, rng)
         bests = [float(posterior.means.min()) for posterior in posteriors]
         posteriors = [posterior.fantasised(self._embedding(running)) for posterior in posteriors]
         if self.acquisition == "thompson":
@@ -212,13 +216,12 @@ class GP(ModelBased):
             # In the order of one sample of the loss. (Thompson, Biometrika 25, 1933)
             posterior = posteriors[rng.integers(len(posteriors))]
             some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
-            return Ranked.of(some, -posterior.draw(self._embedding(some), rng))
-        believed = self._leaning(training, len(known))
+            return Ranked.of(some, weighting(-posterior.draw(self._embedding(some), rng), some))
         if listed is None:
             candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
-            searched = partial(self._searched, candidates, known, Neighbourhoods(running), believed)
+            searched = partial(self._searched, candidates, known, Neighbourhoods(running), weighting)
         else:
-            searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), believed)
+            searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), weighting)
         acquisition = partial(MeanAcquisition, posteriors, bests)
         if self.acquisition == "mace":
             return self._by_front(acquisition, searched, rng)
@@ -233,15 +236,16 @@ class GP(ModelBased):
         found = self.fits.searches.of(stage, known, partial(self._found, stage, known))
         if stage.is_first:
             return found.ranked
-        ended, running = observed.X[len(known) :], pending.X
-        losses = observed.Y[len(known) :, 0]
-        y = transforms.placed(losses, found.training.y, found.training.losses)
+        later, running = observed.Y[len(known) :, 0], pending.X
+        told = ~np.isnan(later)
+        ended = observed.X[len(known) :][told]
+        y = transforms.placed(later[told], found.training.y, found.training.losses)
         normals = derive(self._seed, "gp/fantasies", len(observed)).standard_normal((len(running), _NUM_FANTASIES)).T
         outlook = found.shortlist.after(self._embedding(ended), y, self._embedding(running), normals)
         best, X = min(found.best, float(outlook.ended.min(initial=np.inf))), found.ranked.X
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
-        scores = self._leaning(found.training, len(observed) + len(running))(scores, X)
-        taken = KnownRows(np.concatenate([ended, running]))
+        scores = self._weighting(found.training, len(observed) + len(running), found.success)(scores, X)
+        taken = KnownRows(np.concatenate([observed.X[len(known) :], running]))
         scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
         return Ranked.of(X, scores, _RETURNED)
 
@@ -257,13 +261,14 @@ class GP(ModelBased):
         training = self._training(observed, _MOST_IN_A_CROWD if len(stage.running) >= _CROWD else math.inf)
         (posterior,) = self._posteriors(observed, training)
         assert isinstance(posterior, Posterior), "without curves there is no other"
-        known = np.concatenate([observed.X, stage.running])
-        ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
+        known, success = np.concatenate([observed.X, stage.running]), self._models.success(observed, stage.running)
+        weighting = self._weighting(training, len(known), success)
+        ranked = self._with_fantasies(posterior, training, known, stage.running, weighting, rng, _LISTED)
         ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # so that they are recognised once they run
         # Searches that end at one maximum differ in their last digits, and all but the best would be repeats.
         first = first_of_close(self._cube.axes, ranked.X, REPEATED)
         ranked = Ranked(ranked.X[first], ranked.scores[first])
-        return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
+        return _Found(posterior, training, float(posterior.means.min()), success, ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
         self,
@@ -271,6 +276,7 @@ class GP(ModelBased):
         training: Training,
         known: Array,
         running: Array,
+        weighting: Weighting,
         rng: np.random.Generator,
         most: int = _RETURNED,
     ) -> Ranked:
@@ -281,8 +287,7 @@ class GP(ModelBased):
         best, noise = float(posterior.means.min()), self._noise(posterior)
         acquisition = FantasyAcquisition(fantasies, best, self.acquisition, noise)
         candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
-        believed = self._leaning(training, len(known))
-        return self._searched(candidates, known, self._kept_apart(posterior, running), believed, acquisition, most)
+        return self._searched(candidates, known, self._kept_apart(posterior, running), weighting, acquisition, most)
 
     @staticmethod
     def _noise(posterior: Posterior) -> float:
@@ -335,20 +340,13 @@ class GP(ModelBased):
         return "half_rank" if self.transform == "auto" else self.transform
 
     def _trained_on(self, observed: Observed, transform: str, most: float = math.inf) -> tuple[Training, float]:
-        """The trials on which the model is trained, and the variance of their transformed losses before standardisation.
-
-        Failed trials count as the worst of them.
-        """
-        y = observed.Y[:, 0]
-        told = ~np.isnan(y)
-        kept = representatives(np.where(told, y, np.inf), int(min(self.max_points, most)))
-        y, told = y[kept], told[kept]
-        warped = np.empty(len(y))
-        warped[told] = _TRANSFORMS[transform](y[told])
-        warped[~told] = warped[told].max()
-        training = Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
+        """The trials on which the model is trained, and the variance of their transformed losses before standardisation."""
+        told = np.flatnonzero(~np.isnan(observed.Y[:, 0]))
+        kept = told[representatives(observed.Y[told, 0], int(min(self.max_points, most)))]
+        y = observed.Y[kept, 0]
+        warped = _TRANSFORMS[transform](y)
         with np.errstate(over="ignore"):  # that of losses of 1e300 is infinite
-            return training, float(warped.var())
+            return Training(observed.X[kept], transforms.standardised(warped), y), float(warped.var())
 
     def _fitted(self, observed: Observed) -> _Fit:
         """Hyperparameters of the observed trials, and how their losses were transformed."""
@@ -386,13 +384,9 @@ class GP(ModelBased):
     # -------------------------------------------------------------------------------------------- several fidelities
 
     def _cokriged(self, observed: Observed) -> Sequence[Cokriging]:
-        """A co-kriging model for each sample of the hyperparameters, from the losses at all fidelities.
-
-        Failed trials count as the worst at the lowest fidelity.
-        """
+        """A co-kriging model for each sample of the hyperparameters, from the losses at all fidelities."""
         assert observed.curves is not None
         values = at_fidelities(observed.curves)
-        values[np.isnan(observed.Y[:, 0]), 0] = np.nanmax(values[:, 0])
         scores = warped(values, self._warped)
         between = links(scores)
         bottoms = self._level(0, observed, scores[:, 0], values[:, :1])
@@ -446,8 +440,8 @@ class GP(ModelBased):
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         candidates = self._candidates(observed.X[best], _DRAWN, _NEAR, rng)
-        believed = self._leaning(None, len(known))
-        return self._searched(candidates, known, Neighbourhoods(running), believed, acquisition)
+        weighting = self._weighting(None, len(known))  # the acquisition function has the probability of success itself
+        return self._searched(candidates, known, Neighbourhoods(running), weighting, acquisition)
 
     @cached_property
     def _models(self) -> GoalModels:
@@ -488,7 +482,7 @@ class GP(ModelBased):
         posteriors: Sequence[Predictor],
         listed: Array,
         untried: Array,
-        believed: Leaning,
+        weighting: Weighting,
         acquisition: MeanAcquisition,
     ) -> Ranked:
         """The best of the listed rows at these positions."""
@@ -499,14 +493,14 @@ class GP(ModelBased):
             predictions = [posterior.predict(self._listed_features) for posterior in posteriors]
         of_untried = [(mean[untried], sd[untried]) for mean, sd in predictions]
         rows = listed[untried]
-        return Ranked.of(rows, believed(acquisition.values_of(of_untried), rows), _RETURNED)
+        return Ranked.of(rows, weighting(acquisition.values_of(of_untried), rows), _RETURNED)
 
     def _searched(
         self,
         candidates: Array,
         known: Array,
         apart: Neighbourhoods,
-        believed: Leaning,
+        weighting: Weighting,
         acquisition: Acquisition,
         most: int = _RETURNED,
     ) -> Ranked:
@@ -516,7 +510,7 @@ class GP(ModelBased):
             candidates: proper rows; draws from the prior come first.
             known, apart: see ``_is_taken``.
         """
-        objective = self._objective(acquisition, known, apart, believed)
+        objective = self._objective(acquisition, known, apart, weighting)
         values = objective.values(candidates)
         order = np.argsort(-values, kind="stable")
         # The best of the prior's draws is a start too, or all starts might lead to the same local maximum.
@@ -528,30 +522,32 @@ class GP(ModelBased):
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, acquisition: Acquisition, known: Array, apart: Neighbourhoods, believed: Leaning) -> Objective:
-        """The acquisition function, -inf where a row is taken."""
+    def _objective(
+        self, acquisition: Acquisition, known: Array, apart: Neighbourhoods, weighting: Weighting
+    ) -> Objective:
+        """The weighted acquisition function, -inf where a row is taken."""
         embedding, seen = self._embedding, KnownRows(known)
 
         # The values are -inf at taken rows, but the gradients are not changed: L-BFGS follows the smooth function
         # underneath, and if it ends too close to a taken row, ``maximised`` keeps the row from which it started.
         def values(X: Array) -> Array:
-            value = believed(values_at(acquisition, embedding, X), X)
+            value = weighting(values_at(acquisition, embedding, X), X)
             return np.where(self._is_taken(X, seen, apart), -np.inf, value)
 
         def values_and_gradients(X: Array) -> tuple[Array, Array]:
             value, gradient = acquisition.values_and_gradients(embedding(X))
-            return believed.sloped(value, embedding.by_column(X, gradient), X)
+            return weighting.sloped(value, embedding.by_column(X, gradient), X)
 
         return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
-    def _leaning(self, training: Training | None, num_begun: int) -> Leaning:
-        """The weight of the beliefs after ``num_begun`` trials, some of which are training data."""
+    def _weighting(self, training: Training | None, num_begun: int, success: Success | None = None) -> Weighting:
+        """The weights of points after ``num_begun`` trials, some of which are training data."""
         beliefs = self._cube.space.beliefs
         is_log = self.acquisition not in ("ei", "pi")
         exponent = _BELIEVED * beliefs.weight / max(num_begun, 1)
         if beliefs and training is not None:
             exponent *= beliefs.credibility(training.X, training.losses)
-        return Leaning(beliefs, exponent, is_log)
+        return Weighting(beliefs, exponent, is_log, success)
 
     def _is_taken(self, X: Array, known: KnownRows, apart: Neighbourhoods) -> Array:
         """Which rows (n,) have been tried, are running, or are close to a row in ``apart``."""

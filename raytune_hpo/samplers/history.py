@@ -101,7 +101,7 @@ class Training(NamedTuple):
     Attributes:
         X: (n, d) rows.
         y: (n,) losses as the model sees them: transformed and standardised.
-        losses: (n,) before the transform; failed trials have the worst of them.
+        losses: (n,) before the transform.
     """
 
     X: Array

@@ -65,7 +65,7 @@ class HyperTune(GP):
             min_completed < 1.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, features=True, version=6)  # the ensemble is for a single goal
+    traits: ClassVar[Traits] = replace(ModelBased.traits, features=True, version=7)  # the ensemble is for a single goal
 
     def __init__(
         self,
@@ -144,7 +144,6 @@ class HyperTune(GP):
         """The fidelities, their models and weights: functions of what was observed."""
         assert observed.curves is not None
         values = at_fidelities(observed.curves)
-        values[np.isnan(observed.Y[:, 0]), 0] = np.nanmax(values[:, 0])  # failed trials
         scores = warped(values, self._warped)
         enough = np.flatnonzero((~np.isnan(values)).sum(axis=0) >= _LEAST_POINTS).tolist()
         if not enough:

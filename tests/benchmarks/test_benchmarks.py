@@ -72,9 +72,16 @@ def test_populations(tmp_path: Path) -> None:
 
 def test_conditions(tmp_path: Path) -> None:
     figures = measured(tmp_path, "conditions")
-    assert {"noise 0.03 auto 8", "levy100 ahead", "200 parameters", "4 workers", "good prior", "upside down"} <= set(
-        figures
-    )
+    assert {
+        "noise 0.03 auto 8",
+        "failures by accident auto 8",
+        "failures in a half",
+        "levy100 ahead",
+        "200 parameters",
+        "4 workers",
+        "good prior",
+        "upside down",
+    } <= set(figures)
     assert figures["family"]["measured"] < 1
 
 

@@ -137,6 +137,40 @@ def test_failures_are_avoided():
     assert np.nanmin(losses, axis=1).max() < 0.01
 
 
+def test_accidents_do_not_change_what_is_expected_of_others():
+    """A trial that fails has no loss, and says nothing about the losses of its neighbours."""
+    configs = FLAT.sample(18, np.random.default_rng(0))
+    few, all_of_them = Loop.of(GP, FLAT), Loop.of(GP, FLAT)
+    for number, config in enumerate(configs):
+        failed = number % 3 == 2
+        done = {"status": Status.FAILED} if failed else {"metrics": {"loss": quadratic(config)}}
+        all_of_them.learn(finish(start(number, config), **done))
+        if not failed:
+            few.learn(finish(start(number, config), **done))
+    told = [trial for trial in few.finished if trial.losses]
+    np.testing.assert_array_equal(all_of_them.sampler.expected_of(told), few.sampler.expected_of(told))
+
+
+def test_accidents_do_not_blind():
+    """A third of the trials fails wherever they are; the worst loss in their place would be noise at the best points."""
+    accidents = np.random.default_rng(0)
+
+    def unreliable(config):
+        return math.nan if accidents.random() < 1 / 3 else quadratic(config)
+
+    losses = np.stack([minimised(GP(), FLAT, unreliable, num=30, seed=seed)[0] for seed in range(3)])
+    assert np.nanmin(losses, axis=1).max() < 0.1
+
+
+@pytest.mark.parametrize("acquisition", ["ucb", "thompson", "mace"])
+def test_each_acquisition_function_leaves_a_region_of_failures(acquisition):
+    def fragile(config):
+        return math.nan if config["x"] > 0.5 else quadratic({**config, "x": config["x"] + 0.4})
+
+    losses, _ = minimised(GP(acquisition=acquisition), FLAT, fragile, num=30)
+    assert np.isnan(losses[15:]).mean() < 0.3
+
+
 def test_a_heavy_tail_does_not_hide_the_best():
     """Where training diverges, losses are 1e12: the valley is found as if they were 10."""
 
