@@ -253,9 +253,10 @@ class SimulatedHandle:
         """
         self._idle.append(run.worker)
         self._timeless = self._timeless + 1 if at == run.started_at else 0
+        if self._timeless < _MOST_TIMELESS:
+            return
         limits, failure = self._plan.spec.limits, self._optimizer.ledger.first_failure
-        only_time_ends = limits == Limits(time_budget_s=limits.time_budget_s) and not self._plan.ends_by_itself
-        if self._timeless >= _MOST_TIMELESS and only_time_ends:
+        if limits == Limits(time_budget_s=limits.time_budget_s) and not self._plan.ends_by_itself:
             why = "" if failure is None else f"; trial {failure.number} failed with: {reason_of_failure(failure)}"
             raise HpoError(
                 f"only time_budget_s ends this study, and its virtual time stands still: {self._timeless:,} trials in a row "
