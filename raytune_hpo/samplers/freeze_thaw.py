@@ -17,6 +17,7 @@ import numpy as np
 from raytune_hpo import registry
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import freeze_thaw as model
+from raytune_hpo.numerics import gaussian
 from raytune_hpo.numerics.acquisition import log_expected_improvement, log_probability_of_improvement
 from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.numerics.kernels import Embedding
@@ -26,6 +27,7 @@ from raytune_hpo.numerics.transforms import squashed
 from raytune_hpo.options import budget_options, integer_option, named_option, number_option
 from raytune_hpo.protocols import Continue, Scheduler, Signal, Suggestion, Traits
 from raytune_hpo.samplers.base import BaseSampler
+from raytune_hpo.samplers.failure_model import FailureModel
 from raytune_hpo.samplers.history import Memo, Observed, last_due, representatives
 from raytune_hpo.trial import Trial
 
@@ -78,7 +80,7 @@ class FreezeThaw(BaseSampler):
             old_share outside [0, 1); n_initial < 1; max_curves < 16.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=2)
+    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=3)
 
     def __init__(
         self,
@@ -148,6 +150,9 @@ class FreezeThaw(BaseSampler):
         candidates = self._candidates(posterior, seen, known, running, rng)
         old = self._among(seen, paused)
         of_new, of_old = self._values(posterior, seen, candidates, old, rng)
+        kept = representatives(np.nan_to_num(observed.Y[:, 0], nan=np.inf), self.max_curves)
+        if (success := self._failures.success(observed, kept, running)) is not None:
+            of_new = of_new + success.log(candidates)
         if len(old) and (rng.random() < self.old_share or of_old.max() >= of_new.max(initial=-math.inf)):
             return self._continued(self._history.number(int(seen.rows[old[int(of_old.argmax())]])))
         ranked = candidates[np.argsort(-of_new, kind="stable")]
@@ -249,21 +254,27 @@ class FreezeThaw(BaseSampler):
         return model.CurveData(self._embedding(seen.X), self._embedding.owner, seen.t, seen.y)
 
     def _seen(self, observed: Observed, up_to: Array, must: Array) -> _Seen:
-        """The curves up to these steps (n,), of trials that have any points by then.
-
-        Failed trials have the worst loss of all at the first step.
-        """
+        """The curves up to these steps (n,), of trials that have any points by then."""
         assert observed.curves is not None
         steps, losses = observed.curves.thinned(_MOST_POINTS, up_to)
         last = np.where(np.isnan(observed.curves.final[:, 0]) | (up_to < self.max_steps), np.nan, self.max_steps)
         steps, losses = _ended(steps, losses, last, observed.curves.final[:, 0])
-        failed = np.isnan(observed.Y[:, 0]) & (up_to >= 0)
-        steps[failed, 0], losses[failed, 0] = self.min_steps, np.nanmax(losses, initial=-math.inf)
         newest = losses[np.arange(len(losses)), np.maximum((~np.isnan(losses)).sum(axis=1) - 1, 0)]
         known = np.flatnonzero(np.isfinite(newest))
         kept = known[representatives(newest[known], self.max_curves)]
         kept = np.union1d(kept, must).astype(np.intp)
         return _Seen(kept, observed.X[kept], steps[kept] / self.max_steps, squashed(losses[kept], newest[known]))
+
+    @cached_property
+    def _failures(self) -> FailureModel:
+        """The model of where trials fail; these have no part in the model of curves."""
+
+        def fitted(X: Array, y: Array, n: int) -> Array:
+            kept = representatives(y, self.max_curves)
+            prior = gaussian.scaled_prior(len(self._cube.axes))
+            return gaussian.fit(self._embedding(X[kept]), self._embedding.owner, y[kept], prior)
+
+        return FailureModel(self._embedding, fitted, Memo())
 
     def _among(self, seen: _Seen, numbers: Sequence[int]) -> Array:
         """The positions of these trials among the curves from which the model learns."""

@@ -38,15 +38,13 @@ from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.scalarisation import chebyshev, simplex_weights
 from raytune_hpo.numerics.transforms import half_ranked, standardised
 from raytune_hpo.numerics.weighting import Success
+from raytune_hpo.samplers.failure_model import FailureModel, Fit
 from raytune_hpo.samplers.history import Memo, Observed, last_due, representatives
 
 MOST_BOXED = 4  # goals; with more there are too many boxes, and weights that change with each turn are used instead
 _NUM_FANTASIES = 8
 _WIDE = 30  # trials for which the reference point is the worst of all; over as many more it moves to the front
 _NUM_NORMALS = 64  # samples for an expectation without a closed form
-_LEAST_SUCCESS = 0.02  # the lowest probability of success: one lost worker must not close a region
-
-Fit = Callable[[Array, Array, int], Array]  # theta (d + 2,) of scores y (n,) at rows X (n, d), and n of the history
 
 
 @dataclass(frozen=True)
@@ -133,9 +131,7 @@ class GoalModels:
 
     def success(self, observed: Observed, running: Array) -> Success | None:
         """The probability that a trial succeeds, given the rows (p, d) that run; None if no trial has failed."""
-        kept = representatives(front_first(observed), self.max_points)
-        bounds = self._bound_on_failure(observed, kept, self.embedding(running))
-        return Success(self.embedding, FrontAcquisition((), (), bounds)) if bounds else None
+        return self._failures.success(observed, representatives(front_first(observed), self.max_points), running)
 
     # -------------------------------------------------------------------------------------------- what is modelled
 
@@ -153,16 +149,13 @@ class GoalModels:
                 scores = self._scores(excesses, kept, bilog)
                 posterior = self._posterior(f"constraint {c}", observed, scores, partial(_constraint, c))
                 bounds.append(Bound(posterior.fantasised(pending), scores.at(0.0)))
-        return [*bounds, *self._bound_on_failure(observed, kept, pending)]
+        if (on_failure := self._failures.bound(observed, kept, pending)) is not None:
+            bounds.append(on_failure)
+        return bounds
 
-    def _bound_on_failure(self, observed: Observed, kept: Array, pending: Array) -> list[Bound]:
-        """A bound on the model of whether trials fail; none if no trial has failed."""
-        failed = np.isnan(observed.Y).any(axis=1).astype(float)
-        if not failed[kept].any():
-            return []
-        scores = self._scores(failed, kept, np.asarray)
-        posterior = self._posterior("failure", observed, scores, _failure)
-        return [Bound(posterior.fantasised(pending), scores.at(0.5), _LEAST_SUCCESS)]
+    @property
+    def _failures(self) -> FailureModel:
+        return FailureModel(self.embedding, self.fit, self.memos.of["failure"])
 
     def _posterior(
         self, name: str, observed: Observed, scores: _Scores, of: Callable[[Observed], tuple[Array, Array]]
@@ -251,10 +244,6 @@ def _goal(j: int, warp: Callable[[Array], Array], due: Observed) -> tuple[Array,
 def _constraint(c: int, due: Observed) -> tuple[Array, Array]:
     assert due.C is not None
     return _told(due.X, due.C[:, c], bilog)
-
-
-def _failure(due: Observed) -> tuple[Array, Array]:
-    return _told(due.X, np.isnan(due.Y).any(axis=1).astype(float), np.asarray)
 
 
 def _told(X: Array, values: Array, warp: Callable[[Array], Array]) -> tuple[Array, Array]:

@@ -165,6 +165,16 @@ def test_failed_trials_are_kept_away_from_and_never_continued():
         assert isinstance(answer, Suggestion) or answer.number < 12
 
 
+def test_accidents_do_not_change_what_is_expected_of_curves():
+    """The same trial is continued, although others that were nearly its twins have failed."""
+    calm, unlucky = (study(12, acquisition="ei", old_share=0.99) for _ in range(2))
+    chosen = ask(calm, 24, (), SEED)
+    best = SPACE.sample(12, derive(0, "some"))[chosen.number]
+    for number in range(12, 18):
+        unlucky.tell(finish(start(number, {**best, "y": best["y"] + 0.01 * (number - 15)}), status=Status.FAILED))
+    assert ask(unlucky, 24, (), SEED).number == chosen.number
+
+
 def test_a_study_audits_and_recovers(tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
 
