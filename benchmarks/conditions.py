@@ -1,4 +1,4 @@
-"""Samplers under special conditions: noisy objectives, wide spaces, prior knowledge, earlier studies.
+"""Samplers under special conditions: noisy objectives, failures, wide spaces, prior knowledge, earlier studies.
 
     python benchmarks/conditions.py --only noise noisy_tasks
     python benchmarks/conditions.py --only failures width beliefs earlier
