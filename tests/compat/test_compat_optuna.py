@@ -168,6 +168,14 @@ def test_threads_share_what_the_objective_closes_over():
     assert len(names) > 1
 
 
+@pytest.mark.parametrize("n_jobs", [0, -2])
+def test_without_a_trial_at_a_time_there_is_nothing_to_run(n_jobs):
+    study = study_of()
+    with pytest.raises(ValueError, match=f"n_jobs is how many trials run at a time.*got {n_jobs}"):
+        study.optimize(objective, n_trials=1, n_jobs=n_jobs)
+    assert study.trials == []
+
+
 def test_an_exception_leaves_threads_too():
     with pytest.raises(ZeroDivisionError):
         study_of().optimize(lambda t: 1 / 0, n_trials=10, n_jobs=2)

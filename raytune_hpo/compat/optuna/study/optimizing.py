@@ -176,8 +176,14 @@ def checked_catch(catch: Any) -> tuple[type[BaseException], ...]:
 
 
 def num_jobs(n_jobs: int) -> int:
-    """The number of threads; -1 means one for each processor."""
-    return (os.cpu_count() or 1) if n_jobs < 0 else max(1, n_jobs)
+    """The number of threads; -1 means one for each processor.
+
+    Raises:
+        ValueError: it is neither -1 nor at least 1.
+    """
+    if n_jobs != -1 and n_jobs < 1:
+        raise ValueError(f"n_jobs is how many trials run at a time, or -1 for one on each processor, got {n_jobs}")
+    return (os.cpu_count() or 1) if n_jobs == -1 else n_jobs
 
 
 def checked_values(value: Any, num_goals: int) -> tuple[list[float] | None, str | None]:
