@@ -26,7 +26,7 @@ tune: $(READY)  ## tune real models on a local Ray cluster (a minute or two on t
 	@$(BIN)/python labs/compare.py select-model-$(NOW)=out/select_model.html stop-early-$(NOW)=out/stop_early.html
 	@echo "(raytune-hpo is in $(BIN))"
 
-test: $(READY)  ## the tests (7 to 14 minutes on two cores)
+test: $(READY)  ## the tests (7 to 17 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (forty minutes; on a slow machine, more than an hour)
