@@ -21,6 +21,9 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo import registry
+from raytune_hpo.cli import cli
+from raytune_hpo.live import spec_file
+from raytune_hpo.plots import Plots
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -440,6 +443,42 @@ def test_every_registered_part_and_each_of_its_options_is_documented(role, name)
     for option in registry.option_names(part):
         line = rf"^\s+(\w+, )*{option}(, \w+)*:"
         assert re.search(line, text, re.MULTILINE), f"{name}: option {option} is not documented"
+
+
+@pytest.mark.parametrize(("role", "name"), PARTS)
+def test_every_part_of_ours_is_a_name_of_its_room_and_has_an_entry_in_the_reference(role, name):
+    part, room = registry.load(role, name), getattr(hpo, f"{role}s")
+    if is_in(part.__module__, "raytune_hpo"):
+        assert part.__name__ in room.__all__
+        reference = (ROOT / "docs" / "api" / f"{role}s.md").read_text(encoding="utf-8")
+        assert f"\n::: {part.__module__}.{part.__name__}\n" in reference
+
+
+@pytest.mark.parametrize(
+    ("page", "line", "names"),
+    [
+        ("docs/plots.md", "| `{}(", [name for name in vars(Plots) if not name.startswith("_") and name != "page"]),
+        ("docs/integrations.md", "{}", hpo.integrations.__all__),
+        (
+            "docs/api/integrations.md",
+            "::: raytune_hpo.integrations{}",
+            [f".{name}" for name in hpo.integrations.__all__],
+        ),
+        ("docs/api/live.md", "::: {}", [f"{kind.__module__}.{kind.__name__}" for kind in spec_file.APPLIERS.values()]),
+        ("raytune_hpo/cli/__init__.py", "{}", list(cli.commands)),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "/" in value else "",
+)
+def test_what_this_package_has_is_on_the_pages_that_list_it(page, line, names):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert [name for name in names if line.format(name) not in text] == []
+
+
+@pytest.mark.parametrize("package", [hpo, hpo.integrations])
+def test_names_that_are_resolved_lazily_are_known_to_type_checkers(package):
+    (tree,) = [module.tree for module in modules() if module.name == package.__name__]
+    typed = {alias.name for node in for_types_only(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(package.__all__) - typed - {"__version__"} == set()
 
 
 @functools.cache

@@ -229,10 +229,7 @@ def export(name: str, out: Path, storage: str | None, address: str | None, as_js
     if out.suffix not in (".csv", ".json"):
         raise SpecError(f"an export ends in .csv or .json, got {str(out)!r}")
     results = Results.from_ledger(folded(name, storage, address))
-    try:
-        (results.to_csv if out.suffix == ".csv" else results.to_json)(out)
-    except OSError as error:
-        raise SpecError(f"{out} cannot be written: {error.strerror or error}") from error
+    (results.to_csv if out.suffix == ".csv" else results.to_json)(out)
     say(f"wrote {counted(len(results), 'trial')} to {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
 
 

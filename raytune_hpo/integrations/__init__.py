@@ -20,7 +20,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_MODULES = (
+if TYPE_CHECKING:
+    from raytune_hpo.integrations import (
+        keras,
+        lightgbm,
+        lightning,
+        mlflow,
+        optuna,
+        partial_fit,
+        ray_tune,
+        tensorboard,
+        wandb,
+        xgboost,
+    )
+    from raytune_hpo.integrations.recording import record
+
+__all__ = [
     "keras",
     "lightgbm",
     "lightning",
@@ -28,52 +43,18 @@ _MODULES = (
     "optuna",
     "partial_fit",
     "ray_tune",
+    "record",
     "tensorboard",
     "wandb",
     "xgboost",
-)
-
-__all__ = [*_MODULES, "record"]
-
-if TYPE_CHECKING:
-    from raytune_hpo.integrations import (
-        keras as keras,
-    )
-    from raytune_hpo.integrations import (
-        lightgbm as lightgbm,
-    )
-    from raytune_hpo.integrations import (
-        lightning as lightning,
-    )
-    from raytune_hpo.integrations import (
-        mlflow as mlflow,
-    )
-    from raytune_hpo.integrations import (
-        optuna as optuna,
-    )
-    from raytune_hpo.integrations import (
-        partial_fit as partial_fit,
-    )
-    from raytune_hpo.integrations import (
-        ray_tune as ray_tune,
-    )
-    from raytune_hpo.integrations import (
-        tensorboard as tensorboard,
-    )
-    from raytune_hpo.integrations import (
-        wandb as wandb,
-    )
-    from raytune_hpo.integrations import (
-        xgboost as xgboost,
-    )
-    from raytune_hpo.integrations.recording import record as record
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
     if name == "record":
         return importlib.import_module(f"{__name__}.recording").record
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

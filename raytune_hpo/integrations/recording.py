@@ -155,7 +155,7 @@ class TrialRecorder(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Close files and connections. The last call."""
+        """Close what is open. The last call, which comes even if ``begin_study`` failed or was not called."""
 
     # -------------------------------------------------------------------------------------------- the fold
 

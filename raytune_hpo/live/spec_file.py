@@ -22,8 +22,8 @@ else:
 
 _KINDS = {"float": Float, "int": Int}
 _LISTED = {"choice": Choice, "ordinal": Ordinal}
-_APPLIERS = ("command", "file", "http", "pull")
-_METERED = ("file", "http")  # those that take a meter
+_METERED = {"file": FileApplier, "http": HttpApplier}  # those that take a meter
+APPLIERS = {"command": CommandApplier, **_METERED, "pull": PullApplier}
 _RULE = "a live study is described by a TOML file"
 
 
@@ -74,8 +74,8 @@ def _domain(name: str, said: Any) -> Any:
 def _applier(said: Mapping[str, Any]) -> Any:
     options = dict(said)
     kind, prometheus = options.pop("kind", None), options.pop("prometheus", None)
-    if kind not in _APPLIERS:
-        raise SpecError(f"[applier] has a kind, got {kind!r}; {nearest(str(kind), _APPLIERS)}")
+    if kind not in APPLIERS:
+        raise SpecError(f"[applier] has a kind, got {kind!r}; {nearest(str(kind), APPLIERS)}")
     if not isinstance(prometheus, (Mapping, type(None))):
         raise SpecError(f"[applier.prometheus] is a table with url and queries, got {prometheus!r}")
     if prometheus is not None and kind not in _METERED:
@@ -83,18 +83,13 @@ def _applier(said: Mapping[str, Any]) -> Any:
             f"[applier.prometheus] measures for an applier of kind {' or '.join(_METERED)}, one of kind {kind} measures by "
             f"itself; leave the table out, or use another kind"
         )
-    meter = None if prometheus is None else _made(PrometheusMeter, prometheus)
-    if kind == "command":
-        return _made(CommandApplier, options)
-    if kind == "pull":
-        return _made(PullApplier, options)
-    if kind == "http":
-        return _made(HttpApplier, {**options, "meter": meter})
-    if meter is None:
+    if kind in _METERED:
+        options["meter"] = None if prometheus is None else _made(PrometheusMeter, prometheus)
+    if kind == "file" and prometheus is None:
         raise SpecError(
             "an applier of kind file needs somebody who measures: [applier.prometheus] with url and queries"
         )
-    return _made(FileApplier, {**options, "meter": meter})
+    return _made(APPLIERS[kind], options)
 
 
 def _made(kind: Any, options: Mapping[str, Any]) -> Any:
