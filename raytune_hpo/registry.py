@@ -201,7 +201,7 @@ def check_bound(role: str, part: object, bound: Any) -> Any:
     """Check what ``bind`` of a part has returned, and return it.
 
     Raises:
-        SpecError: it is no such part, or an option that was given is the default again.
+        SpecError: it is not such a part, or an option that was given is the default again.
     """
     from raytune_hpo.space.values import same  # needs numpy, which opening a storage does not
 

@@ -204,7 +204,7 @@ def axis_range(values: Floats, goal: Goal, inside: Floats = _NO_VALUES) -> AxisR
     """A logarithmic range if the values (n,) span decades, otherwise one without the outliers on the worse side.
 
     Args:
-        inside: (k,) those of the values that are no outliers, however far they lie from the others.
+        inside: (k,) values that do not count as outliers, however far they lie from the others.
     """
     finite = values[np.isfinite(values)]
     if len(finite) < 2 or finite.min() == finite.max():

@@ -73,7 +73,7 @@ def _cell(name: str, row: Mapping[str, Any]) -> Any:
 
 
 def _check_exists(storage: str | None) -> None:
-    """Tell a misspelt file from one that holds no studies. The variable is set once, before there are any: it is no error.
+    """Tell a misspelt file from one that holds no studies; a file that the variable names may come into being later.
 
     Raises:
         SpecError: there is no file of the name that was typed.

@@ -53,7 +53,7 @@ class RepeatRule:
         """From 5, "3..10" or (3, 10).
 
         Raises:
-            SpecError: it is none of these.
+            SpecError: it is something else.
         """
         low, high = repeats if isinstance(repeats, (tuple, list)) and len(repeats) == 2 else (repeats, repeats)
         if isinstance(repeats, str) and (found := re.fullmatch(r"(\d+)(?:\.\.(\d+))?", repeats.strip())):

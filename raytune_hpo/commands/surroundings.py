@@ -36,7 +36,7 @@ class WhenBusy:
         """``measure``, ``wait:60s`` or ``fail``.
 
         Raises:
-            SpecError: it is none of these.
+            SpecError: it is something else.
         """
         how, _, patience = text.partition(":")
         try:

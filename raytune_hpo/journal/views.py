@@ -44,7 +44,7 @@ def _sqlite_value(table: str, key: str) -> str:
 
 
 def _sqlite_number(table: str, key: str) -> str:
-    # What is no number, such as {"$float": "inf"}, would count as 0 in a sum.
+    # What is not a number, such as {"$float": "inf"}, would count as 0 in a sum.
     value = _sqlite_value(table, key)
     return f"(CASE WHEN typeof({value}) IN ('integer', 'real') THEN {value} END)"
 
@@ -106,7 +106,7 @@ def _postgres_text(table: str, key: str) -> str:
 
 
 def _postgres_digits(table: str, key: str) -> str:
-    # What is no number, such as {"$float": "inf"}, would make the whole query fail.
+    # What is not a number, such as {"$float": "inf"}, would make the whole query fail.
     value = _postgres_object(table, key)
     return f"(CASE json_typeof({value}) WHEN 'number' THEN ({value}) #>> '{{}}' END)"
 

@@ -69,8 +69,8 @@ class Curves(NamedTuple):
         """The step (n,) of each trial's last value; -1 if it has none."""
         return np.where(self.end > self.begin, np.append(self.steps, -1)[self.end - 1], -1)
 
-    def thinned(self, most: int, up_to: Array, goal: int = 0) -> tuple[Array, Array]:
-        """Steps and losses (n, most) of one goal, with at most ``most`` points of each curve up to a step (n,).
+    def thinned(self, most: int, up_to: Array) -> tuple[Array, Array]:
+        """Steps and losses (n, most) of the first goal, with at most ``most`` points of each curve up to a step (n,).
 
         These include the first and the last, and ever sparser ones in between. NaN where a curve has fewer.
         """
@@ -86,7 +86,7 @@ class Curves(NamedTuple):
         order = np.argsort(~kept, axis=1, kind="stable")
         position, kept = np.take_along_axis(position, order, 1), np.take_along_axis(kept, order, 1)
         where = np.where(kept, self.begin[:, None] + position, -1)
-        steps, losses = np.append(self.steps, 0).astype(float), np.append(self.losses[:, goal], np.nan)
+        steps, losses = np.append(self.steps, 0).astype(float), np.append(self.losses[:, 0], np.nan)
         return np.where(kept, steps[where], np.nan), losses[where]
 
     def at(self, step: int) -> Array:

@@ -28,20 +28,6 @@ def hypervolume(Y: Array, reference: Array) -> float:
     return volume if math.isfinite(volume) else math.inf
 
 
-def contributions(Y: Array, reference: Array) -> Array:
-    """How much smaller the hypervolume would be without each row (n,): 0 for rows that are dominated or duplicated."""
-    losses, r = np.asarray(Y, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-    own = np.zeros(len(losses))
-    inside = np.flatnonzero((losses < r).all(axis=1))
-    if not len(inside):
-        return own
-    unique, first, counts = np.unique(losses[inside], axis=0, return_index=True, return_counts=True)
-    alone = pareto_front(unique) & (counts == 1)
-    for y, row in zip(unique[alone], inside[first[alone]], strict=True):
-        own[row] = _gain(y, unique[(unique != y).any(axis=1)], r)
-    return own
-
-
 def largest_subset(Y: Array, reference: Array, size: int) -> Array:
     """The positions (size,) of rows that together have a large hypervolume, in the order in which they were chosen.
 

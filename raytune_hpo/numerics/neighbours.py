@@ -21,26 +21,25 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
-SDS = (0.2, 0.2, 0.05, 0.0125)
-OTHERS = 4
+_SDS = (0.2, 0.2, 0.05, 0.0125)  # of the steps on a real axis
+_OTHERS = 4  # values of a nominal axis that are tried, at most
 CLOSE = 0.01  # of the range of a real axis: closer rows give a model hardly any new information
 REPEATED = 1e-4  # the same: closer rows differ only in where a search happened to end
 
 
 def neighbours(
-    axes: Sequence[Axis], X: Array, rng: np.random.Generator, *, sds: Sequence[float] = SDS, others: int = OTHERS
+    axes: Sequence[Axis], X: Array, rng: np.random.Generator, *, sds: Sequence[float] = _SDS
 ) -> tuple[Array, Array]:
     """The neighbours N of all rows X, and the starts (k,) to which they belong, ordered by column, not by start.
 
     Args:
         sds: standard deviations of the steps on a real axis, one for each; steps out of the cube are reflected.
-        others: how many other values of a nominal axis are tried, at most. On a grid, the adjacent cells are.
     """
     starts, columns = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
     coordinates = [np.empty(0)]
     for j, axis in enumerate(axes):
         active = np.flatnonzero(~np.isnan(X[:, j]))
-        moved = _moved(axis, X[active, j], rng, sds, others)  # (active, steps), NaN where there is no such step
+        moved = _moved(axis, X[active, j], rng, sds)  # (active, steps), NaN where there is no such step
         starts.append(np.repeat(active, moved.shape[1]))
         columns.append(np.full(moved.size, j))
         coordinates.append(moved.ravel())
@@ -69,7 +68,7 @@ def crowded(axes: Sequence[Axis], X: Array, neighbourhoods: Neighbourhoods) -> A
 
 
 def first_of_close(axes: Sequence[Axis], X: Array, distance: float) -> Array:
-    """Which rows X (n, d) are in the neighbourhood of none before them, (n,) of bool."""
+    """Which rows X (n, d) are not close to any row before them, (n,) of bool."""
     return np.asarray(~np.tril(_are_close(axes, X, X, distance), -1).any(axis=1))
 
 
@@ -82,7 +81,7 @@ def _are_close(axes: Sequence[Axis], X: Array, P: Array, within: float) -> Array
     return np.asarray(same)
 
 
-def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float], others: int) -> Array:
+def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float]) -> Array:
     """The coordinates one step from x (n,), with a column for each step; NaN where there is no such step."""
     if axis.kind is Kind.REAL:
         far = np.abs(x[:, None] + np.asarray(sds) * rng.standard_normal((len(x), len(sds))))
@@ -93,5 +92,5 @@ def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float],
         level = level + np.array([-1, 1])
         there = (level >= 0) & (level < axis.size)
         return np.where(there, axis.centres[np.clip(level, 0, axis.size - 1)], np.nan)
-    away = rng.random((len(x), axis.size - 1)).argsort(axis=1)[:, :others] + 1
+    away = rng.random((len(x), axis.size - 1)).argsort(axis=1)[:, :_OTHERS] + 1
     return axis.centres[(level + away) % axis.size]

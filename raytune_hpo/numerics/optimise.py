@@ -21,6 +21,8 @@ from raytune_hpo.numerics.axes import Alike, Axis, Kind, alike, of_kind
 _WIDEST = 8  # a grid of at most this many values is tried as a whole, a longer one near the current value
 _STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)
 _SCALES = (0.3, 0.1, 0.03, 0.01)  # of steps along a real column
+_ROUNDS = 3  # of a search along gradients, and then among neighbours
+_MAX_STEPS = 20  # of L-BFGS in a round
 _LEAST_GAIN = 1e-6
 _FEW = 16  # columns without gradient that are all searched; of more than these, the most promising quarter is
 
@@ -70,12 +72,12 @@ def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator
     return np.where(changed, np.where(is_real, inside, anywhere), rows)
 
 
-def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int = 20) -> tuple[Array, Array]:
+def maximised(objective: Objective, F: Array) -> tuple[Array, Array]:
     """Full rows (k, d) found by local search from F, and their values (k,): never lower than before."""
     best, celled = objective.values(objective.proper(F)), alike(objective.axes, Kind.GRID, Kind.NOMINAL)
     searched = None
-    for _ in range(rounds):
-        F, best = _along_gradients(objective, F, best, max_steps)
+    for _ in range(_ROUNDS):
+        F, best = _along_gradients(objective, F, best)
         if searched is None:
             searched = _promising(objective, celled, F, best)
         F, best, moved = _to_neighbours(objective, celled, F, best, searched)
@@ -84,7 +86,7 @@ def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int
     return F, best
 
 
-def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int) -> tuple[Array, Array]:
+def _along_gradients(objective: Objective, F: Array, best: Array) -> tuple[Array, Array]:
     """All rows improved at once by L-BFGS on the real columns: the sum of their values is maximal when each is."""
     from scipy.optimize import fmin_l_bfgs_b
 
@@ -101,7 +103,7 @@ def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int
         return -float(value.sum()), -gradient[:, real].ravel()
 
     bounds = [(0.0, 1.0)] * (len(F) * len(real))
-    found = fmin_l_bfgs_b(negated, F[:, real].ravel(), bounds=bounds, maxiter=max_steps, maxfun=2 * max_steps)[0]
+    found = fmin_l_bfgs_b(negated, F[:, real].ravel(), bounds=bounds, maxiter=_MAX_STEPS, maxfun=2 * _MAX_STEPS)[0]
     moved = F.copy()
     moved[:, real] = found.reshape(len(F), -1)
     reached = objective.values(objective.proper(moved))

@@ -32,13 +32,13 @@ def top_k(s: Array, t: Array, k: float) -> Array:
     return penalised
 
 
-def per_second(s: Array, t: Array, head_start_s: float = _HEAD_START_S) -> Array:
-    """s / (t + 10)."""
+def per_second(s: Array, t: Array, head_start_s: float) -> Array:
+    """s / (t + head start)."""
     return np.asarray(_scaled(s) / (t + head_start_s))
 
 
-def per_log_second(s: Array, t: Array, head_start_s: float = _HEAD_START_S) -> Array:
-    """s / ln(t + 10)."""
+def per_log_second(s: Array, t: Array, head_start_s: float) -> Array:
+    """s / ln(t + head start)."""
     return np.asarray(_scaled(s) / np.log(t + head_start_s))
 
 

@@ -34,11 +34,6 @@ class FeaturedEmbedding(Embedding):
         self.slots = plain.slots
         self.owner = np.concatenate([plain.owner, len(plain.slots) + np.arange(len(self._names))])
 
-    @property
-    def num_features(self) -> int:
-        """The number of features."""
-        return len(self._names)
-
     def __call__(self, X: Array) -> Array:
         """The features (n, q) of rows (n, d)."""
         keys = row_keys(X)

@@ -64,7 +64,7 @@ class GridSamples:
         self._indices.tell(trial.meta)
 
     def _draws(self, index: int) -> list[dict[str, Any]]:
-        """The configurations of a point, drawn from the seed, of which the first feasible one is tried."""
+        """Configurations of a point, drawn from the seed; the first feasible one is tried."""
         rows = derive(self._seed, "grid", index).random((_DRAWS, self._space.num_columns))
         cell = np.unravel_index(index % math.prod(self._sizes), self._sizes)
         rows[:, self._axes] = (np.array(cell) + 0.5) / self._sizes

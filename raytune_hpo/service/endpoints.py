@@ -49,7 +49,7 @@ class Call:
         """The number of a trial, from the path.
 
         Raises:
-            Problem: it is none.
+            Problem: it is not a whole number.
         """
         return self._whole("number", "a trial has")
 
@@ -58,7 +58,7 @@ class Call:
         """A position in the queue, from the path.
 
         Raises:
-            Problem: it is none.
+            Problem: it is not a whole number.
         """
         return self._whole("position", "what waits in the queue has")
 

@@ -212,10 +212,10 @@ class Space:
         return found if self.plain else [drawn(config, rng) for config in found]
 
     def feasible_draws(self, size: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-        """Feasible configurations from the prior, of which each is searched for when it is asked for: those of
-        ``sample(size, rng)``, in its order, and then more. Domains in derived values are not drawn.
+        """Feasible configurations from the prior, without end: first those of ``sample(size, rng)``, then more.
 
-        Constraints may be slow, so they are asked about no more configurations than needed.
+        Each is searched for when it is asked for: constraints may be slow, and so are not asked about more configurations
+        than needed. Domains in derived values are not drawn.
 
         Args:
             size: how many are drawn at first.
@@ -492,7 +492,7 @@ class Space:
         are used.
 
         Raises:
-            SpaceError: it is no JSON form of a space, or a newer one.
+            SpaceError: it is not the JSON form of a space, or a newer form.
         """
         if not isinstance(data, Mapping) or data.get("version") != VERSION:
             raise SpaceError(f"the JSON of a space must be of version {VERSION}, got {show(data)}")

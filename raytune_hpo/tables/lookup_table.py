@@ -32,7 +32,7 @@ FINAL = "best_acc"
 _BY_DEFAULT = "accuracy"
 _STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(\d+)$")
 _INDEX = ("index", "Unnamed: 0")  # the second is pandas' name for an index that was written without one
-_ROUNDING = 1e-9  # of a bound: a number that is farther outside is none that was rounded
+_ROUNDING = 1e-9  # of a bound: a number farther outside was not rounded
 _SHIPPED = Path(__file__).resolve().parent / "shipped"
 _ORDERED_UP_TO = 12  # a column with at most so many different numbers becomes an Ordinal
 

@@ -4,7 +4,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from raytune_hpo.numerics.hypervolume import contributions, hypervolume, largest_subset, reference_of
+from raytune_hpo.numerics.hypervolume import hypervolume, largest_subset, reference_of
 
 
 def test_no_point_has_no_volume():
@@ -80,14 +80,6 @@ def test_the_volume_scales_with_the_units_of_each_loss(m):
     Y, scale, shift = rng.random((20, m)), np.array([1e3, 1e-4, 7.0, 0.5])[:m], np.array([1e6, -5.0, 0.0, 3.0])[:m]
     moved = hypervolume(Y * scale + shift, scale + shift)
     assert moved == pytest.approx(hypervolume(Y, np.ones(m)) * scale.prod(), rel=1e-6)
-
-
-@pytest.mark.parametrize("m", [2, 3, 4])
-def test_a_contribution_is_what_is_lost_without_the_row(m):
-    Y, r = np.random.default_rng(m).random((10, m)), np.full(m, 1.1)
-    Y[7] = Y[2]
-    lost = [hypervolume(Y, r) - hypervolume(np.delete(Y, i, axis=0), r) for i in range(len(Y))]
-    assert contributions(Y, r) == pytest.approx(lost, abs=1e-12)
 
 
 @pytest.mark.parametrize("m", [2, 3])

@@ -27,7 +27,7 @@ def best(fold: Fold, language: str, number_asked: str, confirming: Job | None) -
     """What the page shows: the best trial or, with several metrics, the front and one trial of it.
 
     Args:
-        language: of the code; the first one that there is, where it is none.
+        language: the language of the code; another text means the first one that there is.
         number_asked: of a trial of the front, by default its knee.
         confirming: the newest job that runs the best again, if there is one.
     """
