@@ -134,14 +134,10 @@ class WorkerPool:
             await self._linger(self._settings.linger_s)
 
     async def _linger(self, linger_s: float) -> None:
-        try:
+        with suppress(asyncio.TimeoutError):  # no other study needs its name
             await asyncio.wait_for(self._leaving.wait(), linger_s)
-        except asyncio.TimeoutError:
-            pass  # no other study needs its name
-        try:
+        with suppress(asyncio.TimeoutError, RayError):  # it is killed all the same
             await asyncio.wait_for(self._tell("close"), LEAVE_S)  # so that the next process finds the journal free
-        except (asyncio.TimeoutError, RayError):
-            pass  # it is killed all the same
         roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
         for role in roles:
             if exists(role, self._settings.study):

@@ -105,7 +105,7 @@ class StudyStatus:
         best = [f"best {metric}={number(value)}" for metric, value in self.best.items()]
         best += [f"{self.num_infeasible} infeasible"] if self.num_infeasible else []
         state = "running" if self.is_running else f"ended by {self.stopped}"
-        return f"{self.name}: {', '.join([counts_line(self.counts), *best, f'{duration(self.elapsed_s)}', state])}"
+        return f"{self.name}: {', '.join([counts_line(self.counts), *best, duration(self.elapsed_s), state])}"
 
 
 def damaged_at(position: int, fact: Fact, error: InvalidTransition) -> JournalCorrupt:

@@ -94,6 +94,11 @@ def short(value: Any, width: int = _CELL) -> str:
     return visible(cut(" ".join(text.split()), width))
 
 
+def value_text(value: Any) -> str:
+    """A value as text: a float to six significant digits, anything else as Python writes it."""
+    return number(value) if isinstance(value, float) else str(value)
+
+
 def cut(text: str, width: int) -> str:
     """The text, or its beginning and an ellipsis if it is longer than ``width``."""
     if len(text) <= width:

@@ -225,9 +225,11 @@ class LiveMachine:
         if self.fold.frozen is None:
             self._end_windows("the freeze", at)
             found = None if group is None else self._packed(self._runs[group])
-            fact = Frozen(by=by, reason=reason, at=at, group=group, found=found)
-            self._record(fact)
-            self._effects.append(Alarm(text=f"frozen by {fact.why}"))
+            self._record_freeze(Frozen(by=by, reason=reason, at=at, group=group, found=found))
+
+    def _record_freeze(self, fact: Frozen) -> None:
+        self._record(fact)
+        self._effects.append(Alarm(text=f"frozen by {fact.why}"))
 
     def _packed(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         try:
@@ -238,10 +240,12 @@ class LiveMachine:
     def _go_on(self, at: float) -> None:
         """Record facts that are due, apply the desired configurations, and begin the next windows once they run."""
         for fact in due_facts(self.fold, at):
-            self._end_windows("a drift" if not isinstance(fact, Frozen) else "the freeze", at)
-            self._record(fact)
             if isinstance(fact, Frozen):
-                self._effects.append(Alarm(text=f"frozen by {fact.why}"))
+                self._end_windows("the freeze", at)
+                self._record_freeze(fact)
+            else:
+                self._end_windows("a drift", at)
+                self._record(fact)
         self._let_go_of_proposal(at)
         self._apply_desired()
         if self._coming or self._windows:

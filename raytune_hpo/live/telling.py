@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from raytune_hpo.display.text import config_line, number
+from raytune_hpo.display.text import config_line, number, value_text
 from raytune_hpo.live.fold import group_of
 from raytune_hpo.live.stored import LiveStatus
 from raytune_hpo.live.timeline import Event
@@ -65,16 +65,12 @@ def difference_text(one: Trial, other: Trial) -> str:
     for what, before, after in tables:
         for name in dict.fromkeys([*before, *after]):
             if before.get(name) != after.get(name):
-                lines.append(f"  {what:<9} {name}: {_shown(before.get(name))} -> {_shown(after.get(name))}")
+                lines.append(f"  {what:<9} {name}: {value_text(before.get(name))} -> {value_text(after.get(name))}")
     return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing differs"])
 
 
 def _numbers(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_shown(value)}" for name, value in values.items())
-
-
-def _shown(value: Any) -> str:
-    return number(value) if isinstance(value, float) else str(value)
+    return ", ".join(f"{name}={value_text(value)}" for name, value in values.items())
 
 
 def _config(config: Mapping[str, Any] | None) -> str:

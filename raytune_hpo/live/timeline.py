@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.core.fold import StudyFold
-from raytune_hpo.display.text import config_line, number
+from raytune_hpo.display.text import config_line, number, value_text
 from raytune_hpo.facts import Approved, BaselineSet, Drifted, Fact, Finished, Frozen, Started, Status, Thawed
 from raytune_hpo.live.deciding import Deaf
 from raytune_hpo.live.fold import RETRY, LiveFold
@@ -190,7 +190,7 @@ class Timeline:
         """The changes of a candidate against what runs, in words."""
         config, now = self.fold.study.ledger.trials[candidate].config, self.fold.incumbent() or {}
         names = [name for name in config if config[name] != now.get(name)]
-        return ", ".join(f"{name} {_value(now.get(name))} to {_value(config[name])}" for name in names) + "."
+        return ", ".join(f"{name} {value_text(now.get(name))} to {value_text(config[name])}" for name in names) + "."
 
     def _gain(self, candidate: Any) -> str:
         """The improvement of the goal in the pairs that were judged last, in words."""
@@ -224,7 +224,3 @@ class Timeline:
 
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
-
-
-def _value(value: Any) -> str:
-    return number(value) if isinstance(value, float) else str(value)

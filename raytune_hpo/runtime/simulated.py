@@ -354,15 +354,14 @@ class SimulatedHandle:
 
     def _timed(self, run: _Running, recorder: _Recorder, ended: EndTrial) -> list[Command]:
         events: list[Command] = []
-        passed = run.passed_s
+        passed, each_alone = run.passed_s, bool(run.assignment.order)  # of instances, each has its own seconds
         try:
             for command in recorder.commands:
                 if isinstance(command, KeepCheckpoint):
                     events.append(replace(command, at=run.started_at + passed - run.base_s))
                     continue
                 step, metrics, saves = command
-                each = bool(run.assignment.order)
-                passed = passed + self._passed(metrics, 0.0) if each else self._passed(metrics, passed)
+                passed = passed + self._passed(metrics, 0.0) if each_alone else self._passed(metrics, passed)
                 events.append(
                     ReportMetrics(
                         number=run.assignment.number,
@@ -373,7 +372,7 @@ class SimulatedHandle:
                         at=run.started_at + passed - run.base_s,
                     )
                 )
-            if ended.status is Status.COMPLETED and ended.metrics and not run.assignment.order:
+            if ended.status is Status.COMPLETED and ended.metrics and not each_alone:
                 passed = self._passed(ended.metrics, passed)
         except ObjectiveError as error:
             ended = replace(ended, status=Status.FAILED, metrics={}, error=f"ObjectiveError: {error}")
@@ -396,7 +395,7 @@ class SimulatedHandle:
 
     def _passed(self, metrics: Mapping[str, Any], before: float) -> float:
         cost = metrics.get(self._cost)
-        if not isinstance(cost, (int, float)) or not before <= cost < float("inf"):
+        if not isinstance(cost, (int, float)) or not before <= cost < math.inf:
             raise ObjectiveError(
                 f"a simulated objective gives the seconds since its trial began as metric {self._cost!r}, growing from "
                 f"report to report; got {cost!r} after {before:g}"

@@ -350,7 +350,7 @@ class TrialRun:
             return Status.FAILED, self._last, failure_of(_without_own_frames(error), self._hint(error))
 
     def _returned(self) -> dict[str, Any]:
-        """Call the objective, again if it returned after one stretch, and return its metrics."""
+        """Call the objective, and return its metrics."""
         # It gets a copy: its changes must not reach the journal or the next attempt.
         result = self._call(self._argument())
         if result is None and not self._last and self.assignment.from_step is None:

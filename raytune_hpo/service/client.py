@@ -41,7 +41,7 @@ class ServiceError(HpoError):
     """The service has refused a request, or cannot be reached.
 
     Attributes:
-        status: of HTTP; 0 where there was no answer.
+        status: the HTTP status; 0 if there was no answer.
         problem: the document that explains it.
     """
 
@@ -56,7 +56,7 @@ class ServiceError(HpoError):
 
 
 class _NoAnswer(ServiceError):
-    """There is no answer yet: nothing came, or the word to come again.
+    """There is no answer yet: nothing came, or the request to come again.
 
     Attributes:
         retry_after_s: the pause that was asked for, in seconds.
@@ -322,6 +322,10 @@ class RemoteStudy:
         """Tell that a trial failed, with the error's text."""
         return self._end(trial, {"status": "failed", "error": error, **outcome})
 
+    def prune(self, trial: RemoteTrial, **outcome: Any) -> dict[str, Any]:
+        """Tell that a trial was ended early, because of ``is_stopping`` or a verdict."""
+        return self._end(trial, {"status": "pruned", **outcome})
+
     def is_stopping(self, trial: RemoteTrial) -> bool:
         """Whether a user wants the trial stopped, or it now belongs to another worker; as of the last heartbeat."""
         return trial.number in self._stopping
@@ -345,8 +349,8 @@ class RemoteStudy:
                     raise StudyNotFound(str(error)) from None
                 raise
             for row in rows:
-                kind, version, _ = row.pop("kind"), row.pop("version"), row.pop("seq")
-                facts.append(decode(kind, version, json.dumps(row)))
+                del row["seq"]
+                facts.append(decode(row.pop("kind"), row.pop("version"), json.dumps(row)))
             start += len(rows)
             if len(rows) < PAGE:
                 return Results.from_ledger(Ledger.fold(facts))
@@ -376,11 +380,7 @@ class RemoteStudy:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         is_interrupted = error is not None and not isinstance(error, Exception)
-        self._leave(1 if is_interrupted else RETRIES)  # Ctrl-C waits for no service that is away
-
-    def prune(self, trial: RemoteTrial, **outcome: Any) -> dict[str, Any]:
-        """Tell that a trial was ended early, because of ``is_stopping`` or a verdict."""
-        return self._end(trial, {"status": "pruned", **outcome})
+        self._leave(1 if is_interrupted else RETRIES)  # Ctrl-C does not wait for a service that is away
 
     def _end(self, trial: RemoteTrial, outcome: dict[str, Any]) -> dict[str, Any]:
         path = f"/trials/{trial.number}"
@@ -434,7 +434,7 @@ class RemoteStudy:
                 answer = self._client.request("PUT", f"{self._path}/leases/{self._lease}", {})
                 self._stopping |= {v["number"] for v in answer["verdicts"] if v["verdict"] == "stop"}
             except ServiceError as error:
-                # Of all others, the worker hears with its next report or result; the next heartbeat may get through.
+                # The worker gets other errors with its next report or result; the next heartbeat may get through.
                 if error.status in GONE:  # others have the trials, or nobody wants them
                     self._stopping |= set(self._held)
 

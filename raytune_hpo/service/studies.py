@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import islice
@@ -81,10 +81,14 @@ class Studies:
         """Begin to take up the unfinished studies that an earlier process hosted; long ones are ready later."""
         hosted, on_ray = await asyncio.to_thread(self._left_before)
         self._coming = set(hosted)
-        coming = asyncio.get_running_loop().create_task(self._take_up(hosted, on_ray))
-        self._waiting.add(coming)
-        coming.add_done_callback(self._waiting.discard)
-        await asyncio.wait([coming], timeout=START_S)
+        await asyncio.wait([self._in_background(self._take_up(hosted, on_ray))], timeout=START_S)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that is cancelled when the service closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        return task
 
     def _left_before(self) -> tuple[dict[str, StudySpec], list[str]]:
         """The unfinished studies that a service hosts, by name; and the names of those that may run on the cluster."""
@@ -152,7 +156,7 @@ class Studies:
         await study.open(again=again)
         self._hosted[plan.spec.name] = study
         await self._measure_here(study)
-        self._retire_later(study)
+        self._in_background(self._retire_at_end(study))
         return study
 
     async def _measure_here(self, study: HostedStudy) -> None:
@@ -166,13 +170,8 @@ class Studies:
             path = None if table is None else table.path
             self._workers[study.name] = LocalWorkers(study, table=path, folder=self.folder)
 
-    def _retire_later(self, study: HostedStudy | ClusterStudy) -> None:
-        """Close the study here once it has ended, so that others may write it."""
-        waiting = asyncio.get_running_loop().create_task(self._retire_at_end(study))
-        self._waiting.add(waiting)
-        waiting.add_done_callback(self._waiting.discard)
-
     async def _retire_at_end(self, study: HostedStudy | ClusterStudy) -> None:
+        """Close the study here once it has ended, so that others may write it."""
         await study.ended()
         if study in (self._hosted.get(study.name), self._on_ray.get(study.name)):
             await self._retire(study.name)
@@ -199,7 +198,7 @@ class Studies:
         return [*(hosted.workers for hosted in self.all_hosted()), *(study.workers for study in self._on_ray.values())]
 
     async def workers_of(self, name: str) -> HttpWorkers | None:
-        """The workers over HTTP of a study that runs, here or on the cluster; None of one that does not.
+        """The workers over HTTP of a study that runs, here or on the cluster; None if it does not run.
 
         Raises:
             StudyNotFound: there is none.
@@ -224,7 +223,7 @@ class Studies:
                 on_ray = ClusterStudy(spec, RemoteDesk(line, spec.space), self.reads)
                 await on_ray.open()
                 self._on_ray[name] = on_ray
-                self._retire_later(on_ray)
+                self._in_background(self._retire_at_end(on_ray))
             return self._on_ray[name].workers
 
     def _line_to(self, name: str) -> Line:

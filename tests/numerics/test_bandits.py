@@ -89,4 +89,4 @@ def test_penalties_prefer_the_quick_among_equals():
     assert penalties.linear(promise, seconds, 0.1).argmax() == 1
     assert penalties.top_k(promise, seconds, 2).argmax() == 1
     assert penalties.top_k(promise, seconds, 1).tolist().index(1.0) == 0  # only one: the first of the equals
-    assert np.isfinite(penalties.per_second(np.array([-np.inf, -3.0, -2.0]), seconds)).all()
+    assert np.isfinite(penalties.per_second(np.array([-np.inf, -3.0, -2.0]), seconds, 10.0)).all()

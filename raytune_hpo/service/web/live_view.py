@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from raytune_hpo.analysis.columns import flattened
-from raytune_hpo.display.text import config_line, duration, number
+from raytune_hpo.display.text import config_line, duration, number, value_text
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Guard
 from raytune_hpo.live.fold import CANARY, LiveFold, group_of
@@ -194,7 +194,7 @@ def _parameter(fold: LiveFold, column: Column) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return "" if value is None else number(value) if isinstance(value, float) else str(value)
+    return "" if value is None else value_text(value)
 
 
 def compared(one: Trial, other: Trial) -> list[dict[str, Any]]:
