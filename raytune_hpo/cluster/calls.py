@@ -6,6 +6,7 @@ import functools
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -115,10 +116,8 @@ def _put(shared: Any) -> Any:
 
 def _look_at(ref: Any) -> None:
     """Fetch a result that is the same error: Ray prints errors that were never fetched."""
-    try:
+    with suppress(RayError):  # it is being raised already
         ray.get(ref)
-    except RayError:
-        pass  # it is being raised already
 
 
 def _raised(error: RayTaskError) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from typing import Any
@@ -51,10 +52,9 @@ def optimizer_needs(storage: str | None, sampler: Sampler | None) -> dict[str, s
         needed |= {_module_of(package): package for package in sampler.traits.needs}
     requirements = {}
     for module, package in needed.items():
-        try:
+        # A package that this process does without, such as one of two database drivers, is not needed there.
+        with suppress(PackageNotFoundError):
             requirements[module] = f"{package}=={version(package)}"
-        except PackageNotFoundError:
-            pass  # a package that this process does without, such as one of two database drivers, is not needed there
     return requirements
 
 

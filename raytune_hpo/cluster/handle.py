@@ -183,10 +183,8 @@ class ClusterHandle:
         if self._pool is not None:
             self._pool.close()
         for actor in owned.values():
-            try:
+            with suppress(RayError):  # it will be killed, and what is durable is so already
                 ray.get(actor.call.remote("close"), timeout=1.0)  # in order, if it can do so at once
-            except RayError:
-                pass  # it will be killed, and what is durable is so already
             ray.kill(actor)
         if owned and self._end is not None:
             # Ray prints errors that nobody fetches, and another call has raised this one.

@@ -115,10 +115,8 @@ def _has_ended(name: str) -> bool:
 
 
 def _ask_to_leave(name: str) -> None:
-    try:
+    with suppress(ValueError, RayError):  # it was just leaving
         get(find(POOL, name).call.remote("leave"), LAUNCH_S)
-    except (ValueError, RayError):
-        pass  # it was just leaving
 
 
 def _is_being_started(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -315,7 +315,7 @@ def parsed_metrics(specs: str | Sequence[str], work: float | None = None) -> tup
     Raises:
         SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
-    if work is not None and not (is_real(work) and 0 < work < float("inf")):
+    if work is not None and not (is_real(work) and 0 < work < math.inf):
         raise SpecError(f"work is how much a run does, a number above 0 like 1000, got {work!r}")
     listed = [specs] if isinstance(specs, str) else list(specs)
     if not listed or not all(isinstance(spec, str) for spec in listed):
@@ -369,7 +369,7 @@ def _source_of(text: str) -> tuple[str, str]:
         path, separator, body = text.removeprefix("file:").partition(":")
         if not separator:
             raise SpecError(f"a metric of a file is file:PATH:WHAT, got {text!r}")
-        return f"file:{os.fspath(path)}", body
+        return f"file:{path}", body
     for source in ("stdout", "stderr"):
         if text.startswith(f"{source}:"):
             return source, text.removeprefix(f"{source}:")

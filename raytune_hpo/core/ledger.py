@@ -209,7 +209,7 @@ class Ledger:
         return ledger
 
     def apply(self, fact: Fact) -> Trial | None:
-        """Apply a fact, and return the trial that it is about, as it then is, if it is about one."""
+        """Apply a fact, and return the trial that it is about, in its new state; None if it is about none."""
         self._pass_time(fact)
         self.seen += 1
         if type(fact) in _TRIAL_FACTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
@@ -18,8 +19,6 @@ def installed_versions() -> Mapping[str, str]:
     """The versions of Python, this package, and the installed numeric packages, none of which is imported."""
     found = {"python": platform.python_version(), "raytune_hpo": raytune_hpo.__version__}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):  # the samplers that need it cannot run here
             found[package] = version(package)
-        except PackageNotFoundError:
-            pass  # the samplers that need it cannot run here
     return MappingProxyType(found)

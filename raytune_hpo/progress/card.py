@@ -46,7 +46,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
     said = html.escape(" · ".join([*(["running"] if status.is_running else []), *times(status, rate)]))
     parts = [_div(f'{name}<span style="{_MUTED}">{said}</span>', _ROW), _progress_bar(status)]
     num_pictures = min(len(snapshot.histories) + (snapshot.front is not None), len(_PICTURES))
-    pictures = "".join(_picture(snapshot, history, num_pictures) for history in snapshot.histories)
+    pictures = "".join(_picture(history, num_pictures) for history in snapshot.histories)
     if snapshot.front is not None:
         pictures = _front_picture(snapshot.front, num_pictures) + pictures
     if len(snapshot.histories) == 1:
@@ -119,7 +119,7 @@ def _tile(value: str, label: str) -> str:
     return _div(text, "line-height: 1.3")
 
 
-def _picture(snapshot: Snapshot, history: History, num: int) -> str:
+def _picture(history: History, num: int) -> str:
     dots = [Dot(point.place, point.value, point.is_completed, not point.is_feasible) for point in history.points]
     note = svg.note_on_crosses(dots)
     title = f"{history.metric} of the trials in the order in which they finished, and the best so far{note}"

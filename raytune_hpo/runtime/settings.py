@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import time
 import warnings
@@ -270,7 +271,7 @@ def checked_bundle(bundle: Any) -> dict[str, float]:
     for key, amount in bundle.items():
         if key in _RESOURCE_WORDS:
             raise SpecError(f"resources has no {key!r}; did you mean {_RESOURCE_WORDS[key]!r}?")
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < float("inf"):
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
             raise SpecError(f"resources[{key!r}] is a number of at least 0, got {amount!r}")
         if 0 < amount < _LEAST_AMOUNT:
             raise SpecError(

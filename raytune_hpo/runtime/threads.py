@@ -48,10 +48,10 @@ def _start_in_context(thread: threading.Thread) -> None:
     context, run = contextvars.copy_context(), thread.run
 
     def run_in_context() -> None:
-        try:
+        with contextlib.suppress(
+            TrialStopped
+        ):  # the trial was stopped while this thread reported for it: no error to print
             context.run(run)
-        except TrialStopped:
-            pass  # the trial was stopped while this thread reported for it: no error to print
 
     thread.run = run_in_context  # type: ignore[method-assign]
     _start(thread)

@@ -85,7 +85,7 @@ def with_own_meta(arm: int, labels: Sequence[str], trial: Trial) -> Trial:
     return replace(trial, meta=trial.meta.get(OWN, {}) if trial.meta.get(ARM) == labels[arm] else {})
 
 
-def labels_of(given: Sequence[Any], arms: Sequence[Sampler]) -> tuple[str, ...]:
+def labels_of(arms: Sequence[Sampler]) -> tuple[str, ...]:
     """The labels of arms: name and acquisition, with a number where these are not unique."""
     parts = [registry.describe("sampler", arm) for arm in arms]
     names = ["-".join(str(word) for word in (part.name, part.options.get("acquisition")) if word) for part in parts]

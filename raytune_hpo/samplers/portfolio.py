@@ -120,9 +120,9 @@ class Portfolio(BaseSampler):
             SpecError: an arm does not fit the space or the goals.
         """
         bound = super().bind(space, goals, seed)
-        bound._history = History(space, len(goals))  # of a trial counts one loss, at whatever step
+        bound._history = History(space, len(goals))  # one loss of each trial counts, at whatever step
         bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
-        bound._labels = labels_of(self.arms, bound._arms)
+        bound._labels = labels_of(bound._arms)
         for label, arm in zip(bound._labels, bound._arms, strict=True):
             if arm.traits.continues or isinstance(arm, BringsScheduler):
                 raise SpecError(

@@ -128,7 +128,7 @@ class Fold:
                 self.improved_s.append(self.ledger.elapsed_s(fact.at))
 
     def _applied(self, fact: Fact) -> Trial | None:
-        """Apply a fact, and return the trial that it is about, as it then is."""
+        """Apply a fact, and return the trial that it is about, in its new state."""
         if self.live is None:
             return self.ledger.apply(fact)
         self.live.take(fact)

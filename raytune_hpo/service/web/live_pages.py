@@ -49,10 +49,10 @@ class LivePages:
         ]
 
     async def _list(self, request: Request, token: Token) -> Response:
-        rows, now = [], self._frame.service.clock.now()
+        rows: list[dict[str, Any]] = []
         for name in await self._live.names(token):
             try:
-                rows.append(await self._live.read(name, lambda live: live_view.row(live, now)))
+                rows.append(await self._live.read(name, live_view.row))
             except StillReading:
                 rows.append({"name": name, "state": "being read", "mark": "waiting"})
             except JournalCorrupt:  # its own page says why

@@ -28,7 +28,7 @@ _MARKS = {
 }  # fmt: skip
 
 
-def row(live: Timeline, now: float) -> dict[str, Any]:
+def row(live: Timeline) -> dict[str, Any]:
     """The row of a live study in the list."""
     fold = live.fold
     return {**_head(live), "last_at": fold.at, "baseline": config_line(fold.baseline or {}, 60), "now": _now(live)}
@@ -42,7 +42,7 @@ def page(live: Timeline, hours: int, now: float) -> dict[str, Any]:
     events = live.events_between(begin, end + 1.0)
     return {
         "s": _head(live),
-        "tiles": _tiles(live, windows, now),
+        "tiles": _tiles(live, windows),
         "hours": hours,
         "begin": begin,
         "end": end,
@@ -93,7 +93,7 @@ def _now(live: Timeline) -> str:
     return f"{candidate.number} at {100 * fold.share:g} %, {runs} on the rest"
 
 
-def _tiles(live: Timeline, windows: Sequence[Trial], now: float) -> list[dict[str, str]]:
+def _tiles(live: Timeline, windows: Sequence[Trial]) -> list[dict[str, str]]:
     fold = live.fold
     goal, plan = fold.goal, fold.plan
     last = next((w for w in reversed(windows) if group_of(w) != CANARY and goal.metric in w.metrics), None)
