@@ -20,6 +20,7 @@ from raytune_hpo.service.access import check_role, within_scope
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_BODY, read_json
 from raytune_hpo.service.folds import StillReading
+from raytune_hpo.service.jobs import Job
 from raytune_hpo.service.problems import Problem, problem_of
 from raytune_hpo.service.records import to_bytes
 from raytune_hpo.service.segments import path_of
@@ -61,6 +62,11 @@ class Call:
             Problem: it is not a whole number.
         """
         return self._whole("position", "what waits in the queue has")
+
+    def begun(self, job: Job) -> Answer:
+        """The answer to a request that has begun a job: the job, and where to ask for it."""
+        location = self.request.url_for("get_job", job=job.id).path
+        return Answer(body=job.record(), status=202, headers={"Location": location})
 
     def _whole(self, name: str, what_has: str) -> int:
         text = str(self.request.path_params[name])

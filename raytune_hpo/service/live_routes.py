@@ -131,8 +131,7 @@ async def begin_replay(call: Call) -> Answer:
     live = call.service.live
     await live.read(call.study, lambda told: None)  # raises if there is no such live study
     job = call.service.jobs.begin("replay", call.study, live_replayed, live.words, call.study, is_aside=live.is_shared)
-    location = call.request.url_for("get_job", job=job.id).path
-    return Answer(body=job.record(), status=202, headers={"Location": location})
+    return call.begun(job)
 
 
 # ------------------------------------------------------------------------------------------------ systems that ask

@@ -158,16 +158,13 @@ async def begin_audit(call: Call) -> Answer:
     studies = call.service.studies
     words = studies.words if studies.is_shared else studies.storage
     job = call.service.jobs.begin("audit", call.study, audited, words, call.study, is_aside=studies.is_shared)
-    location = call.request.url_for("get_job", job=job.id).path
-    return Answer(body=job.record(), status=202, headers={"Location": location})
+    return call.begun(job)
 
 
 async def begin_confirming(call: Call) -> Answer:
     """Begin to run the best configurations again; the answer is the job."""
     given: shapes.Repeats = call.body
-    job = await confirmed(call.service, call.study, given)
-    location = call.request.url_for("get_job", job=job.id).path
-    return Answer(body=job.record(), status=202, headers={"Location": location})
+    return call.begun(await confirmed(call.service, call.study, given))
 
 
 async def confirmed(service: Service, name: str, given: shapes.Repeats) -> Job:

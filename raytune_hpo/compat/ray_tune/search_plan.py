@@ -320,8 +320,9 @@ def _overlaid(base: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, An
     made = dict(base)
     for key, value in point.items():
         inner = base.get(key)
-        is_nested = isinstance(inner, Mapping) and isinstance(value, Mapping) and inner.keys() >= value.keys()
-        made[key] = _overlaid(inner, value) if is_nested and isinstance(inner, Mapping) else value
+        if isinstance(inner, Mapping) and isinstance(value, Mapping) and inner.keys() >= value.keys():
+            value = _overlaid(inner, value)
+        made[key] = value
     return made
 
 
