@@ -136,6 +136,14 @@ class BaseStorage(ABC):
     @abstractmethod
     def delete(self, name: str) -> None: ...
 
+    def prepare(self) -> None:
+        """Create whatever studies are stored in, unless it is there: what prevents that is then known before a study is.
+
+        Raises:
+            JournalError: it cannot be created.
+        """
+        return
+
     def integrity(self, name: str) -> Integrity:
         """Whether the study's facts are unchanged since they were written, as far as this storage keeps digests.
 
