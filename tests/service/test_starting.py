@@ -151,7 +151,8 @@ class _Said(Exception):
 
 
 @pytest.mark.parametrize(
-    ("host", "link"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")]
+    ("host", "link"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")],
 )
 def test_the_link_leads_to_where_the_service_listens(tmp_path: Path, host: str, link: str) -> None:
     def say(words: str) -> None:
