@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from raytune_hpo.codec import Row, to_row
+from raytune_hpo.display.text import writable
 from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal.digests import Integrity
@@ -192,10 +193,14 @@ def check_is_text(name: str) -> str:
     """Check the name of a study that is looked up, which may have been written by another release; return it.
 
     Raises:
-        SpecError: it is not text.
+        SpecError: it is not text, or has lone surrogates, which no database keeps.
     """
     if not isinstance(name, str):
         raise SpecError(f"a study's name is text, got {name!r}; raytune-hpo studies lists the names")
+    if writable(name) != name:
+        raise SpecError(
+            f"a study's name is text, got {name!r} with bytes that are none; set PYTHONUTF8=1 if the command was read as ASCII"
+        )
     return name
 
 
