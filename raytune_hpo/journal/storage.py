@@ -199,7 +199,7 @@ def check_is_text(name: str) -> str:
         raise SpecError(f"a study's name is text, got {name!r}; raytune-hpo studies lists the names")
     if writable(name) != name:
         raise SpecError(
-            f"a study's name is text, got {name!r} with bytes that are none; set PYTHONUTF8=1 if the command was read as ASCII"
+            f"a study's name is text, got {name!r} with bytes that are none; where the locale is ASCII, set PYTHONUTF8=1"
         )
     return name
 

@@ -71,7 +71,7 @@ async def figure(call: Call) -> Answer | Response:
         raise Problem("not-found", f"a figure is one of {', '.join(FIGURES)}; got {name[:40]!r}")
     metric = call.query.metric
     if metric is not None and name not in _OF_METRIC:
-        detail = f"the figures of one metric are {', '.join(_OF_METRIC)}, got metric={metric[:40]!r} for {name}; leave it out"
+        detail = f"the figures of one metric are {', '.join(_OF_METRIC)}, not {name}; leave out metric={metric[:40]!r}"
         raise Problem("bad-request", detail)
     options = {} if metric is None else {"metric": metric}
 

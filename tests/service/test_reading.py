@@ -161,7 +161,7 @@ def test_a_figure_is_that_of_the_package(api, server):
     assert "a figure is one of history" in api.get("/studies/read/figures/pie").json()["detail"]
     assert api.get("/studies/read/figures/slice?metric=loss").status_code == 200
     unheard = api.get("/studies/read/figures/history?metric=loss")
-    assert unheard.status_code == 400 and "metric='loss' for history; leave it out" in unheard.json()["detail"]
+    assert unheard.status_code == 400 and "not history; leave out metric='loss'" in unheard.json()["detail"]
 
 
 def test_facts_are_those_of_the_journal(api, server):
