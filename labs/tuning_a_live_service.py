@@ -68,7 +68,13 @@ for line in sys.stdin:
     print(json.dumps({**now, "latencies": latencies}), flush=True)
 """
 
+# %% [markdown]
+# What stands between a study and a service is an **applier**, with three methods. `apply` makes a group run a
+# configuration, `measure` says how it went, and `read` says what the group itself says that it runs. A change counts once
+# `read` has confirmed it: an `apply` that returns proves nothing, and somebody may turn a knob by hand.
 
+
+# %%
 class Service:
     """One process for each group, as an applier: it applies a configuration, reads back what runs, and measures."""
 

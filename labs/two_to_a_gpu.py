@@ -10,6 +10,8 @@
 
 # %%
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import ray
@@ -99,6 +101,19 @@ def accuracy(net, pictures, digits):
     with torch.no_grad():
         return (net(pictures).argmax(dim=1) == digits).float().mean().item()
 
+
+twins = []  # one is saved, the other loaded; what was forgotten shows in the next epoch of both
+for _ in range(2):
+    net = CNN(channels=4, dropout=0.1)
+    twins.append((net, torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)))
+train_epoch(*twins[0], 1, torch.tensor(X), torch.tensor(y), batch=128)
+with tempfile.TemporaryDirectory() as folder:
+    save(Path(folder), *twins[0])
+    load(Path(folder), *twins[1])
+for net, optimizer in twins:
+    train_epoch(net, optimizer, 2, torch.tensor(X), torch.tensor(y), batch=128)
+weights = [torch.cat([w.flatten() for w in net.parameters()]) for net, _ in twins]
+assert torch.allclose(*weights), "what was loaded should go on like what was saved, with the memory of its optimizer"
 
 # %% [markdown]
 # ## The objective
@@ -192,7 +207,8 @@ space = {
 # >>> your turn: the scheduler asha up to EPOCHS steps, with promote=True, as a dict with a "name"
 scheduler = {"name": "asha", "max_steps": EPOCHS, "promote": True}
 # <<<
-assert scheduler["max_steps"] == EPOCHS and scheduler.get("promote"), "trials should be promoted, up to EPOCHS steps"
+said = {"name": "asha", "max_steps": EPOCHS, "promote": True}
+assert said.items() <= scheduler.items(), "scheduler should have a name, asha, and promote trials, up to EPOCHS steps"
 results = hpo.tune(
     hpo.with_parameters(objective, **data),
     space,

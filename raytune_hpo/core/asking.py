@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from raytune_hpo.codec import is_json
+from raytune_hpo.core.lending import lender
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Suggestion
@@ -26,19 +27,19 @@ class Telling:
     """
 
     def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
+        self._sampler, self._lend = sampler, lender(sampler)
         self._told_early: set[int] = set()
 
     def __call__(self, trial: Trial) -> None:
         if trial.status is not Status.PAUSED:
             if trial.number not in self._told_early:
-                self._sampler.tell(trial)
+                self._sampler.tell(self._lend(trial))
         elif self._sampler.traits.reads_reports:
             assert isinstance(self._sampler, ReportReader)
-            self._sampler.observe(trial)
+            self._sampler.observe(self._lend(trial))
         elif trial.number not in self._told_early:
             self._told_early.add(trial.number)
-            self._sampler.tell(trial)
+            self._sampler.tell(self._lend(trial))
 
 
 def ask(
@@ -62,6 +63,7 @@ def ask(
     alone: AbstractContextManager[object] = nullcontext()
     if not sampler.traits.history_free:
         alone = _libraries().limit(limits=1)
+    pending = list(map(lender(sampler), pending))
     with alone:
         outcome: object = sampler.ask(number, pending, rng)  # type: ignore[arg-type]  # None only for those that continue
     if isinstance(outcome, Continue) and sampler.traits.continues:

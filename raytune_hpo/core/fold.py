@@ -7,6 +7,7 @@ from typing import cast
 from raytune_hpo.core.asking import Telling
 from raytune_hpo.core.growing import GrowingSampler
 from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.core.lending import lender
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Drawn, Fact, Finished, Paused, Printed, Recalled, Released, Reported, Saved, Verdict
 from raytune_hpo.options import is_integral
@@ -48,7 +49,7 @@ class StudyFold:
         self.promoter: Promoter | None = as_promoter(self.scheduler)
         ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
         self.last_step = min((end for end in ends if end is not None), default=None)
-        self._tell = Telling(self.sampler)
+        self._tell, self._lend = Telling(self.sampler), lender(self.scheduler)
 
     def apply(self, fact: Fact) -> None:
         """Apply a fact."""
@@ -63,7 +64,7 @@ class StudyFold:
         if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:
-            self.scheduler.observe(trial)
+            self.scheduler.observe(self._lend(trial))
         if kind in _OF_THE_SAMPLER:
             self._tell(trial)
 
@@ -73,7 +74,7 @@ class StudyFold:
             return Verdict.STOP
         if self.scheduler is None:
             return Verdict.CONTINUE
-        verdict = self.scheduler.judge(self.ledger.after(report))
+        verdict = self.scheduler.judge(self._lend(self.ledger.after(report)))
         if not isinstance(verdict, Verdict):
             raise SpecError(
                 f"judge of {type(self.scheduler).__name__} returns a Verdict, got {verdict!r}; "
@@ -113,7 +114,7 @@ class StudyFold:
         """
         if self.last_step is not None and trial.reports and trial.reports[-1].step >= self.last_step:
             return None
-        step = None if self.scheduler is None else self.scheduler.next_step(trial)
+        step = None if self.scheduler is None else self.scheduler.next_step(self._lend(trial))
         if step is not None and not is_integral(step):
             raise SpecError(
                 f"next_step of {type(self.scheduler).__name__} returns a whole number or None, got {step!r}; "

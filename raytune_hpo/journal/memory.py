@@ -29,7 +29,7 @@ _CHANGEABLE = {kind: tuple(f.name for f in fields(kind) if f.type not in _PLAIN)
 
 
 def _copied(fact: Fact) -> Fact:
-    """The fact with dicts and lists of its own, as if read from a disk: a reader that changes them changes no study."""
+    """The fact with dicts and lists of its own, as if it went to a disk or came from one."""
     from raytune_hpo.space.values import fresh  # it comes with numpy, which a storage is opened without
 
     return changed(fact, **{name: fresh(getattr(fact, name)) for name in _CHANGEABLE[type(fact)]})
@@ -117,7 +117,7 @@ class MemoryJournal:
                 raise closed(study.name)
             if len(study.facts) != expect:
                 raise conflict(study.name, expect, len(study.facts))
-            study.extend(facts)
+            study.extend(list(map(_copied, facts)))
 
     def read(self, start: int = 0) -> Iterator[Fact]:
         return self._study.read(start)

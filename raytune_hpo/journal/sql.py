@@ -85,6 +85,11 @@ class SqlStorage(BaseStorage):
             rows = connection.execute(schema.STUDIES).all() if connection else []
         return [StudyRow(name=name, created_at=created_at, num_facts=length) for name, created_at, length in rows]
 
+    def prepare(self) -> None:
+        with self._database.speaking_our_words(), self._database.write() as connection, connection.begin():
+            self._database.serialize(connection)
+            schema.prepare(connection, self.url)
+
     def delete(self, name: str) -> None:
         study_id, _ = self._locate(name)
         with self._database.speaking_our_words(), self._database.write() as connection:

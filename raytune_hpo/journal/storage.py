@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from raytune_hpo.codec import Row, to_row
+from raytune_hpo.display.text import writable
 from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal.digests import Integrity
@@ -136,6 +137,14 @@ class BaseStorage(ABC):
     @abstractmethod
     def delete(self, name: str) -> None: ...
 
+    def prepare(self) -> None:
+        """Create whatever studies are stored in, unless it is there: what prevents that is then known before a study is.
+
+        Raises:
+            JournalError: it cannot be created.
+        """
+        return
+
     def integrity(self, name: str) -> Integrity:
         """Whether the study's facts are unchanged since they were written, as far as this storage keeps digests.
 
@@ -184,10 +193,14 @@ def check_is_text(name: str) -> str:
     """Check the name of a study that is looked up, which may have been written by another release; return it.
 
     Raises:
-        SpecError: it is not text.
+        SpecError: it is not text, or has lone surrogates, which no database keeps.
     """
     if not isinstance(name, str):
         raise SpecError(f"a study's name is text, got {name!r}; raytune-hpo studies lists the names")
+    if writable(name) != name:
+        raise SpecError(
+            f"a study's name is text, got {name!r} with bytes that are none; where the locale is ASCII, set PYTHONUTF8=1"
+        )
     return name
 
 

@@ -54,7 +54,7 @@ def window_text(trial: Trial) -> str:
 
 def event_text(event: Event) -> str:
     """An event of the timeline, on one line."""
-    when = datetime.fromtimestamp(event.at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    when = datetime.fromtimestamp(event.at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"{when}  {event.said}{f'  {event.why}' if event.why else ''}"
 
 

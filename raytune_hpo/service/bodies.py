@@ -18,6 +18,7 @@ from raytune_hpo.service.problems import Problem
 MAX_BODY = 1 << 20  # bytes
 MAX_WORKER_BODY = 8 << 20
 MAX_DEPTH = 32
+MAX_DIGITS = 1_000  # of a whole number
 READ_S = 30.0  # within which a body has arrived
 FORM_S = 300.0  # the same with a file
 MAX_FIELDS = 5_000
@@ -102,7 +103,9 @@ def parse(raw: bytes) -> Any:
         Problem: it is not.
     """
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_doubles, parse_constant=_refuse_constant)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_without_doubles, parse_constant=_refuse_constant, parse_int=_whole
+        )
     except RecursionError:
         raise _too_deep() from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -126,6 +129,12 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f'{word} is not JSON; write {{"$float": "nan"}} where it is meant')
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:  # far more take Python long, or are refused with advice that means nothing to a client
+        raise ValueError(f"a whole number here has at most {MAX_DIGITS} digits, got {len(digits):,}; write it as text")
+    return int(digits)
 
 
 def _depth(value: Any) -> int:

@@ -69,7 +69,11 @@ async def figure(call: Call) -> Answer | Response:
     name = str(call.request.path_params["figure"])
     if name not in FIGURES:
         raise Problem("not-found", f"a figure is one of {', '.join(FIGURES)}; got {name[:40]!r}")
-    options = {"metric": call.query.metric} if call.query.metric is not None and name in _OF_METRIC else {}
+    metric = call.query.metric
+    if metric is not None and name not in _OF_METRIC:
+        detail = f"the figures of one metric are {', '.join(_OF_METRIC)}, not {name}; leave out metric={metric[:40]!r}"
+        raise Problem("bad-request", detail)
+    options = {} if metric is None else {"metric": metric}
 
     answer = await of_study(call, lambda fold: drawn(fold, name, options))
     if answer.body is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -67,8 +68,13 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
         say: called once with the log-in link.
 
     Raises:
-        SpecError: the address is not available, or a host is invalid.
+        SpecError: the address is not available, or a setting is invalid.
+        HpoError: studies or tokens can be neither read nor kept where they should be.
     """
+    if not settings.memory_bytes > 0:
+        raise SpecError(f"a service needs memory > 0, got {settings.memory_bytes / 2**30:g} GiB")
+    if not re.fullmatch(r"(/[^/?#\s]+)*", settings.root_path):
+        raise SpecError(f"a root path begins with a slash and ends without one, as /hpo; got {settings.root_path!r}")
     if not _is_loopback(settings.host) and not settings.allowed_hosts:
         raise SpecError(
             f"a service that listens beyond this machine says by which names it is reached; got --host {settings.host} "
@@ -85,7 +91,9 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
         is_secure=settings.is_secure,
         memory_bytes=settings.memory_bytes,
     )
-    app = application(service, allowed_hosts(port, settings.allowed_hosts), root_path=settings.root_path)
+    service.prepare()
+    reached_at = _reached_at(settings.host)
+    app = application(service, allowed_hosts(port, [reached_at, *settings.allowed_hosts]), root_path=settings.root_path)
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -99,7 +107,7 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
         timeout_graceful_shutdown=GOODBYE_S,
     )
     secret = service.access.new_link_secret()
-    say(f"http://127.0.0.1:{port}{settings.root_path}/?token={secret}")
+    say(f"http://{reached_at}:{port}{settings.root_path}/?token={secret}")
     with rarely_collected():  # else all requests wait while the facts of every study are scanned
         _Server(config, service).run(sockets=[listening])
 
@@ -109,6 +117,17 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _reached_at(host: str) -> str:
+    """The host by which this machine reaches what listens on ``host``, as a URL has it."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1"
+    return f"[{address}]" if address.version == 6 else host
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import JournalCorrupt
+from raytune_hpo.journal import BaseStorage
 from raytune_hpo.service.access import Access
 from raytune_hpo.service.answers import KeptAnswers
 from raytune_hpo.service.comparing import Standing, Unreadable, standing
@@ -63,6 +64,17 @@ class Service:
         self.jobs = Jobs(self.clock)
         self.live = LiveStudies(self.studies, self.clock)
         self.is_closing = False
+
+    def prepare(self) -> None:
+        """Create what studies and tokens are kept in. A storage that has studies may be one that can only be read.
+
+        Raises:
+            HpoError: it cannot be read, or created where it is missing.
+        """
+        self.access.tokens.prepare()
+        storage = self.studies.storage
+        if isinstance(storage, BaseStorage) and not storage.studies():
+            storage.prepare()
 
     def begin_to_close(self) -> None:
         """End the answers that would go on: event streams, and those to workers that wait for a trial."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError, SpecError
-from raytune_hpo.files import json_object, make_private, write_whole
+from raytune_hpo.files import json_object, make_private, reading, write_whole
 
 ROLES = ("viewer", "worker", "editor", "admin")  # each includes those before it
 BROWSER = "browser"  # the label of tokens for browsers, whose secret is a cookie
@@ -66,6 +66,17 @@ class TokenStore:
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
         self._tokens: dict[str, Token] = {}
+
+    def prepare(self) -> None:
+        """Create the file of tokens, unless it is there.
+
+        Raises:
+            HpoError: it cannot be created, or read.
+        """
+        with self._lock:
+            self._read()
+            if self._stamp is None:
+                self._write({})
 
     def create(
         self,
@@ -141,7 +152,8 @@ class TokenStore:
             raise HpoError(f"{self.path} cannot be read: {error.strerror or error}; see --tokens") from error
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
-            self._tokens = {key: Token(id=key, **kept) for key, kept in json_object(self.path).items()}
+            with reading("tokens are JSON", self.path, "see --tokens"):
+                self._tokens = {key: Token(id=key, **kept) for key, kept in json_object(self.path).items()}
             self._stamp = stamp
 
     def _write(self, tokens: dict[str, Token]) -> None:

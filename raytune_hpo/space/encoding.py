@@ -177,7 +177,7 @@ class Encoder:
 def put_derived(derived: Derived, config: dict[str, Any]) -> None:
     """Put a derived value where it belongs in a configuration."""
     try:
-        value = derived.function(config)
+        value = derived.function(fresh(config))  # a copy, as for constraints
     except SpaceError:
         raise
     except Exception as error:

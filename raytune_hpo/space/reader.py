@@ -17,7 +17,7 @@ from raytune_hpo.space.priors import Prior
 from raytune_hpo.space.repeats import Repeat
 from raytune_hpo.space.stored import check_storable
 from raytune_hpo.space.tree import Branch, Const, Derived, Gated, Leaf, Node, Record, Series
-from raytune_hpo.space.values import plain, show
+from raytune_hpo.space.values import fresh, plain, show
 
 _DEEPEST = 100  # a deeper tree would exceed Python's recursion limit
 
@@ -85,7 +85,7 @@ class Reader:
             return Record(tuple((key, self.read(item, (*path, key), options)) for key, item in items))
         if isinstance(thing, (list, tuple)) and holds_domains(thing):
             return self._read_series(thing, path, options)
-        value = plain(thing)
+        value = fresh(plain(thing))  # what its user writes into it later belongs to no study
         check_storable(value, f"parameter {_name(path)}")
         return Const(value)
 

@@ -31,7 +31,7 @@ from raytune_hpo.space.points import Completer
 from raytune_hpo.space.reader import Reader
 from raytune_hpo.space.tree import Column, Node, number_columns
 from raytune_hpo.space.validation import problem
-from raytune_hpo.space.values import show
+from raytune_hpo.space.values import fresh, show
 
 _DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in this many counts as none
 _UNLUCKY = 3  # so many times as many draws without any show it at 95% (Hanley and Lippman-Hand 1983: the rule of three)
@@ -526,7 +526,7 @@ def _callables(constraints: Sequence[Function]) -> tuple[Function, ...]:
 
 def _holds(constraint: Function, config: Mapping[str, Any]) -> bool:
     try:
-        return bool(constraint(config))  # type: ignore[arg-type]  # users annotate their functions with dict
+        return bool(constraint(fresh(config)))  # a copy, for functions that write into what they are given
     except SpaceError:
         raise
     except Exception as error:

@@ -154,14 +154,16 @@ def check_ask_twice(make: SamplerMaker, space: Space) -> None:
 
 
 def check_ask_changes_nothing(make: SamplerMaker, space: Space) -> None:
-    """A sampler that was asked in between learns the same as one that was not."""
+    """A sampler that was asked in between learns the same as one that was not, and neither writes into trials."""
     asked, silent = Loop.of(make, space), Loop.of(make, space)
-    for trial in history(space):
+    given = history(space)
+    for trial in given:
         asked.peek()
         asked.learn(trial)
         silent.learn(trial)
     says, should_say = asked.peek(), silent.peek()
     assert says == should_say, f"ask changes nothing; after being asked it says {says}, without that {should_say}"
+    assert given == history(space), "trials are read, and copied before anything is written into one"
 
 
 def check_replay(make: SamplerMaker, space: Space) -> None:

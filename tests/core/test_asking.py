@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import scipy.linalg  # noqa: F401 - so that its library is counted from the start
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import raytune_hpo as hpo
 from raytune_hpo.core.asking import ask
+from raytune_hpo.facts import Verdict
+from raytune_hpo.journal import open_storage
 from raytune_hpo.protocols import Suggestion, Traits
 
 
@@ -38,3 +42,70 @@ def test_random_numbers_are_those_of_the_study_and_the_trial():
 
     assert drawn(3, 7) == drawn(3, 7)
     assert len({drawn(3, 7), drawn(4, 7), drawn(3, 8)}) == 3
+
+
+def scrawl_over(trial):
+    """Write into whatever a trial holds."""
+    for held in (
+        trial.config,
+        trial.config["inner"],
+        trial.metrics,
+        trial.meta,
+        *(r.metrics for r in trial.reports[-1:]),
+    ):
+        held.clear()
+
+
+class Scrawling:
+    """A sampler that writes into the trials that it gets."""
+
+    traits = Traits()
+
+    def bind(self, space, goals, seed):
+        bound = type(self)()
+        bound.space = space
+        return bound
+
+    def ask(self, number, pending, rng):
+        any(map(scrawl_over, pending))
+        return Suggestion(self.space.sample(1, rng)[0], meta={"by": "me"})
+
+    def tell(self, trial):
+        scrawl_over(trial)
+
+
+class ScrawlingScheduler:
+    """A scheduler that does."""
+
+    version = 1
+
+    def bind(self, goals):
+        return type(self)()
+
+    def judge(self, trial):
+        scrawl_over(trial)
+        return Verdict.CONTINUE
+
+    def next_step(self, trial):
+        scrawl_over(trial)
+        return 1
+
+    def observe(self, trial):
+        scrawl_over(trial)
+
+
+@pytest.mark.parametrize("storage", ["memory", "studies.db"])
+def test_parts_that_write_into_trials_change_no_study(tmp_path, storage):
+    space = {"x": hpo.uniform(0, 1), "inner": {"y": hpo.uniform(0, 1)}}
+    place = open_storage(storage if storage == "memory" else tmp_path / storage)
+    with hpo.Study(space, name="s", sampler=Scrawling(), scheduler=ScrawlingScheduler(), storage=place) as study:
+        asked = [study.ask() for _ in range(3)]
+        for trial in asked:
+            study.report(trial, 1, {"loss": trial.config["x"]})
+            study.tell(trial, {"loss": trial.config["inner"]["y"], "other": 2.0})
+        live, stored = study.results(), hpo.load("s", storage=place)
+    for results in (live, stored):
+        assert [t.config for t in results] == [t.config for t in asked]
+        assert [t.reports[0].metrics["loss"] for t in results] == [t.config["x"] for t in asked]
+        assert [t.metrics for t in results] == [{"loss": t.config["inner"]["y"], "other": 2.0} for t in asked]
+        assert [t.meta for t in results] == [{"by": "me"}] * 3

@@ -44,7 +44,7 @@ def test_a_storage_that_is_open_comes_back_as_it_is(storage):
     assert open_storage(storage) is storage
 
 
-@pytest.mark.parametrize("name", [None, 3, ["a"], b"a"])
+@pytest.mark.parametrize("name", [None, 3, ["a"], b"a", "\udcc3\udca9"])
 def test_a_name_that_is_no_text_is_refused_wherever_a_study_is_looked_up(storage, name):
     for is_empty in (True, False):
         for look_up in (

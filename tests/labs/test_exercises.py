@@ -188,6 +188,7 @@ WRONG = [
     ("tuning_a_live_service", 0, "return self.order(group)", "should say so"),
     ("tuning_a_live_service", 1, 'guards = [f"p95_ms >= {LIMIT_MS}"]', "should never exceed"),
     ("tuning_a_live_service", 1, "guards = []", "should never exceed"),
+    ("two_to_a_gpu", 1, "pass", "with the memory of its optimizer"),
     ("tuning_a_program", 0, 'xargs = ["xargs", "-0", "-P", "{batch}", "-n", "{jobs}"]', "should be -0, -P 4 and -n 2"),
     ("tuning_a_program", 0, 'xargs = ["xargs", "-P", "{jobs}", "-n", "{batch}"]', "should be -0, -P 4 and -n 2"),
     ("tuning_a_program", 1, 'space = {"jobs": hpo.fibonacci(1, MOST), "batch": 2}', "should stay 1"),
@@ -292,6 +293,7 @@ def test_an_empty_gap_is_not_taken_for_a_wrong_answer(answer):
 
 @pytest.mark.parametrize(("name", "number", "answer", "said"), WRONG)
 def test_a_wrong_answer_is_found_right_after_its_gap_and_the_message_helps(name, number, answer, said, run_cells):
+    require_libraries(name)
     cells, at = answered(name, number, answer)
     with pytest.raises(AssertionError, match=re.escape(said)):
         run_cells(name, cells[: at + 1])

@@ -464,7 +464,7 @@ def test_what_a_hand_has_set_is_adopted_by_one_word_of_the_command_line(tmp_path
     assert adopted.output.startswith("the baseline of shop is threads=33")
     wait(lambda: live.status().baseline == {"threads": 33, "timeout": 0.5} and live.status().state != "frozen")
     live.stop()
-    assert "ann set the baseline: threads=33, timeout=0.5.  it is better" in cli(tmp_path, "log").output
+    assert " UTC  ann set the baseline: threads=33, timeout=0.5.  it is better" in cli(tmp_path, "log").output
     assert "nothing happened then" in cli(tmp_path, "log", "--from", "2001-01-01", "--to", "2001-01-02").output
 
 

@@ -29,6 +29,16 @@ def simulate(objective=curve, space=None, **settings):
     return hpo.simulate(objective, space or SPACE, **settings)
 
 
+def test_results_in_memory_are_their_users():
+    place = open_storage("memory")
+    results = simulate(space={**SPACE, "inner": {"y": hpo.uniform(0, 1)}}, num_trials=3, name="s", storage=place)
+    (before, *_), trial = hpo.load("s", storage=place), results[0]
+    for held in (trial.config["inner"], trial.config, trial.metrics, trial.reports[0].metrics):
+        held.clear()
+    after = hpo.load("s", storage=place)[0]
+    assert after == before != trial and after.config["inner"] and after.reports[0].metrics
+
+
 def test_time_passes_as_the_objective_says():
     results = simulate(num_workers=1, num_trials=5)
     end = 0.0

@@ -227,6 +227,7 @@ def test_guessing_tokens_is_slowed_down(own_server):
         (b'{"name": "a", "name": "b"}', 400, "each key once"),
         (b"\xff", 400, "UTF-8"),
         (b"[" * 100_000, 400, "deep"),
+        (b'{"name": "a", "seed": %s}' % (b"9" * 5_000), 400, "at most 1000 digits, got 5,000; write it as text"),
         (b'{"name": "a", "space": {"x": 1}, "more": 1}', 422, "more"),
         (b'{"name": "' + b"a" * 201 + b'", "space": {}}', 422, "200"),
         (b'{"name": "a/b", "space": {"x": {"type": "float", "low": 0, "high": 1}}}', 422, "no '/'"),

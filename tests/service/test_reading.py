@@ -159,6 +159,9 @@ def test_a_figure_is_that_of_the_package(api, server):
     own = json.loads(hpo.load("read", str(server.storage)).plot.history().to_json())
     assert figure["data"] == own["data"]
     assert "a figure is one of history" in api.get("/studies/read/figures/pie").json()["detail"]
+    assert api.get("/studies/read/figures/slice?metric=loss").status_code == 200
+    unheard = api.get("/studies/read/figures/history?metric=loss")
+    assert unheard.status_code == 400 and "not history; leave out metric='loss'" in unheard.json()["detail"]
 
 
 def test_facts_are_those_of_the_journal(api, server):

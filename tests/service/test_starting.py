@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from raytune_hpo.facts import Fact
 from raytune_hpo.journal import MemoryStorage
 from raytune_hpo.service.app import application
 from raytune_hpo.service.folds import ReadModel, StillReading
+from raytune_hpo.service.serving import ServeSettings, serve_forever
 from raytune_hpo.service.state import Service
 from raytune_hpo.service.studies import Studies
 from raytune_hpo.service.tokens import TokenStore
@@ -118,6 +121,62 @@ def test_a_study_that_has_ended_is_not_read_at_a_start(
 
     with_service(look)
     assert read == ["open"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"storage": "{}/no/studies.db"}, "folder that exists"),
+        ({"storage": "{}"}, "is a folder"),
+        ({"storage": "/proc/studies.db"}, "can be read and written"),
+        ({"storage": "postgresql://me:secret@127.0.0.1:1/studies"}, "check the server"),
+        ({"tokens": "/proc/tokens.json"}, "cannot be written"),
+        ({"tokens": "{}/other.json"}, "tokens are JSON"),
+        ({"memory_bytes": float("nan")}, "memory > 0"),
+        ({"root_path": "hpo"}, "begins with a slash"),
+        ({"root_path": "/hpo/"}, "ends without one"),
+    ],
+)
+def test_what_could_serve_nobody_does_not_start(tmp_path: Path, settings: dict[str, Any], rule: str) -> None:
+    (tmp_path / "other.json").write_text("[]")
+    given = {name: value.format(tmp_path) if isinstance(value, str) else value for name, value in settings.items()}
+    whole = {"storage": "memory", "tokens": tmp_path / "tokens.json", "port": 0, **given}
+    with pytest.raises(hpo.errors.HpoError, match=rule) as refused:
+        serve_forever(ServeSettings(**{**whole, "tokens": Path(whole["tokens"])}), pytest.fail)
+    assert "secret" not in str(refused.value)
+
+
+class _Said(Exception):
+    """Ends a service that has said its link."""
+
+
+@pytest.mark.parametrize(
+    ("host", "link"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")],
+)
+def test_the_link_leads_to_where_the_service_listens(tmp_path: Path, host: str, link: str) -> None:
+    def say(words: str) -> None:
+        raise _Said(words)
+
+    settings = {"host": host, "port": 0, "storage": "memory", "tokens": tmp_path / "tokens.json"}
+    try:
+        with pytest.raises(_Said, match=rf"http://{re.escape(link)}:\d+/\?token="):
+            serve_forever(ServeSettings(**settings, allowed_hosts=["hpo.example"]), say)
+    except hpo.errors.SpecError as error:
+        pytest.skip(str(error))  # a machine without IPv6
+
+
+def test_a_storage_that_can_only_be_read_is_shown_if_it_has_studies(tmp_path: Path) -> None:
+    class ReadOnly(MemoryStorage):
+        def prepare(self) -> None:
+            raise JournalError("nothing can be written here")
+
+    storage = ReadOnly()
+    service = Service(storage, TokenStore(tmp_path / "tokens.json"))
+    with pytest.raises(JournalError):
+        service.prepare()
+    hpo.Study({"x": hpo.Float(0, 1)}, name="s", sampler="random", storage=storage).close()
+    service.prepare()
 
 
 class _Slow(MemoryStorage):

@@ -320,6 +320,23 @@ def test_constants_may_be_anything() -> None:
     assert space.unpack(json.loads(json.dumps(space.pack(config))))["thing"] is thing
 
 
+def test_what_users_write_into_dicts_changes_no_configuration() -> None:
+    def doubled(config: dict[str, Any]) -> float:
+        config["inner"]["y"] *= 2
+        return float(config["inner"]["y"])
+
+    def holds(config: dict[str, Any]) -> bool:
+        return bool(config.pop("x") >= 0 and config["inner"].pop("y") <= 1)
+
+    given = {"x": uniform(0, 1), "inner": {"y": uniform(0, 1)}, "twice": sample_from(doubled), "list": [1, {"a": 2}]}
+    space = Space(given, constraints=[holds])
+    given["list"][1]["a"] = 3  # type: ignore[index]
+    for config in sample(space, 5):
+        assert config["twice"] == 2 * config["inner"]["y"] <= 2 * 1 and "x" in config
+        assert config["list"] == [1, {"a": 2}]
+        space.check(config)
+
+
 def test_grid_axes_are_marked() -> None:
     space = Space({"a": {"grid_search": [1, 2]}, "b": grid_search([3]), "c": choice([1])})
     assert [isinstance(c.domain, Choice) and c.domain.is_grid_axis for c in space.columns] == [True, True, False]
