@@ -206,6 +206,10 @@ def test_what_is_not_there_says_so():
         _ = optuna.integration.NoSuchCallback
     with pytest.raises(NotCarried, match="SQLite"):
         optuna.storages.JournalRedisStorage("redis://localhost")
+    with pytest.raises(NotCarried, match="SQLite"):
+        optuna.storages.RedisStorage("redis://localhost")
+    with pytest.raises(NotCarried, match="TPESampler searches for several goals"):
+        optuna.samplers.MOTPESampler(seed=1)
     with pytest.raises(AttributeError):
         _ = optuna.no_such_thing
 

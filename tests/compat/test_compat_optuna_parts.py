@@ -58,7 +58,7 @@ def test_samplers_by_name(sampler):
 
 
 def test_what_means_nothing_here_is_named():
-    with pytest.warns(UserWarning, match="gamma mean nothing"):
+    with pytest.warns(UserWarning, match="no effect of gamma on"):
         S.TPESampler(gamma=lambda n: 3)
 
 
