@@ -356,3 +356,13 @@ assert logger.propagate and not logger.handlers
 """
     pytest.importorskip("optuna")
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_of_several_goals_one_is_looked_at():
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)), n_trials=20)
+    for look in (optuna.importance.get_param_importances, V.plot_slice):
+        with pytest.raises(ValueError, match=r"2 goals.*target=lambda trial: trial.values\[0\]"):
+            look(study)
+        assert look(study, target=lambda trial: trial.values[0])
+    assert not V.plot_intermediate_values(study).data, "which takes no target; such trials report nothing"
