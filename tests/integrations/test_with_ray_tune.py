@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from dataclasses import replace
 
 import cloudpickle
 import pytest
@@ -374,7 +375,7 @@ def test_another_space_or_version_is_refused(tmp_path):
 def test_another_version_of_a_sampler_is_refused_with_what_a_searcher_takes(tmp_path, monkeypatch):
     search = searcher()
     search.save(str(tmp_path / "state"))
-    monkeypatch.setattr(Random, "version", Random.version + 1)
+    monkeypatch.setattr(Random, "traits", replace(Random.traits, version=Random.traits.version + 1))
     words = "begin another experiment.*; points_to_evaluate with evaluated_rewards begin from what it found$"
     with pytest.raises(SpecMismatch, match=words):
         searcher().restore(str(tmp_path / "state"))
