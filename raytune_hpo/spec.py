@@ -156,12 +156,20 @@ class StudySpec:
                 raise SpaceError(f"parameter {name!r} {domain.problem(point[name])}, got {show(point[name])}")
         return dict(point)
 
-    def require_same(self, stored: StudySpec, *, subject: str | None = None, anew: str = "use another name") -> None:
+    def require_same(
+        self,
+        stored: StudySpec,
+        *,
+        subject: str | None = None,
+        anew: str = "use another name",
+        transfer: str = "points_to_evaluate or, in a study, earlier= begin from what it found",
+    ) -> None:
         """Check that a stored study may continue under this spec; limits and settings may differ.
 
         Args:
             subject: what its user knows it by; None: by the study's name.
             anew: the way to begin again beside it.
+            transfer: how that one learns from its results.
 
         Raises:
             SpecMismatch: it may not; the message names the first difference and the ways out.
@@ -184,8 +192,7 @@ class StudySpec:
             if before is not None and now is not None and before.version != now.version:
                 raise SpecMismatch(
                     f"{subject} was created with version {before.version} of the {role} {before.name!r}, this release has "
-                    f"version {now.version}; {anew}, or the release that it was created with; points_to_evaluate or, in a "
-                    f"study, earlier= begin from what it found"
+                    f"version {now.version}; {anew}, or the release that it was created with; {transfer}"
                 )
 
 

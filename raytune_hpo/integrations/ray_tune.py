@@ -129,13 +129,21 @@ class Conversation:
         if saved is not None:
             # Functions are compared by their sources, and unpickled ones have none.
             compared = replace(saved.spec, space=self._spec.space) if space is None else saved.spec
-            self._spec.require_same(compared, subject="the saved Searcher", anew="begin another experiment")
+            self._spec.require_same(
+                compared,
+                subject="the saved Searcher",
+                anew="begin another experiment",
+                transfer="points_to_evaluate with evaluated_rewards begin from what it found",
+            )
         unpack = self._spec.space.unpack
         self._points = list(points) if saved is None else [dict(unpack(point)) for point in saved.points]
         self._clock = WallClock()
         self._core = OptimizerCore(self._spec, plan.sampler)
         self._facts: list[Fact] = []
         self._numbers = {} if saved is None else dict(saved.numbers)  # of the running trials, by Ray Tune's id
+        # Ray Tune may have skipped any of those that ran when it was saved, and says so of none.
+        self._unheard = set(self._numbers)
+        self._given_up: dict[str, int] = {}
         begun = [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())] if saved is None else saved.facts
         for fact in begun:
             self._core.apply(fact)
@@ -147,8 +155,10 @@ class Conversation:
         """A trial's configuration; None if another trial must end first, or if ``is_over``."""
         if self._points and trial_id not in self._numbers:
             self._enqueue(self._points.pop(0))
-        lease = self._step(AskTrials(worker=trial_id, at=self._clock.now()))
-        assert isinstance(lease, Lease)
+        lease = self._ask(trial_id)
+        if not lease.assignments and self._unheard and self._unheard.issuperset(self._numbers):
+            self._give_up_on_the_unheard()  # the sampler waits for them
+            lease = self._ask(trial_id)
         if not lease.assignments:
             return None
         self._numbers[trial_id] = lease.assignments[0].number
@@ -177,11 +187,19 @@ class Conversation:
         prepared = self._core.suggestions.take()
         return prepared is not None and prepared.outcome is Signal.EXHAUSTED
 
+    def hear(self, trial_id: str) -> None:
+        """Note that a trial runs: one that ran when the study was saved has been continued."""
+        self._unheard.discard(trial_id)
+
     def tell(self, trial_id: str, metrics: Mapping[str, Any] | None, error: str | None = None) -> None:
         """Record how a trial ended; a trial that was never suggested or was told before is ignored.
 
-        A trial without a finite value of each goal has failed.
+        A trial without a finite value of each goal has failed. One that was given up counts as run elsewhere.
         """
+        self.hear(trial_id)
+        if trial_id in self._given_up:
+            self.add(self._core.ledger.trials[self._given_up.pop(trial_id)].config, metrics or {}, error)
+            return
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
@@ -204,9 +222,7 @@ class Conversation:
             return
         self._enqueue(config)
         elsewhere = f"elsewhere-{len(self._facts)}"
-        lease = self._step(AskTrials(worker=elsewhere, at=self._clock.now()))
-        assert isinstance(lease, Lease)
-        self._numbers[elsewhere] = lease.assignments[0].number
+        self._numbers[elsewhere] = self._ask(elsewhere).assignments[0].number
         self.tell(elsewhere, metrics, error)
 
     def save(self, path: Path) -> None:
@@ -215,6 +231,18 @@ class Conversation:
         space = base64.b64encode(cloudpickle.dumps(self._spec.space)).decode("ascii")
         state = {"version": VERSION, "facts": rows, "numbers": self._numbers, "points": points, "space": space}
         path.write_text(json.dumps(state), encoding="utf-8")
+
+    def _ask(self, worker: str) -> Lease:
+        lease = self._step(AskTrials(worker=worker, at=self._clock.now()))
+        assert isinstance(lease, Lease)
+        return lease
+
+    def _give_up_on_the_unheard(self) -> None:
+        """End the trials that Ray Tune seems to have skipped, without a result."""
+        for trial_id in self._unheard:
+            number = self._given_up[trial_id] = self._numbers.pop(trial_id)
+            self._step(EndTrial(number=number, attempt=1, status=Status.PRUNED, at=self._clock.now()))
+        self._unheard.clear()
 
     def _enqueue(self, config: Mapping[str, Any]) -> None:
         space = self._spec.space
@@ -314,6 +342,9 @@ class _Searching:
         if config is not None:
             return dict(config)
         return "FINISHED" if conversation.is_over else None
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        self._talk().hear(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         self._talk().tell(trial_id, result, "the trial failed in Ray Tune" if error else None)

@@ -16,6 +16,7 @@ from raytune_hpo.codec import is_trial_fact
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import (
+    Drawn,
     Fact,
     Printed,
     Released,
@@ -27,6 +28,7 @@ from raytune_hpo.facts import (
     StudyCreated,
     StudyStopped,
 )
+from raytune_hpo.space.growing import domain_of, grown
 from raytune_hpo.spec import StudySpec, stored_spec
 from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
@@ -69,6 +71,7 @@ class TrialRecorder(ABC):
         self._spec: StudySpec | None = None
         self._open: dict[int, Trial] = {}  # by number, the trials that have not finished
         self._begun: dict[int, int] = {}  # by number, the attempt with which the current run began
+        self._due: set[int] = set()  # the numbers of the trials whose ``begin`` is still to be called
         self._held: Collection[AttemptKey] = ()
         self._stop: StudyStopped | None = None
         self.best = None
@@ -139,7 +142,11 @@ class TrialRecorder(ABC):
 
     @abstractmethod
     def begin(self, trial: Trial) -> None:
-        """A worker has received the attempt."""
+        """A worker has received the attempt.
+
+        If objectives define the space, this comes with the attempt's first report, or its end, and the parameters that it
+        has asked for up to then.
+        """
 
     @abstractmethod
     def report(self, trial: Trial, report: Report) -> None:
@@ -171,13 +178,20 @@ class TrialRecorder(ABC):
             best = self.best.losses if self.best is not None else None
             if trial.losses is not None and trial.is_feasible and (best is None or trial.losses[0] < best[0]):
                 self.best = trial
+        if isinstance(fact, Drawn):
+            self._spec = replace(self.spec, space=grown(self.spec.space, fact.name, domain_of(fact.domain)))
         if attempt_key(trial) in self._held:
             return
         if isinstance(fact, Started):
-            self.begin(trial)
-        elif isinstance(fact, Reported):
+            self._due.add(trial.number)
+        if self.spec.grows and isinstance(fact, (Started, Drawn)):
+            return  # its parameters come one by one
+        if trial.number in self._due:
+            self._due.remove(trial.number)
+            self.begin(before if before is not None and self.spec.grows else trial)  # as it was when it began
+        if isinstance(fact, Reported):
             self.report(trial, trial.reports[-1])
-        else:
+        elif not isinstance(fact, Started):
             self.end(trial)
 
 

@@ -15,7 +15,7 @@ from raytune_hpo import registry
 from raytune_hpo.checkpoints.places import checked_place
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal, make_constraints, make_goals, ranges_of
-from raytune_hpo.options import number_option, positive, whole
+from raytune_hpo.options import is_real, number_option, positive, whole
 from raytune_hpo.protocols import bound_sampler
 from raytune_hpo.registry import check_bound, check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
@@ -271,7 +271,7 @@ def checked_bundle(bundle: Any) -> dict[str, float]:
     for key, amount in bundle.items():
         if key in _RESOURCE_WORDS:
             raise SpecError(f"resources has no {key!r}; did you mean {_RESOURCE_WORDS[key]!r}?")
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
+        if not is_real(amount) or not 0 <= amount < math.inf:
             raise SpecError(f"resources[{key!r}] is a number of at least 0, got {amount!r}")
         if 0 < amount < _LEAST_AMOUNT:
             raise SpecError(
@@ -279,4 +279,4 @@ def checked_bundle(bundle: Any) -> dict[str, float]:
             )
         if key == "gpu" and amount > 1 and amount != int(amount):
             raise SpecError(f"resources['gpu'] is a share of one GPU or a whole number, got {amount!r}; round it")
-    return {str(key): amount for key, amount in bundle.items()}
+    return {str(key): amount if isinstance(amount, (int, float)) else float(amount) for key, amount in bundle.items()}

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeAlias
@@ -30,6 +30,18 @@ class SampleFrom:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise SpaceError(f"sample_from takes a function of the configuration, got {show(self.function)}")
+
+    def sample(self, config: Mapping[str, Any] | None = None, size: int = 1, random_state: object = None) -> Any:
+        """The function's value, or a list of ``size`` of them: for a look, and for functions of one's own.
+
+        Named as in ``ray.tune``, and as the method of domains.
+
+        Args:
+            config: the rest of the configuration; None: an empty one, for a function that does not read it.
+            random_state: has no effect, since the function draws what it draws.
+        """
+        values = [self.function(dict(config or {})) for _ in range(size)]
+        return values[0] if size == 1 else values
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,14 @@ def test_every_kind_of_parameter():
     assert isinstance(seen[0]["k"], int)
 
 
+@pytest.mark.parametrize("algo", [tpe.suggest, rand.suggest])
+def test_labels_come_in_the_order_of_their_names(algo):
+    space = {"z": hp.uniform("z", 0, 1), "first": hp.choice("m", [hp.uniform("a", 0, 1), hp.uniform("b", 0, 1)])}
+    trials = Trials()
+    best = fmin(lambda config: config["z"], space, algo=algo, max_evals=3, trials=trials, show_progressbar=False)
+    assert list(best) == sorted(best) and list(trials.vals) == ["a", "b", "m", "z"]
+
+
 def test_graphs_are_hyperopts_own():
     assert isinstance(sample(SPACE, np.random.default_rng(0)), dict)
     assert "switch" in str(SPACE)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import raytune_hpo as hpo
 import raytune_hpo.compat.optuna as optuna
 from raytune_hpo.compat.optuna.distributions import FloatDistribution, IntDistribution
 from raytune_hpo.compat.optuna.trial import FixedTrial, TrialState, create_trial
@@ -131,6 +132,19 @@ def test_infinity_is_a_value():
     study.optimize(lambda t: math.inf if t.number else 1.0, n_trials=12)
     assert study.trials[1].value == math.inf
     assert study.best_value == 1.0
+
+
+def test_what_is_no_callback_is_refused_before_a_trial_runs(tmp_path):
+    study = optuna.create_study()
+    logger = hpo.integrations.tensorboard.Logger(tmp_path)
+    for callbacks, words in [
+        ([logger], r"got the logger .*raytune_hpo.integrations.record\(study.study_name, logger"),
+        ([print, 3], "got 3 among them"),
+        (print, r"write \[...\] around it"),
+    ]:
+        with pytest.raises(TypeError, match=words):
+            study.optimize(lambda trial: 1.0, n_trials=1, callbacks=callbacks)
+    assert not study.trials
 
 
 def test_callbacks_follow_each_trial_and_may_stop():

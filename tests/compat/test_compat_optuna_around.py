@@ -262,9 +262,10 @@ def test_a_patient_pruner_passes_over_what_is_no_number(patience):
         assert not trial.should_prune()
 
 
-def test_crossovers_are_taken_and_named_in_a_warning():
-    with pytest.warns(UserWarning, match="crossover mean"):
-        sampler = optuna.samplers.NSGAIISampler(crossover=optuna.samplers.nsgaii.UniformCrossover(), seed=0)
+def test_crossovers_and_mutations_are_taken_and_named_in_a_warning():
+    crossover, mutation = optuna.samplers.nsgaii.UniformCrossover(), optuna.samplers.nsgaii.PolynomialMutation()
+    with pytest.warns(UserWarning, match="no effect of crossover, mutation on the sampler"):
+        sampler = optuna.samplers.NSGAIISampler(crossover=crossover, mutation=mutation, seed=0)
     optuna.create_study(sampler=sampler).optimize(parabola, n_trials=2)
     with pytest.raises(NotCarried, match="BaseSampler"):
         optuna.samplers.BaseGASampler(4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ MODULES = """
     samplers pruners trial trial._state study storages storages.journal distributions logging exceptions visualization
     visualization.matplotlib importance integration integration.lightgbm terminator terminator.callback terminator.erroreval
     terminator.terminator terminator.improvement.evaluator terminator.improvement.emmr artifacts search_space
+    integration.dask integration.sklearn integration.xgboost structs version multi_objective multi_objective.samplers
 """.split()
 
 
@@ -204,8 +206,42 @@ def test_what_is_not_there_says_so():
         _ = optuna.integration.NoSuchCallback
     with pytest.raises(NotCarried, match="SQLite"):
         optuna.storages.JournalRedisStorage("redis://localhost")
+    with pytest.raises(NotCarried, match="SQLite"):
+        optuna.storages.RedisStorage("redis://localhost")
+    with pytest.raises(NotCarried, match="TPESampler searches for several goals"):
+        optuna.samplers.MOTPESampler(seed=1)
     with pytest.raises(AttributeError):
         _ = optuna.no_such_thing
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "words"),
+    [
+        ("integration.mlflow", "MLflowCallback", r"record\(study.study_name, raytune_hpo.integrations.mlflow.Logger"),
+        ("integration", "WeightsAndBiasesCallback", r"raytune_hpo.integrations.wandb.Logger"),
+        ("integration.botorch", "BoTorchSampler", r"samplers.GPSampler$"),
+        ("integration.cma", "PyCmaSampler", r"samplers.CmaEsSampler$"),
+        ("integration.shap", "ShapleyImportanceEvaluator", r"importance.FanovaImportanceEvaluator$"),
+        ("integration.keras", "KerasPruningCallback", r"trial.report\(value, step\)"),
+    ],
+)
+def test_what_optuna_integration_would_have_says_what_to_do_without_it(module, name, words):
+    if importlib.util.find_spec("optuna_integration") is not None:
+        pytest.skip("optuna-integration is installed")
+    imported = importlib.import_module(f"raytune_hpo.compat.optuna.{module}")
+    with pytest.raises(NotCarried, match=f"{name} is not supported here.*pip install optuna-integration.*{words}"):
+        getattr(imported, name)
+    with pytest.raises(ImportError):  # as of any other package that is not installed
+        getattr(imported, name)
+
+
+def test_what_optuna_had_for_several_goals_says_how_it_is_done_now():
+    from raytune_hpo.compat.optuna.multi_objective import samplers
+
+    with pytest.raises(NotCarried, match=r"create_study\(directions=\[...\]\).*study.best_trials"):
+        _ = samplers.NSGAIIMultiObjectiveSampler
+    with pytest.raises(NotCarried, match="^multi_objective.create_study"):
+        optuna.multi_objective.create_study(["minimize", "maximize"])
 
 
 def test_every_integration_of_ours_has_its_name_in_the_package():
@@ -320,3 +356,13 @@ assert logger.propagate and not logger.handlers
 """
     pytest.importorskip("optuna")
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_of_several_goals_one_is_looked_at():
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)), n_trials=20)
+    for look in (optuna.importance.get_param_importances, V.plot_slice):
+        with pytest.raises(ValueError, match=r"2 goals.*target=lambda trial: trial.values\[0\]"):
+            look(study)
+        assert look(study, target=lambda trial: trial.values[0])
+    assert not V.plot_intermediate_values(study).data, "which takes no target; such trials report nothing"

@@ -12,7 +12,7 @@ import pytest
 
 import raytune_hpo.compat.optuna as optuna
 from raytune_hpo.compat.optuna.distributions import FloatDistribution
-from raytune_hpo.compat.optuna.exceptions import DuplicatedStudyError, NotCarried, StorageInternalError
+from raytune_hpo.compat.optuna.exceptions import DuplicatedStudyError, NotCarried, OptunaError, StorageInternalError
 from raytune_hpo.compat.optuna.trial import TrialState, create_trial
 from raytune_hpo.core.audit import audit
 
@@ -58,7 +58,7 @@ def test_samplers_by_name(sampler):
 
 
 def test_what_means_nothing_here_is_named():
-    with pytest.warns(UserWarning, match="gamma mean nothing"):
+    with pytest.warns(UserWarning, match="no effect of gamma on"):
         S.TPESampler(gamma=lambda n: 3)
 
 
@@ -401,3 +401,13 @@ def test_most_trials_over_sessions():
     study.add_trial(create_trial(params={"x": 0.5}, distributions={"x": FloatDistribution(0, 1)}, value=1.0))
     study.optimize(objective, n_trials=50, callbacks=[optuna.study.MaxTrialsCallback(5)])
     assert len(study.trials) == 5
+
+
+@pytest.mark.parametrize("pruner", ["median", optuna.pruners.MedianPruner])
+def test_what_is_no_pruner_is_refused_before_a_study_is_there(tmp_path, pruner):
+    storage = f"sqlite:///{tmp_path}/studies.db"
+    with pytest.raises(OptunaError, match="a pruner is an object of raytune_hpo.compat.optuna.pruners"):
+        optuna.create_study(pruner=pruner, study_name="a", storage=storage)
+    optuna.create_study(study_name="a", storage=storage)
+    with pytest.raises(OptunaError, match="a pruner is an object of raytune_hpo.compat.optuna.pruners"):
+        optuna.load_study(pruner=pruner, study_name="a", storage=storage)

@@ -510,6 +510,34 @@ def test_parameters_are_not_sent_with_the_code():
     assert len(cloudpickle.dumps(runner)) < 10**5
 
 
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (7, "a dict such as .*, got 7"),
+        ({"cpu": "two"}, r"resources\['cpu'\] is a number of at least 0, got 'two'"),
+        ({"GPU": -1}, r"resources\['gpu'\] is a number of at least 0, got -1"),
+        ({"cpus": 2}, "did you mean 'cpu'"),
+    ],
+)
+def test_wrong_resources_are_refused_where_they_are_given(resources, words):
+    with pytest.raises(ValueError, match=words):
+        tune.with_resources(descent, resources)
+    if isinstance(resources, dict):
+        with pytest.raises(ValueError, match=words):
+            tune.PlacementGroupFactory([resources])
+
+
+def test_amounts_of_resources_may_be_of_numpys_types():
+    (bundle,) = tune.PlacementGroupFactory([{"CPU": np.int64(2), "GPU": np.float32(0.5), "disk": None}]).bundles
+    assert bundle == {"CPU": 2.0, "GPU": 0.5}
+
+
+def test_what_a_function_of_the_space_makes_can_be_looked_at():
+    assert tune.sample_from(lambda config: 2 * config["x"]).sample({"x": 3}) == 6
+    assert tune.sample_from(lambda spec: 2 * spec.config.x).sample({"x": 3}) == 6
+    assert tune.sample_from(lambda: 5).sample(size=3) == [5, 5, 5]
+
+
 def test_resources_of_the_users_own_stand_in_a_dict_of_theirs():
     (result,) = run(
         tune.with_resources(

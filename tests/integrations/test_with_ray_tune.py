@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from dataclasses import replace
 
 import cloudpickle
 import pytest
@@ -14,6 +15,7 @@ from ray.tune.search import Searcher as Base
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpaceError, SpecError, SpecMismatch
 from raytune_hpo.integrations.ray_tune import Searcher
+from raytune_hpo.samplers.random import Random
 
 SPACE = {
     "model": tune.choice(
@@ -99,6 +101,44 @@ def test_the_end_of_a_grid_does_not_wait_for_trials_that_ray_tune_has_skipped(tm
     assert restored.suggest("3") == Base.FINISHED
     restored.on_trial_complete("skipped", {"loss": 1.0})
     assert restored.suggest("3") == Base.FINISHED
+
+
+def rounds(tmp_path):
+    """A Searcher whose sampler waits for each batch of three, restored while two of a batch were running."""
+    portfolio = {"name": "portfolio", "arms": ["random", "sobol"], "strategy": "SYNC"}
+    space = {"x": tune.uniform(0, 1)}
+    search = searcher(space, sampler=portfolio)
+    drive(search, 1, lambda config: config["x"])
+    configs = {name: search.suggest(name) for name in ("one", "other")}
+    assert search.suggest("next") is None
+    search.save(str(tmp_path / "state"))
+    restored = searcher(space, sampler=portfolio)
+    restored.restore(str(tmp_path / "state"))
+    return restored, configs
+
+
+def test_a_sampler_that_waits_does_not_wait_for_trials_that_ray_tune_has_skipped(tmp_path):
+    restored, _ = rounds(tmp_path)
+    assert restored.suggest("next")
+    endings = [json.loads(row[2]) for row in saved(restored)["facts"] if row[0] == "Finished"]
+    assert [ending["status"] for ending in endings] == ["completed", "pruned", "pruned"]
+
+
+def test_a_sampler_that_waits_does_wait_for_trials_that_ray_tune_has_resumed(tmp_path):
+    restored, _ = rounds(tmp_path)
+    restored.on_trial_result("one", {"loss": 1.0})
+    assert restored.suggest("next") is None
+    restored.on_trial_complete("one", {"loss": 1.0})
+    assert restored.suggest("next"), "of the other, nothing has been heard"
+
+
+def test_a_trial_that_reports_after_it_was_given_up_is_learned_from(tmp_path):
+    restored, configs = rounds(tmp_path)
+    restored.suggest("next")
+    restored.on_trial_complete("one", {"loss": 0.25})
+    *_, enqueued, started, finished = [(row[0], json.loads(row[2])) for row in saved(restored)["facts"]]
+    assert (enqueued[0], enqueued[1]["config"]) == ("Enqueued", configs["one"])
+    assert started[1]["number"] == finished[1]["number"] and finished[1]["metrics"] == {"loss": 0.25}
 
 
 def test_errors_missing_and_strange_results_count_as_failed():
@@ -329,6 +369,15 @@ def test_another_space_or_version_is_refused(tmp_path):
         searcher({**SPACE, "lr": tune.uniform(0, 2)}).restore(str(tmp_path / "state"))
     (tmp_path / "state").write_text(json.dumps({**json.loads((tmp_path / "state").read_text()), "version": 99}))
     with pytest.raises(HpoError, match="version 99"):
+        searcher().restore(str(tmp_path / "state"))
+
+
+def test_another_version_of_a_sampler_is_refused_with_what_a_searcher_takes(tmp_path, monkeypatch):
+    search = searcher()
+    search.save(str(tmp_path / "state"))
+    monkeypatch.setattr(Random, "traits", replace(Random.traits, version=Random.traits.version + 1))
+    words = "begin another experiment.*; points_to_evaluate with evaluated_rewards begin from what it found$"
+    with pytest.raises(SpecMismatch, match=words):
         searcher().restore(str(tmp_path / "state"))
 
 

@@ -9,6 +9,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
+import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.tensorboard import Logger
@@ -138,3 +139,25 @@ def test_a_logger_of_a_study_that_runs_is_refused_before_another_begins(story, t
         fit(lambda config: 1.0, {"x": 1}, num_trials=1, storage=f"{tmp_path}/s.db", callbacks=logger)
     assert not (tmp_path / "s.db").exists()
     logger.close()
+
+
+def test_parameters_that_objectives_ask_for_are_in_the_record(tmp_path):
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        n = trial.suggest_int("n", 1, 3) if x > 0.5 else 1
+        hpo.report(loss=x, step=1)
+        return {"loss": x + n}
+
+    points = [{"x": 0.25}, {"x": 0.75, "n": 2}]
+    results = hpo.tune(
+        objective, None, num_trials=2, points_to_evaluate=points, storage="memory", runtime="local", max_concurrent=1,
+        callbacks=[Logger(tmp_path)], progress=False,
+    )  # fmt: skip
+    (folder,) = tmp_path.iterdir()
+    for trial in results:
+        written = hparams(folder / f"trial-{trial.number:05}")[
+            "_hparams_/session_start_info"
+        ].session_start_info.hparams
+        assert {name: value.number_value for name, value in written.items()} == trial.config
+        first, last = scalars(folder / f"trial-{trial.number:05}")["loss"]
+        assert first[1] == trial.config["x"] and last[1] == trial.metrics["loss"]

@@ -42,12 +42,13 @@ def suggested(
     key = repr(sorted(part.items()))
     if key not in learning or learning[key].expression is not domain.expr:
         learning[key] = Learning(part, domain, int(seed))
+    labels = sorted(domain.params)  # in hyperopt's order, which scripts see in ``best`` and in ``vals``
     documents: list[dict[str, Any]] = []
     for tid in new_ids:
         values = learning[key].next(tid, [*_documents(trials), *documents], int(seed))
         misc = {"tid": tid, "cmd": domain.cmd, "workdir": domain.workdir}
-        idxs = {label: [tid] if label in values else [] for label in domain.params}
-        vals = {label: [values[label]] if label in values else [] for label in domain.params}
+        idxs = {label: [tid] if label in values else [] for label in labels}
+        vals = {label: [values[label]] if label in values else [] for label in labels}
         miscs_update_idxs_vals([misc], idxs, vals)
         documents += trials.new_trial_docs([tid], [None], [domain.new_result()], [misc])
     return documents

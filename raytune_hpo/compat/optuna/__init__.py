@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from raytune_hpo.compat.optuna import (
+    absent,
     distributions,
     exceptions,
     logging,
@@ -15,6 +16,7 @@ from raytune_hpo.compat.optuna import (
     storages,
     study,
     trial,
+    version,
 )
 from raytune_hpo.compat.optuna.exceptions import TrialPruned
 from raytune_hpo.compat.optuna.study import (
@@ -28,9 +30,17 @@ from raytune_hpo.compat.optuna.study import (
 )
 from raytune_hpo.compat.optuna.trial import Trial, create_trial
 
-__version__ = "5.0.0"  # the version of Optuna whose names and behaviour these are
+__version__ = version.__version__
 
-_LATER = ("artifacts", "importance", "integration", "terminator", "visualization")  # loaded when they are used
+_LATER = (  # loaded when they are used
+    "artifacts",
+    "importance",
+    "integration",
+    "multi_objective",
+    "structs",
+    "terminator",
+    "visualization",
+)
 
 __all__ = [
     "Study",
@@ -53,6 +63,7 @@ __all__ = [
     "storages",
     "study",
     "trial",
+    "version",
 ]
 
 
@@ -60,3 +71,6 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+absent.open_multi_objective()

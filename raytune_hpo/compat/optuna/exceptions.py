@@ -12,6 +12,7 @@ __all__ = [
     "ExperimentalWarning",
     "ForOneGoal",
     "NotCarried",
+    "NotInstalled",
     "OptunaError",
     "StorageInternalError",
     "TrialPruned",
@@ -49,6 +50,10 @@ class ForOneGoal(OptunaError, NotImplementedError):
 
 class NotCarried(OptunaError, NotImplementedError):
     """A feature of Optuna that this layer does not have; the message names what to use instead."""
+
+
+class NotInstalled(NotCarried, ImportError):
+    """A feature of the package ``optuna-integration``, which is not there; the message names what to do without it."""
 
 
 def not_ours(wanted: str, given: Any) -> OptunaError:

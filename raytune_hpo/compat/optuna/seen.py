@@ -28,7 +28,10 @@ def seen(study: Study, target: Target | None, name: str = NAME) -> Results:
     """
     if target is None:
         if study._is_multi_objective():
-            raise ValueError(f"the study has {len(study.directions)} goals; target= says which is looked at")
+            raise ValueError(
+                f"the study has {len(study.directions)} goals, and one value is looked at; give it by "
+                f"target=lambda trial: trial.values[0]"
+            )
         if name == NAME and study.metric_names:
             name = study.metric_names[0]
         return seen_values(study, lambda trial: [trial.value], [name], [study.direction])

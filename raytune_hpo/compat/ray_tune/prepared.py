@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried, TuneError
+from raytune_hpo.compat.ray_tune.resources import resolved
 from raytune_hpo.compat.ray_tune.trainable import Trainable
 
 _FORMER = ("reporter", "checkpoint_dir")  # arguments of a function that Ray 1.x filled in
@@ -97,8 +98,13 @@ def with_resources(trainable: Any, resources: Any) -> Prepared:
 
     Args:
         resources: a dict such as ``{"cpu": 2, "gpu": 0.5}``, a PlacementGroupFactory, a ScalingConfig, or a function of a
-            configuration.
+            configuration, which is called at ``fit``; None: those that the trainable itself requests.
+
+    Raises:
+        ValueError: ``resources`` has another form.
     """
+    if resources is not None and not callable(resources):
+        resources = resolved(resources, dict)
     return replace(prepared(trainable), resources=resources)
 
 

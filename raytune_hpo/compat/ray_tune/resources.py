@@ -8,8 +8,10 @@ from typing import Any
 
 from raytune_hpo.compat.ray_tune.config import ScalingConfig
 from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
+from raytune_hpo.runtime.settings import checked_bundle
 
-_WORDS = {"CPU": "cpu", "GPU": "gpu"}
+_OURS = {"CPU": "cpu", "GPU": "gpu"}
+_THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 
 
 class PlacementGroupFactory:
@@ -18,12 +20,15 @@ class PlacementGroupFactory:
     Args:
         bundles: such as ``[{"CPU": 1, "GPU": 0.5}]``.
         strategy: how bundles are spread over nodes; any but Ray's default has no effect, with a warning.
+
+    Raises:
+        ValueError: there are no bundles, or an amount is not valid.
     """
 
     def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", **options: Any) -> None:
         if not bundles:
             raise ValueError("a PlacementGroupFactory needs at least one bundle, got none; write [{'CPU': 1}]")
-        self.bundles = [{key: float(amount) for key, amount in bundle.items() if amount} for bundle in bundles]
+        self.bundles = [_checked(bundle) for bundle in bundles]
         self.strategy = strategy
         warn_of_idle("PlacementGroupFactory", strategy=(strategy, "PACK"))
 
@@ -68,10 +73,9 @@ def resolved(request: Any, config: Callable[[], dict[str, Any]]) -> PlacementGro
     if isinstance(request, ScalingConfig):
         return PlacementGroupFactory(request.bundles())
     if isinstance(request, Mapping):
-        upper = {our: theirs for theirs, our in _WORDS.items()}
         listed = {**request, **request.get("custom_resources", {})}
         listed.pop("custom_resources", None)
-        return PlacementGroupFactory([{upper.get(str(name), str(name)): amount for name, amount in listed.items()}])
+        return PlacementGroupFactory([listed])
     if hasattr(request, "bundles"):  # ours, or Ray's own
         return PlacementGroupFactory(request.bundles)
     raise ValueError(
@@ -79,9 +83,15 @@ def resolved(request: Any, config: Callable[[], dict[str, Any]]) -> PlacementGro
     )
 
 
+def _checked(bundle: Mapping[str, float]) -> dict[str, float]:
+    """A bundle in Ray's words, without what it has none of."""
+    checked = checked_bundle({_OURS.get(name, name): amount or 0 for name, amount in bundle.items()})
+    return {_THEIRS.get(name, name): float(amount) for name, amount in checked.items() if amount}
+
+
 def in_our_words(factory: PlacementGroupFactory) -> list[dict[str, float]]:
     """The bundles as ``hpo.Tuner`` takes them."""
-    return [{_WORDS.get(name, name): amount for name, amount in bundle.items()} for bundle in factory.bundles]
+    return [{_OURS.get(name, name): amount for name, amount in bundle.items()} for bundle in factory.bundles]
 
 
 def that_fit(factory: PlacementGroupFactory, cpus: int) -> int:

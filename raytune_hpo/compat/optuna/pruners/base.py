@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.compat.optuna.exceptions import not_ours
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 
 if TYPE_CHECKING:
@@ -24,6 +25,19 @@ class NopPruner(BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         return False
+
+
+def check_pruner(pruner: Any) -> None:
+    """Check that a pruner can prune.
+
+    Args:
+        pruner: None: the default is meant.
+
+    Raises:
+        OptunaError: it is a name, a class, or another object without ``prune``.
+    """
+    if pruner is not None and (isinstance(pruner, type) or not callable(getattr(pruner, "prune", None))):
+        raise not_ours("a pruner is an object of raytune_hpo.compat.optuna.pruners, or derives from BasePruner", pruner)
 
 
 def is_due(trial: FrozenTrial, step: int, n_warmup_steps: int, interval_steps: int) -> bool:

@@ -162,7 +162,7 @@ def not_carried(sampler: str, given: Mapping[str, Any], defaults: Mapping[str, A
     named = [name for name, value in given.items() if value is not defaults[name] and value != defaults[name]]
     if named:
         warnings.warn(
-            f"{sampler}: {', '.join(named)} mean nothing to the sampler of raytune_hpo that stands for it, and are left out",
+            f"{sampler}: no effect of {', '.join(named)} on the sampler of raytune_hpo that stands for it",
             stacklevel=4,
         )
 

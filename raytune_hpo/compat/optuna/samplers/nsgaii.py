@@ -1,4 +1,4 @@
-"""Crossovers of NSGA-II, under Optuna's names: accepted with a warning, since ``nsga2`` has its own crossover."""
+"""Crossovers and mutations of NSGA-II, under Optuna's names: accepted with a warning, since ``nsga2`` has its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 __all__ = [
     "BLXAlphaCrossover",
     "BaseCrossover",
+    "BaseMutation",
+    "PolynomialMutation",
     "SBXCrossover",
     "SPXCrossover",
     "UNDXCrossover",
@@ -47,3 +49,11 @@ class VSBXCrossover(BaseCrossover):
 
 class UNDXCrossover(BaseCrossover):
     """A child is drawn from a normal distribution around its parents."""
+
+
+class BaseMutation(BaseCrossover):
+    """The base of mutations."""
+
+
+class PolynomialMutation(BaseMutation):
+    """A number moves by a polynomial distribution."""

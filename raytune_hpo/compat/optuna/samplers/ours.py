@@ -151,6 +151,13 @@ class BaseGASampler(BaseSampler):
         )
 
 
+class MOTPESampler(BaseSampler):
+    """Not supported; Optuna has it no more."""
+
+    def __new__(cls, *args: Any, **options: Any) -> NoReturn:
+        raise NotCarried("MOTPESampler is not supported here; TPESampler searches for several goals too")
+
+
 class NSGAIISampler(OurSampler):
     """The genetic algorithm NSGA-II (``nsga2``)."""
 

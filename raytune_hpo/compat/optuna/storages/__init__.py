@@ -27,6 +27,7 @@ __all__ = [
     "JournalRedisStorage",
     "JournalStorage",
     "RDBStorage",
+    "RedisStorage",
     "RetryFailedTrialCallback",
     "RetryHeartbeatStaleTrialCallback",
     "fail_stale_trials",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 JournalFileStorage, JournalRedisStorage = JournalFileBackend, JournalRedisBackend  # their former names
+RedisStorage = JournalRedisBackend  # what came before that
 
 
 def get_storage(storage: Any) -> BaseStorage:

@@ -10,6 +10,7 @@ from raytune_hpo.compat.optuna.directions import StudyDirection, direction_of, m
 from raytune_hpo.compat.optuna.exceptions import DuplicatedStudyError
 from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.pruners import BasePruner
+from raytune_hpo.compat.optuna.pruners.base import check_pruner
 from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.compat.optuna.samplers import BaseSampler, TPESampler, sampler_of
 from raytune_hpo.compat.optuna.samplers.base import check_sampler
@@ -42,9 +43,10 @@ def create_study(
 
     Raises:
         ValueError: a direction and directions are given, or one is neither "minimize" nor "maximize".
-        OptunaError: the sampler is not one of this layer.
+        OptunaError: the sampler is not one of this layer, or the pruner is none.
         DuplicatedStudyError: there is a study of that name.
     """
+    check_pruner(pruner)
     named = _directions(direction, directions)
     place = get_storage(storage)
     name = f"no-name-{uuid.uuid4()}" if study_name is None else study_name
@@ -75,7 +77,9 @@ def load_study(
     Raises:
         KeyError: there is no study of that name.
         ValueError: no name is given, and there is not exactly one study.
+        OptunaError: the pruner is none.
     """
+    check_pruner(pruner)
     place = get_storage(storage)
     return _opened(place, _one_name(place) if study_name is None else study_name, sampler, pruner)
 

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.api.callbacks import Recorder
 from raytune_hpo.compat.optuna.exceptions import TrialPruned
 from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.study.workers import traceback_of
@@ -48,13 +49,13 @@ class Optimizing:
         call: calls the objective with a trial, here or on another machine.
 
     Raises:
-        TypeError: ``catch`` names no types of exceptions.
+        TypeError: ``catch`` names no types of exceptions, or a callback is none.
     """
 
     def __init__(self, study: Study, call: Callable[[Trial], Any], settings: Settings) -> None:
         self._study, self._call = study, call
         self._n_trials, self._timeout, self._n_jobs = settings.n_trials, settings.timeout, num_jobs(settings.n_jobs)
-        self._catch, self._callbacks = checked_catch(settings.catch), list(settings.callbacks or ())
+        self._catch, self._callbacks = checked_catch(settings.catch), checked_callbacks(settings.callbacks)
         self._collects, self._shows = settings.gc_after_trial, settings.show_progress_bar
         self._began_at = time.monotonic()
         self._num_ended = 0
@@ -173,6 +174,28 @@ def checked_catch(catch: Any) -> tuple[type[BaseException], ...]:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"catch names types of exceptions, got {kind!r}")
     return types
+
+
+def checked_callbacks(callbacks: Any) -> list[Callback]:
+    """A list of callbacks.
+
+    Raises:
+        TypeError: it is not a list, or one of them cannot be called with a study and a trial.
+    """
+    if not isinstance(callbacks, Iterable | None):
+        raise TypeError(
+            f"callbacks is a list of functions of a study and a trial, got {callbacks!r}; write [...] around it"
+        )
+    checked = list(callbacks or ())
+    for callback in checked:
+        if isinstance(callback, Recorder):
+            raise TypeError(
+                f"a callback takes a study and a trial, got the logger {callback!r}; to record the study, create it in a "
+                f"storage, and call raytune_hpo.integrations.record(study.study_name, logger, storage=...) after optimize"
+            )
+        if not callable(callback):
+            raise TypeError(f"callbacks is a list of functions of a study and a trial, got {callback!r} among them")
+    return checked
 
 
 def num_jobs(n_jobs: int) -> int:

@@ -41,8 +41,9 @@ def plot_optimization_history(
 
 
 def plot_intermediate_values(study: Study) -> Any:
-    """The reports of trials, step by step."""
-    return Plots(seen(study, None)).curves()
+    """The reports of trials, step by step; there are none if the study has several goals."""
+    target = (lambda trial: trial.values[0]) if study._is_multi_objective() else None
+    return Plots(seen(study, target)).curves()
 
 
 def plot_parallel_coordinate(
