@@ -91,7 +91,7 @@ class CMAES(BaseSampler):
         SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=2)
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=3)
     _ordered: Array  # the columns of the Gaussian
     _nominal: Array
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axes, is_among, row_keys
+from raytune_hpo.numerics.neighbours import neighbours
 from raytune_hpo.numerics.quasi import sobol
 from raytune_hpo.space import Space
 from raytune_hpo.space.axis import axis_of
@@ -23,6 +24,7 @@ from raytune_hpo.trial import Trial
 
 _SOBOL_BATCH = 64
 _DRAWS = 256  # rows drawn at once in search of a new one
+_STARTS = 16  # known rows near which a new one is searched for if no draw is new
 _MOST_LISTED = 10_000  # a space of at most this many configurations is enumerated in search of a new one
 
 
@@ -116,25 +118,43 @@ class Cube:
         return X[self.feasible(X)]
 
     def first_new(self, rows: Array, known: Array, rng: np.random.Generator) -> Any:
-        """The first feasible row (d,) that is not known; if there is none, one of the whole space if it is small, or a draw.
+        """The first feasible row (d,) that is not known; if there is none, a new one of the whole space.
+
+        Where nothing new is left, half of the time the first feasible row is repeated, and otherwise a draw.
 
         Args:
             rows: (k, d) proper, in order of preference.
             known: (n, d) proper.
         """
         size = self.space.cardinality
-        if size is not None and len(known) >= size and len(set(row_keys(known))) >= size:  # nothing new is left
-            return next(self.draws(rng))
-        for x in rows:
-            if not is_among(x, known) and self.feasible(x[None, :])[0]:
-                return x
-        if (everything := self.everything) is not None and len(everything):
+        if size is None or len(known) < size or len(set(row_keys(known))) < size:
+            for x in rows:
+                if not is_among(x, known) and self.feasible(x[None, :])[0]:
+                    return x
+            if (new := self._new(known, rng)) is not None:
+                return new
+        # Under noise the row that is liked may be the luckiest one: draws give the others as many chances.
+        liked = (x for x in rows if self.feasible(x[None, :])[0])
+        return next(chain(liked if rng.random() < 0.5 else (), self._known(rng)))
+
+    def _new(self, known: Array, rng: np.random.Generator) -> Any:
+        """A row (d,) that is not known: any of a small space, else a draw or one near a known row; None if none is found."""
+        if (everything := self.everything) is not None:
             tried = set(row_keys(known))
             new = [i for i, key in enumerate(row_keys(everything)) if key not in tried]
-            return everything[rng.choice(new) if new else rng.integers(len(everything))]
-        drawn = self.draws(rng)
-        first = next(drawn)
-        return next((x for x in chain([first], drawn) if not is_among(x, known)), first)
+            return everything[rng.choice(new)] if new else None
+        return next((x for x in chain(self.draws(rng), self._near(known, rng)) if not is_among(x, known)), None)
+
+    def _near(self, known: Array, rng: np.random.Generator) -> Iterator[Array]:
+        """Rows (d,) one step from some known ones, which meet the constraints: they enter branches that are rarely drawn."""
+        near, _ = neighbours(self.axes, rng.permutation(known)[:_STARTS], rng)
+        yield from (x for x in self.proper(rng.permutation(near)) if self.feasible(x[None, :])[0])
+
+    def _known(self, rng: np.random.Generator) -> Iterator[Array]:
+        """Draws (d,), without a search for those that meet the constraints where these are listed already."""
+        if self.space.has_constraints and self.everything is not None and len(self.everything):
+            yield self.everything[rng.integers(len(self.everything))]
+        yield from self.draws(rng)
 
     def encode(self, trials: Sequence[Trial]) -> Array:
         """Rows (n, d) of trials. Those of the last call are kept, since the same ones are pending again and again."""

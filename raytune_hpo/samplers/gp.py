@@ -156,7 +156,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=8
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=9
     )
 
     def __init__(
@@ -246,8 +246,8 @@ class GP(ModelBased):
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
         scores = self._weighting(found.training, len(observed) + len(running), found.success)(scores, X)
         taken = KnownRows(np.concatenate([observed.X[len(known) :], running]))
-        scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
-        return Ranked.of(X, scores, _RETURNED)
+        is_taken = self._is_taken(X, taken, self._kept_apart(found.posterior, running))
+        return Ranked.of(X, scores, _RETURNED, is_taken)
 
     @property
     def _has_one_model(self) -> bool:
@@ -510,29 +510,30 @@ class GP(ModelBased):
             candidates: proper rows; draws from the prior come first.
             known, apart: see ``_is_taken``.
         """
-        objective = self._objective(acquisition, known, apart, weighting)
-        values = objective.values(candidates)
-        order = np.argsort(-values, kind="stable")
+        seen = KnownRows(known)
+        objective = self._objective(acquisition, seen, apart, weighting)
+        values = weighting(values_at(acquisition, self._embedding, candidates), candidates)
+        taken = self._is_taken(candidates, seen, apart)
+        order = np.lexsort((-values, taken))
         # The best of the prior's draws is a start too, or all starts might lead to the same local maximum.
         starts = np.append(order[:_NUM_STARTS], order[order < _DRAWN][0])
         rows, reached = maximised(objective, np.nan_to_num(candidates[starts], nan=0.5))
         # Constraints are checked row by row, from the best on; all rows are kept for that, since few may meet them.
         best = order if self._cube.space.has_constraints else order[:most]
-        return Ranked.of(
-            np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
-        )
+        X, scores = np.concatenate([self._cube.proper(rows), candidates[best]]), np.append(reached, values[best])
+        return Ranked.of(X, scores, taken=np.append(np.isneginf(reached), taken[best]))
 
     def _objective(
-        self, acquisition: Acquisition, known: Array, apart: Neighbourhoods, weighting: Weighting
+        self, acquisition: Acquisition, known: KnownRows, apart: Neighbourhoods, weighting: Weighting
     ) -> Objective:
         """The weighted acquisition function, -inf where a row is taken."""
-        embedding, seen = self._embedding, KnownRows(known)
+        embedding = self._embedding
 
         # The values are -inf at taken rows, but the gradients are not changed: L-BFGS follows the smooth function
         # underneath, and if it ends too close to a taken row, ``maximised`` keeps the row from which it started.
         def values(X: Array) -> Array:
             value = weighting(values_at(acquisition, embedding, X), X)
-            return np.where(self._is_taken(X, seen, apart), -np.inf, value)
+            return np.where(self._is_taken(X, known, apart), -np.inf, value)
 
         def values_and_gradients(X: Array) -> tuple[Array, Array]:
             value, gradient = acquisition.values_and_gradients(embedding(X))

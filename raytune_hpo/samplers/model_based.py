@@ -34,10 +34,17 @@ class Ranked(NamedTuple):
     scores: Array
 
     @classmethod
-    def of(cls, X: Array, scores: Array, most: int | None = None) -> Ranked:
-        """The ``most`` best rows by falling score; ties keep their order."""
-        order = np.argsort(-scores, kind="stable")[:most]
-        return cls(X[order], scores[order])
+    def of(cls, X: Array, scores: Array, most: int | None = None, taken: Array | None = None) -> Ranked:
+        """The ``most`` best rows by falling score; ties keep their order.
+
+        Args:
+            taken: (k,) of bool: rows that have been tried or are running. They follow all others, in the order in which
+                they are worth repeating, and get -inf.
+        """
+        if taken is None:
+            taken = np.zeros(len(X), dtype=bool)
+        order = np.lexsort((-scores, taken))[:most]
+        return cls(X[order], np.where(taken, -np.inf, scores)[order])
 
 
 class Selection(NamedTuple):

@@ -35,7 +35,7 @@ class Evolutionary(ConstraintLearner, ABC):
     A failed trial has infinite losses, a pruned one those of its last report.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=2)
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=3)
     population: int
     _nominal: Array
     _is_founded: bool
@@ -79,8 +79,9 @@ class Evolutionary(ConstraintLearner, ABC):
             point, meta = self.child(number, rng)
             rows = cube.settled(cube.proper(point[None, :]))  # or one that was tried would not be recognised
             if not is_among(rows[0], known) and cube.feasible(rows)[0]:
-                return Suggestion(cube.config(rows[0]), {**meta, POINT: point.tolist()})
-        return Suggestion(cube.config(cube.first_new(rows, known, rng)))
+                break
+        x = cube.first_new(rows, known, rng)
+        return Suggestion(cube.config(x), {**meta, POINT: point.tolist()} if is_among(x, rows) else {})
 
     def tell(self, trial: Trial) -> None:
         """Note the trial, and let it compete once there is a population."""

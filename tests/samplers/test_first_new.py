@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
@@ -11,7 +12,7 @@ import raytune_hpo as hpo
 from raytune_hpo import registry
 from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers import CMAES, DE, NSGA2, Evolution
+from raytune_hpo.samplers import CMAES, DE, GP, NSGA2, RF, TPE, Evolution
 from raytune_hpo.samplers.cube import Cube
 from raytune_hpo.space import Choice, Float, Int, Normal, Space
 from raytune_hpo.testing.trials import Loop, start
@@ -47,6 +48,27 @@ def test_where_all_is_known_nobody_looks_for_more():
     assert seconds(known) < 0.5 * seconds(known[:-1])  # the search through the whole space for the last one
 
 
+def test_where_all_is_known_half_of_what_comes_is_the_first_feasible_row_and_half_is_drawn():
+    space = Space({"n": Int(0, 9)}, constraints=[lambda config: config["n"] > 1])
+    for cube, first in ((Cube(Space({"n": Int(0, 9)})), 0), (Cube(space), 2)):
+        rows = cube.space.encode([{"n": n} for n in range(10)])
+        found = [cube.config(cube.first_new(rows, rows, derive(0, "test", i)))["n"] for i in range(100)]
+        assert 40 < found.count(first) < 75
+        assert len(set(found)) > 5
+
+
+@pytest.mark.parametrize("make", [DE, GP, RF, TPE])
+def test_what_is_good_is_repeated_where_all_has_been_tried(make):
+    loop = Loop.of(make, Space({"a": Choice(list("abcdef")), "n": Int(0, 1)}))
+    losses = derive(1, "losses").random(12)
+    for _ in range(40):
+        trial = loop.ask()
+        loop.tell(trial, {"loss": losses[2 * "abcdef".index(trial.config["a"]) + trial.config["n"]]})
+    late = [trial.metrics["loss"] for trial in loop.finished[20:]]
+    assert late.count(losses.min()) >= 5  # of 20; of draws it would be one or two
+    assert len(set(late)) > 4
+
+
 def test_where_few_configurations_are_feasible_and_all_are_known_constraints_are_not_asked_again_and_again():
     calls = []
 
@@ -62,6 +84,14 @@ def test_where_few_configurations_are_feasible_and_all_are_known_constraints_are
             assert cube.feasible(cube.first_new(everything[1:3], known, derive(0, "test", i))[None, :])[0]
     assert np.array_equal(cube.first_new(everything[1:3], everything[1:], derive(0, "test")), everything[0])
     assert len(calls) < 8_020
+
+
+def test_a_branch_that_is_hardly_ever_drawn_is_entered_once_the_others_are_known():
+    rare = Choice([{"kind": "c"}, {"kind": "d", "x": Float(0, 1)}], weights=[9999, 1])
+    space = Space({"model": Choice([{"kind": "a"}, {"kind": "b", "deep": rare}], weights=[99, 1])})
+    for make in (TPE, Evolution):
+        loop = Loop.of(make, space).run(12)
+        assert len({json.dumps(trial.config) for trial in loop.finished}) == 12
 
 
 @pytest.mark.parametrize("make", [CMAES, DE, Evolution, NSGA2])
