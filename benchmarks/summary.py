@@ -3,7 +3,7 @@
 python benchmarks/summary.py             # all that docs/performance.md shows
 python benchmarks/summary.py newcomer    # what docs/quickstart.md shows
 python benchmarks/summary.py early_stopping [WORKERS GOAL...]    # what docs/early-stopping.md shows
-python benchmarks/summary.py fidelity [WORKERS all|fresh]    # what docs/early-stopping.md shows
+python benchmarks/summary.py fidelity [WORKERS all|fresh [RESULTS]]    # what docs/early-stopping.md shows
 python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md shows
 python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md shows
 python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
@@ -77,11 +77,11 @@ def _arrival(figure: dict[str, Any]) -> str:
     return f"{100 * detail['reached']:.0f} % | {figure['measured']:.2f} | {times}"
 
 
-def fidelity(num_workers: str = "4", tasks: str = "all") -> list[str]:
+def fidelity(num_workers: str = "4", tasks: str = "all", results: str = "fidelity") -> list[str]:
     """Regrets of ours and of recorded peers by time, and how long they take to come within 1 % of the best known."""
     start = "" if num_workers == "4" else f"{num_workers} workers, "
     rows: dict[str, dict[str, dict[str, Any]]] = {}
-    for figure in json.loads((RESULTS / "fidelity.json").read_text())["figures"]:
+    for figure in json.loads((RESULTS / f"{results}.json").read_text())["figures"]:
         who, _, what = figure["name"].removeprefix(start).partition(f", {tasks}, ")
         if what and figure["name"].startswith(start) and ", " not in who:
             rows.setdefault(who, {})[what] = figure

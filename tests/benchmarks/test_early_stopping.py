@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import early_stopping  # noqa: E402
+import further_curves  # noqa: E402
 from curves import Curves, names  # noqa: E402
 from tasks.scoring import Scores  # noqa: E402
 
@@ -28,7 +29,7 @@ class Task:
         self.tags = tags
     def sample(self, rng):
         return {"x": float(rng.random())}
-    def objective(self, config, fidelity):
+    def objective(self, config, fidelity=9):
         return {"loss": config["x"] + 1 / fidelity, "time": 2.0 * fidelity}
     def curve(self, config):
         return [config["x"] + 1 / step if config["x"] < 0.9 else float("nan") for step in range(1, 10)]
@@ -176,3 +177,17 @@ def test_who_is_not_known_is_told_who_is(folder: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "early_stopping.py"), "--tasks", str(folder), "--only", "nobody"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and "no contender 'nobody'; there are random, auto" in done.stderr
+
+
+def test_further_curves_are_those_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, made = tmp_path / "source", tmp_path / "made"
+    source.mkdir()
+    (source / "tasks.py").write_text(SHARED)
+    (source / "fidelity.py").write_text("")
+    monkeypatch.setattr(sys, "argv", ["further_curves.py", str(made), "--tasks", str(source)])
+    further_curves.main()
+    index = json.loads((made / "fidelity.json").read_text())
+    assert len(index) == 12
+    assert index["lcbench_167161"] == {"task": "lcbench_167161", "levels": STEPS, "unit": 18.0}
+    assert index["svm_1494_trainsize"] == {"task": "svm_1494", "levels": 27, "trainsize": True, "unit": 18.0}
+    assert (made / "tasks.py").read_text() == (source / "tasks.py").read_text()
