@@ -93,7 +93,8 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
     )
     service.prepare()
     reached_at = _reached_at(settings.host)
-    app = application(service, allowed_hosts(port, [reached_at, *settings.allowed_hosts]), root_path=settings.root_path)
+    hosts = allowed_hosts(port, [f"{reached_at}:{port}", *settings.allowed_hosts])
+    app = application(service, hosts, root_path=settings.root_path)
     config = uvicorn.Config(
         app,
         http=Connection,
