@@ -30,6 +30,7 @@ SHOWN: list[tuple[str, Callable[..., list[str]], tuple[str, ...]]] = [
         for goals in ((), ("within 1 %", "within 0.1 %"))
     ],
     *[("early-stopping.md", fidelity, (workers, tasks)) for workers in ("4", "32") for tasks in ("all", "fresh")],
+    ("early-stopping.md", fidelity, ("4", "all", "fidelity_further")),
     *[("experiments.md", lookup_tables, part) for part in ((), ("part",), ("lenet2",), ("ptb",), ("resnet",))],
     ("samplers.md", sample_efficiency, ()),
     ("samplers.md", sample_efficiency, ("sample_efficiency_36_tasks",)),
