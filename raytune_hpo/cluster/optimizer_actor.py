@@ -99,8 +99,8 @@ class OptimizerActor:
             self._storage = open_storage(self._plan.settings.storage)
             if is_lost_with_job(self._storage.url):
                 self.add_note(
-                    f"the storage {self._storage.url} is in this job's working directory, a copy that Ray deletes and "
-                    f"other jobs do not see, so none can continue it; give an absolute path or a URL, or leave storage out"
+                    f"the storage {self._storage.url} is in this job's working directory, a copy that Ray deletes: no other "
+                    f"job can continue the study; give an absolute path or a URL, or leave storage out"
                 )
             place = place_of(self._plan.settings.checkpoints, self._storage.url, self._plan.spec.name)
             self._store = CheckpointStore(place, node=this_node())

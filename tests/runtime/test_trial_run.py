@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -68,6 +69,7 @@ def test_a_bool_and_an_int_are_numbers():
         (np.zeros(3), "array of shape (3,)"),
         (object(), "got object"),
         (b"x" * 100_000_000, "got bytes"),
+        (Future(), "Future, which stands for a result to come: return its result()"),
     ],
 )
 def test_what_is_no_result_fails_the_trial_and_says_why(value, words):
