@@ -27,6 +27,11 @@ MAX_VALUES = 1_000  # of a metric that is a list
 _MAX_STEP = 2**53  # beyond, other languages round
 _MAX_WHOLE = 2**63  # larger integers become floats, as in databases, arrays and other languages
 _FAILED = "fail"  # hyperopt's STATUS_FAIL
+_WAITS = {
+    "coroutine": "asyncio.run(...)",
+    "ObjectRef": "ray.get(...)",
+    "Future": "its result()",
+}  # by the name of a type
 _AS_THEY_ARE = frozenset((float, bool, type(None)))
 
 
@@ -83,8 +88,10 @@ class MetricRules:
                     f"an objective with several metrics returns a dict with {names}, got {_show(result)}"
                 )
             return {self.goals[0].metric: result}
+        wait = _WAITS.get(type(result).__name__)
         raise ObjectiveError(
             f"an objective returns a number or a dict of metrics, or reports them; got {_show(result)}"
+            + (f", which stands for a result to come: return {wait}" if wait else "")
         )
 
     def of_report(self, metrics: Mapping[str, Any]) -> dict[str, Any]:

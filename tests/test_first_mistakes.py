@@ -138,7 +138,7 @@ def test_no_word_of_another_tuner_hides_one_of_ours():
         (Model, "got the class Model; write a function"),
         (5, "an objective is a function of a configuration, got 5"),
         (fetched, "fetched is async, so a call only prepares it; write a plain function"),
-        (hpo.with_parameters(streamed), "returns asyncio.run(streamed(config))"),
+        (hpo.with_parameters(streamed), "yields its reports is a plain generator, and streamed is an async one"),
     ],
     ids=["two", "none", "keywords", "parameters", "class", "number", "coroutine", "stream"],
 )

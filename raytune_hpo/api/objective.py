@@ -17,7 +17,6 @@ from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 
-_ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 _WIDTH = 60  # characters of a constant in a warning
 
 
@@ -44,7 +43,12 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
     function, filled = objective, {}
     if isinstance(objective, WithParameters):
         function, filled = objective.objective, objective.parameters
-    if any(is_async(called) for called in (function, type(function).__call__) for is_async in _ASYNC):
+    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(type(function).__call__):
+        raise SpecError(
+            f"an objective that yields its reports is a plain generator, and {_name(function)} is an async one; write def "
+            f"instead of async def, and asyncio.run(...) around what it awaits"
+        )
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         raise SpecError(
             f"an objective returns the metric when it is called, and {_name(function)} is async, so a call only prepares "
             f"it; write a plain function that returns asyncio.run({_name(function)}(config))"

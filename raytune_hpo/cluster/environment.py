@@ -14,6 +14,7 @@ from raytune_hpo.journal.opening import STORAGE_VARIABLE, default_storage, stora
 from raytune_hpo.journal.storage import BaseStorage
 from raytune_hpo.protocols import Sampler
 
+_OF_JOBS = "/runtime_resources/working_dir_files/"  # where Ray unpacks working directories
 _LEARNING = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}  # core.asking limits threads with it
 
 
@@ -37,6 +38,11 @@ def storage_words(storage: Any) -> str | None:
         )
     kind, words = storage_class(storage)
     return words if cluster.is_remote() else kind.absolute(words)
+
+
+def is_lost_with_job(storage: str) -> bool:
+    """Whether a storage is a file in the working directory of a job, a copy of the user's that Ray makes and deletes."""
+    return _OF_JOBS in storage
 
 
 def is_movable(storage: str | None) -> bool:

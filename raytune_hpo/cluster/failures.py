@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, TaskCancelledError
 
 from raytune_hpo.cluster.shells import plain
 from raytune_hpo.errors import ClusterError, HpoError
@@ -22,6 +22,11 @@ def cause_of(error: Exception) -> tuple[str, bool]:
         return str(own), False
     if isinstance(error, RayTaskError):
         cause = error.cause or error
+        if isinstance(cause, TaskCancelledError):
+            return (
+                "its worker was interrupted: the objective raised KeyboardInterrupt, or the task was cancelled",
+                False,
+            )
         return f"the worker failed: {_shortened(str(cause)) or type(cause).__name__}", False
     text = str(error)
     if not isinstance(error, RayError):  # Ray has refused to start it

@@ -22,6 +22,7 @@ from raytune_hpo.checkpoints.fetching import NODE, URL, is_local
 from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Listener
+from raytune_hpo.cluster.environment import is_lost_with_job
 from raytune_hpo.cluster.failures import gone_from_memory
 from raytune_hpo.cluster.line_here import leave_note
 from raytune_hpo.cluster.nodes import know_nodes, this_node
@@ -96,6 +97,11 @@ class OptimizerActor:
             await self._listener.open(get_node_ip_address())  # type: ignore[no-untyped-call]
             noting = asyncio.create_task(asyncio.to_thread(self._noted))
             self._storage = open_storage(self._plan.settings.storage)
+            if is_lost_with_job(self._storage.url):
+                self.add_note(
+                    f"the storage {self._storage.url} is in this job's working directory, a copy that Ray deletes: no other "
+                    f"job can continue the study; give an absolute path or a URL, or leave storage out"
+                )
             place = place_of(self._plan.settings.checkpoints, self._storage.url, self._plan.spec.name)
             self._store = CheckpointStore(place, node=this_node())
             self._deleter = Deleter(self._store)

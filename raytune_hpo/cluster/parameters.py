@@ -24,7 +24,8 @@ class WithParameters:
 def with_parameters(objective: Callable[..., Any], **parameters: Any) -> Objective:
     """The objective with big arguments filled in: ``hpo.with_parameters(objective, X=X, y=y)``.
 
-    They are put into Ray's object store once, and workers of one node share their memory: treat arrays as read-only.
+    They are put into Ray's object store once, and workers of one node share their memory: treat arrays as read-only. For an
+    object that is there already, give its reference; on Ray, the objective gets the object.
 
     Raises:
         SpecError: the objective cannot be called.

@@ -18,6 +18,7 @@ from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.runtime.trial_run import Objective
 
 CODE = "code"
+_OF_CLIENT = b"ray.util.client.common"  # the module of Ray Client's references and handles, useless in other processes
 
 
 class Holder:
@@ -77,7 +78,8 @@ class Keeper:
         return self._holder is not None
 
     def keep(self, key: str, value: Any) -> None:
-        borrowed = ray.put(value)
+        """Have the Holder keep a value, or the value that a reference of Ray's leads to."""
+        borrowed = value if isinstance(value, ray.ObjectRef) else ray.put(value)
         if self._holder is None:
             self._holder = self._create()
         try:
@@ -164,11 +166,16 @@ def _pickled(objective: Any) -> bytes:
             f"the objective is sent to other processes, and {culprit or 'something in it'} cannot be sent "
             f"({_first_line(error)}); make it inside the objective, or pass what it is made from"
         ) from error
+    if _OF_CLIENT in data:
+        raise SpecError(
+            f"over Ray Client, an objective cannot refer to actors or objects in Ray's store, and it refers to "
+            f"{_culprit(objective) or 'one'}; make them its arguments, and give them by hpo.with_parameters"
+        )
     return data
 
 
 def _culprit(objective: Any) -> str | None:
-    """The name of an object that cannot be pickled, among those to which a function refers."""
+    """The name of an object that cannot be sent, among those to which a function refers."""
     function = getattr(objective, "__func__", objective)
     code = getattr(function, "__code__", None)
     if code is None:
@@ -179,8 +186,10 @@ def _culprit(objective: Any) -> str | None:
         held |= dict(zip(code.co_freevars, cells, strict=False))
     for name, value in held.items():
         try:
-            pickler.dumps(value)
-        except Exception:  # its pickling raises: this is the one
+            can_be_sent = _OF_CLIENT not in pickler.dumps(value)
+        except Exception:  # pickling runs users' code, which may raise anything
+            can_be_sent = False
+        if not can_be_sent:
             return f"{name!r} (a {type(value).__name__})"
     return None
 

@@ -1,7 +1,8 @@
 """Capture of what trials print: it is kept with the trial instead of flooding the terminal.
 
-While a trial runs, its thread's writes to ``sys.stdout`` and ``sys.stderr`` go to a bounded text; other threads' writes
-go where they went before. Long output loses its middle, because both how it began and how it ended matter.
+While a trial runs, its thread's writes to ``sys.stdout`` and ``sys.stderr`` go to a bounded text; those of other threads,
+and of processes that it forks, go where they went before. Long output loses its middle, because both how it began and how it
+ended matter.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import io
+import os
 import sys
 import threading
 from collections import deque
@@ -51,6 +53,8 @@ class BoundedText:
 
 
 _capture: contextvars.ContextVar[BoundedText | None] = contextvars.ContextVar("raytune_hpo_output", default=None)
+# A fork's copy of the text would be lost with it.
+os.register_at_fork(after_in_child=lambda: _capture.set(None))
 
 
 class _Router(io.TextIOBase):

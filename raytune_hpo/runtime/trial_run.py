@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialPruned, Tria
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules, checked_step
 from raytune_hpo.runtime.failing import Failure, failure_of
+from raytune_hpo.runtime.forks import ending_children
 from raytune_hpo.runtime.objective_trial import ObjectiveTrial, Parameters
 from raytune_hpo.runtime.output import BoundedText, captured
 from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Extras, Saving, extras_of
@@ -86,7 +88,7 @@ def report(
 ) -> None:
     """Report metrics of the running trial: as keywords, as one dict, or as one number, the metric itself.
 
-    Any thread of the trial may report. Outside a trial it does nothing.
+    Any thread of the trial may report, and no other process. Outside a trial it does nothing.
 
     Args:
         step: an integer that grows from report to report; by default one more than the last, from 1. In the dict,
@@ -100,8 +102,8 @@ def report(
 
     Raises:
         TrialStopped: the trial is stopped, or paused, here. Let it pass; it is a BaseException.
-        ObjectiveError: a step that does not grow, a metric that is not valid, or the trial runs over instances; fails the
-            trial.
+        ObjectiveError: a step that does not grow, a metric that is not valid, a process that the objective has forked, or
+            the trial runs over instances; fails the trial.
     """
     run = run_here("report", "nothing was reported")
     if run is None:
@@ -188,6 +190,7 @@ class TrialRun:
         self.started_at = time.time()
         self.rules = rules
         self._begin = time.perf_counter()
+        self._process = os.getpid()
         self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
         self.unreported = ""
@@ -257,6 +260,11 @@ class TrialRun:
         if not NAMES.isdisjoint(metrics):
             extras = extras_of(metrics.pop("step", None), metrics.pop("save", None), metrics.pop("checkpoint", None))
         step = extras.step if step is None else step
+        if os.getpid() != self._process:  # its copy of the connection is the parent's, and of the threads it has none
+            raise ObjectiveError(
+                f"trial {self.assignment.number} runs in process {self._process}, and was to be reported for from process "
+                f"{os.getpid()}, a fork of it; send values to the objective, by a queue for instance, and report them there"
+            )
         with self._lock:
             if self._is_over or self._verdict.is_final:  # after the last step it may return, but not continue
                 raise TrialStopped(f"trial {self.assignment.number} has ended")
@@ -408,10 +416,9 @@ class TrialRun:
         return Status.PRUNED, {}, None
 
     def _call(self, config: dict[str, Any]) -> Any:
-        result = self._objective(config)
-        if inspect.isgenerator(result):
-            return self._drain(result)
-        return result
+        with ending_children():
+            result = self._objective(config)
+            return self._drain(result) if inspect.isgenerator(result) else result
 
     def _drain(self, generator: Iterator[Any]) -> Any:
         """Run a generator objective: each yielded value is a report, and its return value is the result."""

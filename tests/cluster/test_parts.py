@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Noted, Tick
-from raytune_hpo.errors import ClusterError
+from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.waiting_workers import WaitingWorkers
@@ -107,13 +107,25 @@ def test_what_changes_while_a_worker_asks_is_not_missed() -> None:
 
 
 def test_why_a_worker_is_missing_is_said_in_the_words_of_what_happened() -> None:
-    from ray.exceptions import RayTaskError
+    from ray.exceptions import RayTaskError, TaskCancelledError
 
     from raytune_hpo.cluster.failures import cause_of
 
     assert cause_of(ValueError("Bundles cannot be empty")) == ("ValueError: Bundles cannot be empty", False)
     silent = RayTaskError("call", "a traceback", asyncio.CancelledError())
     assert cause_of(silent) == ("the worker failed: CancelledError", False)
+    interrupted = RayTaskError("call", "a traceback", TaskCancelledError())
+    assert "the objective raised KeyboardInterrupt" in cause_of(interrupted)[0]
+
+
+def test_what_ray_client_cannot_carry_within_an_objective_is_refused() -> None:
+    from ray.util.client.common import ClientObjectRef
+
+    from raytune_hpo.cluster.shipping import Keeper, pack_objective
+
+    far = ClientObjectRef  # as pickled, it names the module in which all of Ray Client's references are
+    with pytest.raises(SpecError, match=r"it refers to 'far' \(a type\).* hpo.with_parameters"):
+        pack_objective(lambda config: far, Keeper(lambda: None))
 
 
 def test_a_pool_whose_optimizer_has_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,13 @@ def test_fit_returns_the_results_and_leaves_nothing_behind(name: str, storage: s
     assert_each_once(storage, name, 10)
 
 
+def test_a_journal_in_the_working_directory_of_a_job_is_warned_of(name: str, tmp_path: Path) -> None:
+    job = tmp_path / "session_1/runtime_resources/working_dir_files/_ray_pkg_4d58dc20f3f81553"
+    job.mkdir(parents=True)
+    with pytest.warns(UserWarning, match="studies.db is in this job's working directory.* absolute path"):
+        hpo.tune(lambda config: config["x"], SPACE, num_trials=1, name=name, storage=job / "studies.db", **SETTINGS)
+
+
 @pytest.mark.slow
 def test_two_trials_run_at_the_same_time(name: str, storage: str, tmp_path: Path) -> None:
     meeting = tmp_path / "meeting"
@@ -149,7 +156,9 @@ def test_parameters_travel_once_and_are_shared(name: str) -> None:
     def uses(config, data, word):
         return {"loss": config["x"], "sum": float(data.sum()), "word": word, "shared": not data.flags.owndata}
 
-    objective = hpo.with_parameters(uses, data=data, word="hello")
+    import ray
+
+    objective = hpo.with_parameters(uses, data=data, word=ray.put("hello"))
     results = hpo.tune(objective, SPACE, num_trials=3, name=name, storage="memory", **SETTINGS)
     assert {trial.metrics["sum"] for trial in results} == {float(data.sum())}
     assert {trial.metrics["word"] for trial in results} == {"hello"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import math
 import os
 import sqlite3
+import time
 import warnings
 
 import pytest
@@ -411,3 +413,17 @@ def test_what_is_no_pruner_is_refused_before_a_study_is_there(tmp_path, pruner):
     optuna.create_study(study_name="a", storage=storage)
     with pytest.raises(OptunaError, match="a pruner is an object of raytune_hpo.compat.optuna.pruners"):
         optuna.load_study(pruner=pruner, study_name="a", storage=storage)
+
+
+def test_a_duration_does_not_change_with_the_clocks(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        trial = create_trial(value=1.0)
+        for began_at in (1_792_889_400, 1_774_745_400):  # ten minutes before clocks are set back, and forward
+            trial.datetime_start = datetime.datetime.fromtimestamp(began_at)
+            trial.datetime_complete = datetime.datetime.fromtimestamp(began_at + 1200)
+            assert trial.duration == datetime.timedelta(minutes=20)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

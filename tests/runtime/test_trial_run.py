@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import multiprocessing
+import os
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -66,6 +69,7 @@ def test_a_bool_and_an_int_are_numbers():
         (np.zeros(3), "array of shape (3,)"),
         (object(), "got object"),
         (b"x" * 100_000_000, "got bytes"),
+        (Future(), "Future, which stands for a result to come: return its result()"),
     ],
 )
 def test_what_is_no_result_fails_the_trial_and_says_why(value, words):
@@ -305,6 +309,42 @@ def test_printing_is_safe_while_runtimes_come_and_go():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "1225 1225\n" * 3_000
+
+
+def raises(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("leave", "code"),
+    [(lambda: -1.0, 0), (lambda: sys.exit(3), 3), (sys.exit, 0), (lambda: raises(ValueError("x")), 1)],
+)
+def test_a_process_that_the_objective_forks_ends_with_it_and_tells_nothing(leave, code, capfd):
+    def forks(config):
+        child = os.fork()
+        if child == 0:
+            print("from the child")
+            return leave()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    ended = run(forks)
+    assert ended.metrics == {"loss": code}
+    assert ended.output == "" and "from the child" in capfd.readouterr().out
+
+
+def test_a_process_that_the_objective_forks_cannot_report(capfd):
+    def forks(config):
+        def reports():
+            hpo.report(loss=1.0)
+
+        child = multiprocessing.get_context("fork").Process(target=reports)
+        child.start()
+        child.join()
+        return child.exitcode
+
+    recorder = Recorder()
+    assert run(forks, recorder=recorder).metrics == {"loss": 1} and not recorder.reports
+    assert "send values to the objective, by a queue" in capfd.readouterr().err
 
 
 def test_a_kernels_own_stream_is_reached_through_the_router(monkeypatch):

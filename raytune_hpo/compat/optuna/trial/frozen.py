@@ -179,7 +179,8 @@ class FrozenTrial(BaseTrial):
         """The duration of the trial; None while it has not ended."""
         if self.datetime_start is None or self.datetime_complete is None:
             return None
-        return self.datetime_complete - self.datetime_start
+        # Local times have no zone, and plain differences are off by an hour if the clocks were changed in between.
+        return self.datetime_complete.astimezone() - self.datetime_start.astimezone()
 
     def report(self, value: float, step: int) -> None:
         """Does nothing: the trial is a snapshot."""
