@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from operator import methodcaller
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.plots import style
+from raytune_hpo.plots import Plots, style
 from raytune_hpo.results import Results
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 
@@ -81,33 +82,35 @@ STUDIES = {
     "arms": results_of(
         done(0.6), *[done(1 / i, arm=["gp-ei", "rf-pi", NASTY][i % 3], steps=2) for i in range(1, 30)], pruned(3.0)
     ),
+    "three metrics": results_of(
+        *[done({"loss": 1.0 + i, "size": 9.0 - i, NASTY: i % 3}, steps=2) for i in range(9)],
+        failed(),
+        metric=["loss", "size", NASTY],
+    ),
+    "one of three metrics": results_of(done({"a": 1.0, "b": 2.0, "c": 3.0}), metric=["a", "b", "c"]),
+    "no result of three metrics": results_of(failed(), running(), metric=["a", "b", "c"]),
     "nan extras": results_of(done({"loss": 0.5, "extra": math.nan}, steps=2)),
 }
 
 
 FIGURES = {
-    "history": lambda plot: plot.history(),
-    "best against trials": lambda plot: plot.best_so_far(),
-    "best against time": lambda plot: plot.best_so_far(against="time"),
-    "curves": lambda plot: plot.curves(),
-    "parallel coordinates": lambda plot: plot.parallel_coordinates(),
-    "slice": lambda plot: plot.slice(),
-    "contour": lambda plot: plot.contour(),
-    "rank": lambda plot: plot.rank(),
-    "importances": lambda plot: plot.importances(),
-    "fanova": lambda plot: plot.importances(method="fanova", pairs=3),
-    "timeline": lambda plot: plot.timeline(),
-    "duration": lambda plot: plot.duration(),
-    "arms": lambda plot: plot.arms(),
-    "distribution": lambda plot: plot.distribution(),
+    **{name: methodcaller(name) for name in vars(Plots) if not name.startswith("_") and name != "page"},
+    "best against time": methodcaller("best_so_far", against="time"),
+    "fanova": methodcaller("importances", method="fanova", pairs=3),
 }
+NEEDS_GOALS = {"pareto": 2, "pareto_3d": 3}  # how many metrics a study needs for a figure; of others it is refused
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("kind", STUDIES)
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_can_be_drawn_of_every_study(figure, kind):
-    found = FIGURES[figure](STUDIES[kind].plot)
+    results = STUDIES[kind]
+    if len(results.goals) < NEEDS_GOALS.get(figure, 1):
+        with pytest.raises(SpecError, match="metrics"):
+            FIGURES[figure](results.plot)
+        return
+    found = FIGURES[figure](results.plot)
     text = found.to_json()
     assert found.layout.height > 100
     assert "<script" not in text.replace("&lt;script", "")
