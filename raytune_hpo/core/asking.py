@@ -1,4 +1,4 @@
-"""Calls of samplers: the one place that calls ``ask``, ``tell`` and ``recall``, so that a suggestion can be recomputed anywhere."""
+"""Calls of samplers: the one place that asks, tells and recalls, so that a suggestion can be recomputed anywhere."""
 
 from __future__ import annotations
 

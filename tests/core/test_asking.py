@@ -131,16 +131,17 @@ def test_reports_that_are_lent_read_like_those_that_they_copy():
 
 
 def test_a_sampler_may_write_into_what_it_recalls_and_into_trials_of_a_growing_space():
+    told = []
+
     class Hoarder(Scrawling):
         traits = Traits(recalls=True)
-        told = []
 
         def recall(self, earlier):
             for row, _ in earlier.rows:
                 row.clear()
 
         def tell(self, trial):
-            self.told.append(dict(trial.metrics))
+            told.append(dict(trial.metrics))
             trial.metrics.clear()
 
     earlier = Recalled(source="s", rows=[([0.5], 1.0)], at=0.0)
@@ -152,4 +153,4 @@ def test_a_sampler_may_write_into_what_it_recalls_and_into_trials_of_a_growing_s
     for seen in (1, 2):  # each time the space has grown, the sampler is told everything anew
         growing.grow(spec.space, seen)
         growing.ask(1, (), derive(0, "ask", 1))
-    assert Hoarder.told == [{"loss": 1.0}] * 2
+    assert told == [{"loss": 1.0}] * 2
