@@ -195,13 +195,17 @@ def value_axis(values: np.ndarray, goal: Goal, *, is_log: bool = False) -> dict[
     return metric_axis(goal, axis_range(values, goal))
 
 
-def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only if there are few of them."""
+def log_ticks(low: float, high: float, *, intervals: int = 5) -> dict[str, Any]:
+    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only if there are few of them.
+
+    Args:
+        intervals: the most between labels at powers of ten.
+    """
     powers = floor(log10(high) + 1e-9) - ceil(log10(low) - 1e-9) + 1
     decades = log10(high / low)
     ticks: dict[str, Any] = {"nticks": 5}
     if powers >= 3 or (powers == 2 and decades > _FEW_DECADES):
-        ticks = {"dtick": ceil(decades / 5)}
+        ticks = {"dtick": ceil(decades / intervals)}
     elif decades > _PART_OF_A_DECADE:
         ticks = {"dtick": "D2"}
     # With a format plotly writes whole numbers; without, bare digits between powers of ten, in letters of three sizes.
@@ -232,7 +236,8 @@ def parameter_axis(
         }
     known = parameter.numbers[parameter.active]
     if parameter.is_log and len(known):
-        return {**named, **log_ticks(float(known.min()), float(known.max()))}
+        intervals = 4 if cols > 2 and not is_upright else 5  # in a narrow panel 0.00001 runs into 0.0001
+        return {**named, **log_ticks(float(known.min()), float(known.max()), intervals=intervals)}
     return named
 
 

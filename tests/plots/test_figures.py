@@ -426,6 +426,14 @@ def test_log_axes_have_whole_labels_and_few_of_them(low, high, dtick):
     assert axis.get("dtick") == dtick and axis["tickformat"] == "~g"
 
 
+def test_small_numbers_do_not_run_into_each_other_in_narrow_panels():
+    configs = [{"a": 10.0 ** -(i % 6), "b": 0.1 * i, "c": 0.1 * i} for i in range(12)]
+    space = {"a": hpo.loguniform(1e-5, 1), "b": hpo.uniform(0, 2), "c": hpo.uniform(0, 2)}
+    results = results_of(*[done(float(i), config) for i, config in enumerate(configs)], space=space)
+    assert results.plot.slice(parameters=["a", "b", "c"]).layout.xaxis.dtick == 2
+    assert results.plot.slice(parameters=["a"]).layout.xaxis.dtick == 1
+
+
 def test_the_best_so_far_has_the_scale_of_the_history():
     results = results_of(done(500.0), *[done(1.0 + i / 10) for i in range(5)], done(0.9))
     assert results.plot.history().layout.yaxis.type == results.plot.best_so_far().layout.yaxis.type == "log"
