@@ -35,7 +35,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
 LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
 _TOP, _FOOT, _BETWEEN = 64, 60, 76  # pixels above, below and between the panels
-CAPTION, TITLE = 34, 22  # pixels that a title above all panels takes, and one above a panel
+_CAPTION, TITLE = 34, 22  # pixels that a title above all panels takes, and one above a panel
 WIDE = 104  # between panels whose axes have titles
 _AXIS = {
     "gridcolor": "#eceef2",
@@ -52,7 +52,7 @@ _AXIS = {
 }
 _ROWS_OF_LABELS = {1: 90, 2: 46, 3: 30}  # characters below a panel, by the number of columns of panels
 _SHORTEST, _LONGEST, _UPRIGHT = 5, 16, 10  # characters of a label below a panel, and of one beside it
-_LINE = 90  # characters of a line of text in a figure
+_LINE, _CAPTION_LINE = 90, 80  # characters of a line of text in a figure, and of one beside plotly's buttons
 _FEW_DECADES, _PART_OF_A_DECADE = 1.3, 0.6
 _JITTER = 0.22  # to either side of an option's place
 _TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the R2 sequence, the golden ratio's analogue in 2-d
@@ -160,11 +160,17 @@ def note_on_parameters(shown: int, total: int) -> str:
     return "" if shown >= total else f" ({shown} of {total} parameters)"
 
 
+def caption_height(num_lines: int) -> int:
+    """The pixels that a title above all panels takes."""
+    return _CAPTION + 20 * (num_lines - 1)
+
+
 def caption(figure: Any, text: str) -> None:
-    """A title above all panels, and room for it."""
-    added = CAPTION
-    title = {"text": html.escape(text), "font": {"size": 15}, "x": 0.012, "xanchor": "left", "yanchor": "top"}
-    title |= {"yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
+    """A title above all panels, and room for it; a long one is broken into lines, or it would lie under the buttons."""
+    lines = wrap(text, _CAPTION_LINE)
+    added = caption_height(len(lines))
+    title = {"text": "<br>".join(map(html.escape, lines)), "font": {"size": 15}, "x": 0.012, "xanchor": "left"}
+    title |= {"yanchor": "top", "yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
     figure.update_layout(title=title, height=figure.layout.height + added, margin_t=_TOP + added)
     figure.update_layout(legend_y=1 - (LEGEND_TOP + 4) / figure.layout.height)
 

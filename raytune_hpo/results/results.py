@@ -469,14 +469,16 @@ class Results(Sequence[Trial]):
         """
         import pandas as pd
 
-        frame: pd.DataFrame = pd.DataFrame(as_data(self.columns()))
+        frame = pd.DataFrame(as_data(self.columns()))
         # A column without any value has no type of its own; it gets that of other studies, so that frames can be joined.
         kinds = dict.fromkeys(
             ["started_at", "duration_s", *(f"metrics/{goal.metric}" for goal in self.goals)], "float64"
         )
         if not self._trials:
             kinds |= {"number": "int64", "attempt": "int64", **dict.fromkeys(["status", "worker", "error"], "object")}
-        return frame.astype({name: kind for name, kind in kinds.items() if name in frame and frame[name].isna().all()})
+        valueless = {name: kind for name, kind in kinds.items() if name in frame and frame[name].isna().all()}
+        typed: pd.DataFrame = frame.astype(valueless)
+        return typed
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write the table of trials as CSV; values that a trial does not have are empty cells.

@@ -251,7 +251,7 @@ def test_a_front_lies_inside_its_axes_and_what_does_not_is_counted(mode):
 @pytest.mark.parametrize("figure", ["history", "slice", "curves", "distribution", "best_so_far"])
 def test_a_figure_says_how_many_values_lie_outside(figure):
     results = results_of(done(1e9, steps=2), *[done(float(10 - i), steps=2) for i in range(20)])
-    layout = str(getattr(results.plot, figure)().to_dict()["layout"])
+    layout = str(getattr(results.plot, figure)().to_dict()["layout"]).replace("<br>", " ")
     assert ("(2 far worse ones lie outside" if figure == "curves" else "(a far worse one lies outside") in layout
 
 
@@ -413,7 +413,10 @@ def test_what_was_left_out_is_said(large):
     """Of ten trials seven complete, two are pruned and one fails; of a thousand one still runs."""
     assert "4,000 of 89,900 trials" in titles(large.plot.history())[0]
     assert "4,000 of 99,900" in titles(large.plot.duration())[1]
-    assert "571 of 89,900 trials" in large.plot.slice().layout.title.text
+    slices, others = large.plot.slice().layout, STUDIES["branches"].plot.slice().layout
+    first, second = slices.title.text.split("<br>")  # one line would lie under plotly's buttons
+    assert first.endswith("(571 of 89,900 trials: the") and second == "best, and others from all over the study)"
+    assert slices.height == others.height + 20 and "<br>" not in others.title.text
     assert not any(" of " in title for title in titles(STUDIES["branches"].plot.history()))
 
 
