@@ -118,7 +118,8 @@ def summary_lines(results: Results) -> list[str]:
     took, times = "", [t.finished_at for t in results if t.finished_at is not None]
     if times:
         took = f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"
-    lines = [f"study {results.name!r}: {counted(len(results), 'trial')} ({counts_line(results.num_by_status)}){took}"]
+    counts = f" ({counts_line(results.num_by_status)})" if len(results) else ""
+    lines = [f"study {results.name!r}: {counted(len(results), 'trial')}{counts}{took}"]
     if saved := savings_line(results):
         lines.append(saved)
     if repeated := restarts_line(results):

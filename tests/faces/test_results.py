@@ -217,6 +217,11 @@ def test_a_table_for_people_cuts_long_names_and_keeps_them_apart():
     assert len(set(shown)) == 3 and max(map(len, shown)) <= 30
 
 
+def test_results_without_trials_and_of_thousands_are_counted_once():
+    assert str(results_of()) == "study 'study': 0 trials"
+    assert "1,200 trials (1,200 completed)" in str(results_of(*[done(0.5)] * 1200))
+
+
 def test_columns_of_a_frame_are_numbers_even_if_no_trial_has_a_value():
     for results in (results_of(), results_of(failed(), failed()), results_of(running()), results_of(done(0.5))):
         kinds = results.to_dataframe().dtypes
