@@ -71,20 +71,25 @@ class Reports(Sequence[Report]):
         self._rows: list[Report] = [] if rows is None else rows
         self._length = len(self._rows) if length is None else length
 
+    @classmethod
+    def of(cls, reports: Reports) -> Reports:
+        """The same reports, by the same store, as this class reads them."""
+        return cls(reports._rows, reports._length)
+
     def then(self, report: Report) -> Reports:
         """These reports and one more."""
         length, rows = self._length, self._rows
         if length == 0:
-            return Reports([report])
+            return type(self)([report])
         if length == len(rows):
             rows.append(report)
         elif rows[length] != report:  # the store already has another continuation: branch off
             rows = [*rows[:length], report]
-        return Reports(rows, length + 1)
+        return type(self)(rows, length + 1)
 
     def up_to(self, step: int) -> Reports:
         """The reports at steps up to this one."""
-        return Reports(self._rows, sum(report.step <= step for report in self))
+        return type(self)(self._rows, sum(report.step <= step for report in self))
 
     def __len__(self) -> int:
         return self._length

@@ -83,9 +83,10 @@ def best_so_far(trials: Sequence[Trial]) -> Trial | None:
     return next(iter(by_last_loss(trial for step, trial in reached if step == highest)), None)
 
 
-def num_unfinished_with_reports(trials: Iterable[Trial]) -> int:
-    """The number of unfinished trials that have reported a value to compare."""
-    return sum(not trial.status.is_finished and trial.last_losses is not None for trial in trials)
+def num_reporting(trials: Iterable[Trial]) -> int:
+    """The number of trials without a result, unfinished or pruned, that have reported a value to compare."""
+    ended = (Status.COMPLETED, Status.FAILED)
+    return sum(trial.status not in ended and trial.last_losses is not None for trial in trials)
 
 
 class FrontPoint(NamedTuple):

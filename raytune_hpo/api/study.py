@@ -137,10 +137,12 @@ class Study:
             return self._ask()
 
     def ask_batch(self, n: int) -> list[Trial]:
-        """Up to ``n`` trials to run at the same time, each chosen with the others in mind; fewer at the study's end.
+        """Up to ``n`` trials to run at the same time, each chosen with the others in mind.
+
+        They are fewer at the study's end, and where the next one depends on results of these.
 
         Raises:
-            StudyEnded: there is none at all.
+            StudyEnded, StudyWaiting: there is none at all; as ``ask`` does.
             SpecError: ``n`` is not a whole number.
         """
         trials: list[Trial] = []

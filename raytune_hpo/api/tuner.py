@@ -228,15 +228,17 @@ def simulate(
             each time its trial resumes; its metric ``cost`` counts from the first beginning of the trial (or of the trial
             from whose checkpoint it continues). With instances, it is the time of each instance.
     """
-    given = {
-        "num_workers": num_workers,
-        "cost": cost,
-        "storage": storage,
-        "on_suggestion": on_suggestion,
-        "checkpoint_cost_s": checkpoint_cost_s,
+    run = start_simulation(
+        objective,
+        space,
+        num_workers=num_workers,
+        cost=cost,
+        storage=storage,
+        on_suggestion=on_suggestion,
+        checkpoint_cost_s=checkpoint_cost_s,
         **settings,
-    }
-    with start_simulation(objective, space, **given) as run:
+    )
+    with run:
         return run.watch(Progress(enabled=settings.get("progress", False)))
 
 

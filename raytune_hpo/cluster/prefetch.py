@@ -16,14 +16,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
 from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, pickler, plain, title, was_restarted
-from raytune_hpo.core.asking import Telling, ask
+from raytune_hpo.core.asking import Telling, ask, recall
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.errors import ClusterError
 from raytune_hpo.facts import Recalled
-from raytune_hpo.protocols import Continue, Recaller, Sampler, Signal, Suggestion, bound_sampler
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, bound_sampler
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
@@ -46,8 +46,7 @@ class SamplerReplica:
         self._sampler = bound_sampler(sampler, spec.space, spec.goals, spec.seed, spec.constraints)
         self._tell = Telling(self._sampler)
         for source in earlier:
-            assert isinstance(self._sampler, Recaller), "others are refused when the study is built"
-            self._sampler.recall(source)
+            recall(self._sampler, source)
 
     def suggest(self, request: SuggestionRequest, told: Sequence[Trial]) -> list[Outcome]:
         """Learn from further pauses and ends of trials, then compute suggestions, until an outcome is not a suggestion."""

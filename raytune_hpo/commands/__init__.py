@@ -4,7 +4,8 @@ template, shell_text      the command line, and the substitution of values into 
 launcher, launching       one run: a small process that starts the program, and the call that starts that process
 control_groups            cgroups, where a folder has been delegated
 program                   a command with its hooks, and why a run is a failure
-metric_specs              the metrics of a run
+metric_specs              the metrics of a run, as they are written
+outcome                   what a run has left: measurements, output, files
 repeating                 how often a configuration runs
 surroundings              other load on the machine; measuring_slots: one measurement at a time
 command_values            names, values, the environment

@@ -17,7 +17,8 @@ from typing import Any
 from raytune_hpo.commands import command_values, surroundings
 from raytune_hpo.commands.launching import Ran, StaticLimits
 from raytune_hpo.commands.measuring_slots import holding, measuring
-from raytune_hpo.commands.metric_specs import FileState, MetricSpec, Outcome, file_state, parsed_metrics
+from raytune_hpo.commands.metric_specs import MetricSpec, parsed_metrics
+from raytune_hpo.commands.outcome import FileState, Outcome, file_state
 from raytune_hpo.commands.program import HOOKS, Program, ProgramFailed, report_in
 from raytune_hpo.commands.repeating import Contest, RepeatRule, unstable
 from raytune_hpo.commands.surroundings import BusyClock, WhenBusy

@@ -7,18 +7,17 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from raytune_hpo.commands.launching import Ran
+from raytune_hpo.commands.outcome import NUMBER, Outcome, end_of, file_in, json_in, number_in
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError, SpecError, nearest
 from raytune_hpo.options import is_real
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _NAME = r"[A-Za-z_][\w./-]*"
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\[\"([^\"]*)\"\]")
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
@@ -41,70 +40,6 @@ _KINDS = (
     "regex:NAME=PATTERN",
     "json:NAME=.PATH",
 )
-
-
-class FileState(NamedTuple):
-    """What changes whenever a file is written.
-
-    Attributes:
-        changed_ns: the time of its last change (ctime), since gzip and others copy that of modification from their input.
-    """
-
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
-def file_state(path: Path) -> FileState | None:
-    """The state of a file; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return FileState(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The outcome of one run, from which metrics are read: the measurements, and the folder with its files.
-
-    Attributes:
-        before: the states of files before the run, by their paths as written; one that still is in this state holds what
-            another run has left there.
-    """
-
-    ran: Ran
-    folder: Path
-    before: Mapping[str, FileState | None] = field(default_factory=dict)
-
-    def text(self, source: str) -> str:
-        """The text of a source: "stdout", "stderr" or "file:PATH".
-
-        Raises:
-            ObjectiveError: there is no such file, or the run has not written it.
-        """
-        path = _file_in(source)
-        if path is None:
-            return str(getattr(self.ran, source))
-        return self.file(path).read_text(encoding="utf-8", errors="replace")
-
-    def file(self, path: str) -> Path:
-        """A file that the run has written.
-
-        Raises:
-            ObjectiveError: it has not.
-        """
-        found = self.folder / path
-        if not found.is_file():
-            raise ObjectiveError(f"the command makes the file {path!r}, by which it is measured; there is none")
-        if path in self.before and file_state(found) == self.before[path]:
-            raise ObjectiveError(
-                f"the command makes the file {path!r}, by which it is measured, in each run; it did not write it in this "
-                "run, so that it holds what another has left. A command that leaves an existing file alone needs a "
-                "--prepare that removes it"
-            )
-        return found
 
 
 class MetricSpec(ABC):
@@ -157,7 +92,7 @@ class _Pattern(MetricSpec):
 
     @property
     def reads(self) -> str | None:
-        return _file_in(self.source)
+        return file_in(self.source)
 
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
         text = outcome.text(self.source)
@@ -165,7 +100,7 @@ class _Pattern(MetricSpec):
         if not matches:
             raise ObjectiveError(
                 f"metric {self.name!r} is the last match of {self.pattern!r} on {self.source}, there is none; "
-                f"it ends with {_end_of(text)}"
+                f"it ends with {end_of(text)}"
             )
         return [number_in(self.name, matches[-1][1])]
 
@@ -180,7 +115,7 @@ class _Json(MetricSpec):
 
     @property
     def reads(self) -> str | None:
-        return _file_in(self.source)
+        return file_in(self.source)
 
     def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
         value = json_in(self.name, outcome.text(self.source))
@@ -230,7 +165,7 @@ class _Spread(MetricSpec):
             return [outcome.ran.wall_s]
         lines = [line.strip() for line in outcome.text(f"file:{self.file}").splitlines()]
         lines = [line for line in lines if line and not line.startswith("#")]
-        if lines and _NUMBER.fullmatch(lines[0]) is None:
+        if lines and NUMBER.fullmatch(lines[0]) is None:
             lines = lines[1:]  # the header of the column
         if not lines:
             raise ObjectiveError(
@@ -266,43 +201,6 @@ def jitter_of(samples: Sequence[float]) -> float:
 _STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {"max": max, "jitter": jitter_of}
 
 
-def number_in(name: str, value: Any) -> float:
-    """A number that a command wrote.
-
-    Raises:
-        ObjectiveError: it is something else, ``1,234`` and ``inf`` included.
-    """
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = repr(value)
-    if not isinstance(value, str) or _NUMBER.fullmatch(value.strip()) is None:
-        raise ObjectiveError(f"metric {name!r} is a finite number like 12.5 or 1e-3, got {cut(repr(value), 80)}")
-    return float(value)
-
-
-def json_in(name: str, text: str) -> Any:
-    """The JSON document in an output: its last line that is valid JSON, or all of it.
-
-    Raises:
-        ObjectiveError: there is none.
-    """
-    lines = [line for line in text.splitlines() if line.strip()]
-    for candidate in (*lines[-1:], text, *(line for line in reversed(lines) if line.lstrip().startswith(("{", "[")))):
-        try:
-            return json.loads(candidate)
-        except ValueError:
-            continue  # the next one may be
-    raise ObjectiveError(f"metric {name!r} is read from JSON, and the output has none; it ends with {_end_of(text)}")
-
-
-def _file_in(source: str) -> str | None:
-    """The path of a source that is a file."""
-    return source.removeprefix("file:") if source.startswith("file:") else None
-
-
-def _end_of(text: str) -> str:
-    return repr(text.rstrip()[-200:]) if text.strip() else "nothing"
-
-
 # ------------------------------------------------------------------------------------------------ reading specs
 
 
@@ -326,7 +224,7 @@ def parsed_metrics(specs: str | Sequence[str], work: float | None = None) -> tup
         raise SpecError(f"each metric is named once, got {twice!r} twice")
     for index, metric in enumerate(metrics):
         for operand in (metric.above, metric.below) if isinstance(metric, _Ratio) else ():
-            if operand not in names[:index] and operand not in _BUILT_IN and _NUMBER.fullmatch(operand) is None:
+            if operand not in names[:index] and operand not in _BUILT_IN and NUMBER.fullmatch(operand) is None:
                 known = [*names[:index], *_BUILT_IN]
                 raise SpecError(
                     f"metric {metric.name!r} divides metrics that come before it; {nearest(operand, known)}"
@@ -357,7 +255,7 @@ def _parsed(spec: str, work: float | None) -> MetricSpec:
         return _Spread(head, file or None)
     if found := re.fullmatch(rf"({_NAME})=([^/]+)/([^/]+)", spec):
         above, below = found[2].strip(), found[3].strip()
-        if any(_NUMBER.fullmatch(operand) and float(operand) == 0 for operand in (above, below)):
+        if any(NUMBER.fullmatch(operand) and float(operand) == 0 for operand in (above, below)):
             raise SpecError(f"a number in a metric like {found[1]}=1000/time is other than 0, got {spec!r}")
         return _Ratio(found[1], above, below, "max" if found[1] == "throughput" else "min")
     raise SpecError(f"there is no metric {spec!r}; {nearest(spec, _KINDS)}")

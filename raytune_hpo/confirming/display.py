@@ -9,8 +9,8 @@ from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Span
-from raytune_hpo.display.text import config_line, number, table
-from raytune_hpo.results.summary import differing
+from raytune_hpo.display.text import config_line, cut_apart, number, table
+from raytune_hpo.results.summary import NAME_WIDTH, differing
 
 if TYPE_CHECKING:
     from raytune_hpo.confirming.confirmation import Confirmation
@@ -57,9 +57,9 @@ def _lines(confirmation: Confirmation) -> list[str]:
 
 
 def _optimism_line(confirmation: Confirmation, metric: str) -> str:
-    """A line on the optimism of the search's best value; empty if the objective is deterministic."""
+    """A line on the optimism of the search's best value; empty if there is no noise in it."""
     found = confirmation.optimisms[metric]
-    if confirmation.is_noisy is False and found.value == 0:
+    if found.value == 0 and not confirmation.noises.get(metric):
         return ""
     sign, words = (1, "too good by") if found.value >= 0 else (-1, "too bad by")
     ends = sorted(sign * end for end in found.interval or ())
@@ -83,7 +83,8 @@ def _noise_lines(confirmation: Confirmation) -> list[str]:
     lines = [f"the objective is noisy; standard deviation of one evaluation: {', '.join(noises)}"]
     if confirmation.rivals:
         names = [str(rival.numbers[0]) for rival in confirmation.rivals[:_MAX_RIVALS]]
-        lines.append(f"not told apart from the best by these repeats: trial {', '.join(names)}")
+        noun = "trial" if len(names) == 1 else "trials"
+        lines.append(f"not told apart from the best by these repeats: {noun} {', '.join(names)}")
     return lines
 
 
@@ -105,7 +106,7 @@ def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
             row += [candidate.searched[metric], mean, sd, interval]
         config = flattened(candidate.config)
         rows.append([*row, candidate.n, candidate.num_failed, *(config.get(name, "") for name in parameters)])
-    return [*header, "n", "failed", *parameters], rows
+    return [*header, "n", "failed", *cut_apart(parameters, NAME_WIDTH)], rows
 
 
 def _picture(confirmation: Confirmation) -> str:

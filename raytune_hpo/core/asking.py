@@ -1,4 +1,4 @@
-"""Calls of samplers: the one place that calls ``ask`` and ``tell``, so that a suggestion can be recomputed anywhere."""
+"""Calls of samplers: the one place that asks, tells and recalls, so that a suggestion can be recomputed anywhere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from raytune_hpo.codec import is_json
 from raytune_hpo.core.lending import lender
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Status
-from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Suggestion
+from raytune_hpo.facts import Recalled, Status, changed
+from raytune_hpo.protocols import Continue, Recaller, ReportReader, Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
 from raytune_hpo.space.values import fresh, show
 from raytune_hpo.trial import Trial
@@ -40,6 +40,12 @@ class Telling:
         elif trial.number not in self._told_early:
             self._told_early.add(trial.number)
             self._sampler.tell(self._lend(trial))
+
+
+def recall(sampler: Sampler, earlier: Recalled) -> None:
+    """Tell a sampler of an earlier study, by a copy that it may keep and change."""
+    assert isinstance(sampler, Recaller), "others are refused when the study is built"
+    sampler.recall(changed(earlier, rows=[(list(row), score) for row, score in earlier.rows]))
 
 
 def ask(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from raytune_hpo.core.asking import Telling
+from raytune_hpo.core.asking import Telling, recall
 from raytune_hpo.core.growing import GrowingSampler
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.lending import lender
@@ -14,7 +14,6 @@ from raytune_hpo.options import is_integral
 from raytune_hpo.protocols import (
     Continue,
     Promoter,
-    Recaller,
     Sampler,
     Scheduler,
     as_promoter,
@@ -59,8 +58,7 @@ class StudyFold:
         if self._growing is not None and self.ledger.spec.space is not space:
             self._growing.grow(self.ledger.spec.space, self.ledger.seen)
         if isinstance(fact, Recalled):
-            assert isinstance(self.sampler, Recaller), "others are refused when the study is built"
-            self.sampler.recall(fact)
+            recall(self.sampler, fact)
         if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.core.lending import lender
 from raytune_hpo.facts import changed
 from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Suggestion, Traits, bound_sampler
 from raytune_hpo.rng import derive
@@ -47,6 +48,7 @@ class GrowingSampler:
         self.traits: Traits = sampler.traits
         self.unbound, self._spec = sampler, spec
         self._space, self._since = spec.space, 0
+        self._lend = lender(sampler)
         self._told: list[tuple[Trial, bool]] = []  # in order, and whether it was told or observed
         self._bound: Sampler | None = None
         self._num_read = 0
@@ -92,4 +94,4 @@ class GrowingSampler:
         """The trial with its configuration in the current space."""
         is_older = trial.basis is not None and trial.basis < self._since
         config = fitting(self._space, trial.config)
-        return changed(trial, config=config, **({"meta": {}} if is_older and trial.meta else {}))
+        return self._lend(changed(trial, config=config, **({"meta": {}} if is_older and trial.meta else {})))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple
 
-from raytune_hpo.analysis.best import num_unfinished_with_reports
+from raytune_hpo.analysis.best import num_reporting
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.core.ledger import Ledger, StudyStatus
@@ -108,7 +107,7 @@ class Snapshot:
         histories: of the first goals.
         first_failure: why the first trial that failed did so, in one line; empty where none has.
         front: with several goals, the first two against each other; None with one.
-        num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
+        num_reporting: of a study that has ended without a completed trial, how many of the others have reports.
     """
 
     status: StudyStatus
@@ -125,7 +124,6 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
     status, best = ledger.status(now), ledger.best[0]
     running = ledger.running()[: MAX_RUNNING if status.is_running else 0]
     goals = ledger.spec.goals[:MAX_HISTORIES]
-    unfinished = chain(ledger.unfinished.values(), ledger.paused.values())
     return Snapshot(
         status=status,
         running=tuple(_described(trial, now, ledger.spec.goals[0]) for trial in running),
@@ -135,7 +133,7 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
         if ledger.first_failure is None
         else cut(reason_of_failure(ledger.first_failure), _REASON_WIDTH),
         front=_front(ledger) if len(ledger.spec.goals) > 1 else None,
-        num_reporting=0 if status.is_running or best else num_unfinished_with_reports(unfinished),
+        num_reporting=0 if status.is_running or best else num_reporting(ledger.trials),
     )
 
 

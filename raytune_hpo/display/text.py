@@ -135,12 +135,14 @@ def counted(num: int, noun: str) -> str:
 
 def counts_line(counts: Mapping[str, int]) -> str:
     """Counts by status, those that are not zero: ``80 completed, 5 failed``."""
-    return ", ".join(f"{count} {STATUSES[status].word}" for status, count in counts.items() if count) or "no trials"
+    return ", ".join(f"{count:,} {STATUSES[status].word}" for status, count in counts.items() if count) or "no trials"
 
 
-def unfinished_text(num: int) -> str:
-    """A hint on where to find the reports of unfinished trials."""
-    return f"{num} unfinished trial{' has' if num == 1 else 's have'} reports: results.best_so_far"
+def reporting_text(num: int) -> str:
+    """A hint on where to find the reports of trials without a result."""
+    return (
+        f"{num} trial{' without a result has' if num == 1 else 's without a result have'} reports: results.best_so_far"
+    )
 
 
 def first_line(text: str) -> str:

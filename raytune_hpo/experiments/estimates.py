@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from raytune_hpo.core.lending import lender
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.axes import is_among
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
@@ -41,7 +42,7 @@ class EstimatingSampler:
     _space: Space
 
     def __init__(self, *, sampler: Any) -> None:
-        self.sampler = sampler
+        self.sampler, self._lend = sampler, lender(sampler)
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> EstimatingSampler:
         """A fresh sampler for one study."""
@@ -51,7 +52,7 @@ class EstimatingSampler:
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """The sampler's suggestion, with estimates if a model was used."""
-        selection: Selection = self.sampler.select(number, pending, rng)
+        selection: Selection = self.sampler.select(number, list(map(self._lend, pending)), rng)
         suggestion, ranked = selection.suggestion, selection.ranked
         if ranked is None or isinstance(suggestion, Signal):
             return suggestion
@@ -73,7 +74,7 @@ class EstimatingSampler:
 
     def tell(self, trial: Trial) -> None:
         """Tell the sampler."""
-        self.sampler.tell(trial)
+        self.sampler.tell(self._lend(trial))
 
 
 class EstimatingReader(EstimatingSampler):
@@ -83,7 +84,7 @@ class EstimatingReader(EstimatingSampler):
 
     def observe(self, trial: Trial) -> None:
         """Show the sampler a trial that has paused."""
-        self.sampler.observe(trial)
+        self.sampler.observe(self._lend(trial))
 
 
 def with_estimates(sampler: Sampler) -> Sampler:

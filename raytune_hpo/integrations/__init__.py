@@ -10,6 +10,7 @@ Shared by them:
 
 recording                                   ``TrialRecorder``, base of the loggers; ``record``, for studies that have ended
 checklist                                   which attempts a record on disk already holds
+testing, story                              the contract suite of loggers, and the studies that it tells them
 reporting                                   ``Reporting``, base of the reporters: which metrics, and how often
 optuna_export, optuna_import                results to an Optuna study, and back
 optuna_distributions                        domains as Optuna's distributions

@@ -22,8 +22,14 @@ class Checklist:
             path.write_text(study + "\n", encoding="utf-8")
 
     def held(self) -> set[AttemptKey]:
-        """The attempts recorded up to now. A last line without a line break was cut off when the process died."""
-        lines = self._path.read_text(encoding="utf-8").split("\n")[1:-1]
+        """The attempts recorded up to now.
+
+        A last line without a line break was cut off when the process died. It is taken out, or the next one would be joined
+        to it.
+        """
+        study, *lines, torn = self._path.read_text(encoding="utf-8").split("\n")
+        if torn:
+            self._path.write_text("\n".join([study, *lines, ""]), encoding="utf-8")
         return {AttemptKey(*map(int, line.split())) for line in lines}
 
     def add(self, key: AttemptKey) -> None:

@@ -43,10 +43,12 @@ class HttpApplier:
     ) -> None:
         self._url, self._meter, self._timeout_s = _checked_url(url), meter, positive("timeout_s", timeout_s)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._share = 0.0
+        self._share, self._newest = 0.0, -1  # the seq of the newest change
 
     def split(self, share: float, seq: int) -> None:
         """Keep the share, which is sent with the canary group's next configuration."""
+        if seq < self._newest:
+            raise StaleChange(f"{self._url} has got change {self._newest}, which is newer than a split with seq {seq}")
         self._share = share
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
@@ -55,6 +57,7 @@ class HttpApplier:
         if group == "canary":
             body["share"] = self._share
         _called(self._address("config", group=group), self._headers, self._timeout_s, body)
+        self._newest = max(self._newest, seq)
 
     def read(self, group: str) -> Mapping[str, Any]:
         """GET the configuration."""

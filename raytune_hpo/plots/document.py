@@ -90,7 +90,8 @@ def _lifted(figure: Any) -> tuple[str, dict[str, Any]]:
     layout = data["layout"]
     titles = layout.get("annotations", ())
     if layout.get("title", {}).get("text"):
-        caption, height = layout.pop("title")["text"], style.CAPTION
+        lines = layout.pop("title")["text"].split("<br>")
+        caption, height = " ".join(lines), style.caption_height(len(lines))
     elif len(titles) == 1:
         caption, height = layout.pop("annotations")[0]["text"], style.TITLE
     else:

@@ -9,12 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import by_value, front_points, num_unfinished_with_reports
+from raytune_hpo.analysis.best import by_value, front_points, num_reporting
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.fronts import trade_offs
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import counted, cut, duration, number, unfinished_text
+from raytune_hpo.display.text import counted, cut, duration, number, reporting_text
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
 from raytune_hpo.plots.document import Cell, contents, document, figure_section, is_empty, page_table
@@ -92,8 +92,8 @@ def _summary(results: Results) -> str:
 def _best(results: Results) -> str:
     if not results.best_trials:
         said = [summary.why_no_best(results)]
-        if reporting := num_unfinished_with_reports(results):
-            said.append(unfinished_text(reporting))
+        if reporting := num_reporting(results):
+            said.append(reporting_text(reporting))
         return f"<section><h2>No result yet</h2><p>{'<br>'.join(map(html.escape, said))}</p></section>"
     best = results.best_trial
     config = html.escape(cut(json.dumps(plain(best.config), indent=2, ensure_ascii=False), 20_000))

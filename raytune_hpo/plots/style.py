@@ -35,7 +35,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
 LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
 _TOP, _FOOT, _BETWEEN = 64, 60, 76  # pixels above, below and between the panels
-CAPTION, TITLE = 34, 22  # pixels that a title above all panels takes, and one above a panel
+_CAPTION, TITLE = 34, 22  # pixels that a title above all panels takes, and one above a panel
 WIDE = 104  # between panels whose axes have titles
 _AXIS = {
     "gridcolor": "#eceef2",
@@ -52,7 +52,7 @@ _AXIS = {
 }
 _ROWS_OF_LABELS = {1: 90, 2: 46, 3: 30}  # characters below a panel, by the number of columns of panels
 _SHORTEST, _LONGEST, _UPRIGHT = 5, 16, 10  # characters of a label below a panel, and of one beside it
-_LINE = 90  # characters of a line of text in a figure
+_LINE, _CAPTION_LINE = 90, 80  # characters of a line of text in a figure, and of one beside plotly's buttons
 _FEW_DECADES, _PART_OF_A_DECADE = 1.3, 0.6
 _JITTER = 0.22  # to either side of an option's place
 _TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the R2 sequence, the golden ratio's analogue in 2-d
@@ -160,11 +160,17 @@ def note_on_parameters(shown: int, total: int) -> str:
     return "" if shown >= total else f" ({shown} of {total} parameters)"
 
 
+def caption_height(num_lines: int) -> int:
+    """The pixels that a title above all panels takes."""
+    return _CAPTION + 20 * (num_lines - 1)
+
+
 def caption(figure: Any, text: str) -> None:
-    """A title above all panels, and room for it."""
-    added = CAPTION
-    title = {"text": html.escape(text), "font": {"size": 15}, "x": 0.012, "xanchor": "left", "yanchor": "top"}
-    title |= {"yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
+    """A title above all panels, and room for it; a long one is broken into lines, or it would lie under the buttons."""
+    lines = wrap(text, _CAPTION_LINE)
+    added = caption_height(len(lines))
+    title = {"text": "<br>".join(map(html.escape, lines)), "font": {"size": 15}, "x": 0.012, "xanchor": "left"}
+    title |= {"yanchor": "top", "yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
     figure.update_layout(title=title, height=figure.layout.height + added, margin_t=_TOP + added)
     figure.update_layout(legend_y=1 - (LEGEND_TOP + 4) / figure.layout.height)
 
@@ -195,13 +201,17 @@ def value_axis(values: np.ndarray, goal: Goal, *, is_log: bool = False) -> dict[
     return metric_axis(goal, axis_range(values, goal))
 
 
-def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only if there are few of them."""
+def log_ticks(low: float, high: float, *, intervals: int = 5) -> dict[str, Any]:
+    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only if there are few of them.
+
+    Args:
+        intervals: the most between labels at powers of ten.
+    """
     powers = floor(log10(high) + 1e-9) - ceil(log10(low) - 1e-9) + 1
     decades = log10(high / low)
     ticks: dict[str, Any] = {"nticks": 5}
     if powers >= 3 or (powers == 2 and decades > _FEW_DECADES):
-        ticks = {"dtick": ceil(decades / 5)}
+        ticks = {"dtick": ceil(decades / intervals)}
     elif decades > _PART_OF_A_DECADE:
         ticks = {"dtick": "D2"}
     # With a format plotly writes whole numbers; without, bare digits between powers of ten, in letters of three sizes.
@@ -232,7 +242,8 @@ def parameter_axis(
         }
     known = parameter.numbers[parameter.active]
     if parameter.is_log and len(known):
-        return {**named, **log_ticks(float(known.min()), float(known.max()))}
+        intervals = 4 if cols > 2 and not is_upright else 5  # in a narrow panel 0.00001 runs into 0.0001
+        return {**named, **log_ticks(float(known.min()), float(known.max()), intervals=intervals)}
     return named
 
 

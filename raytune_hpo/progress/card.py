@@ -14,7 +14,7 @@ from raytune_hpo.display import svg
 from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_RED, FAINT
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.svg import Dot
-from raytune_hpo.display.text import cut, number, unfinished_text
+from raytune_hpo.display.text import cut, number, reporting_text
 from raytune_hpo.goals import Goal
 from raytune_hpo.progress.words import age, progress, share, times
 
@@ -63,7 +63,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
         why = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.first_failure)}</span>'
         parts.append(_div(f'<span style="color: {BRIGHT_RED}">the first failure:</span> {why}', "margin-top: 6px"))
     if snapshot.num_reporting:
-        parts.append(_div(html.escape(unfinished_text(snapshot.num_reporting)), "margin-top: 6px"))
+        parts.append(_div(html.escape(reporting_text(snapshot.num_reporting)), "margin-top: 6px"))
     if snapshot.running:
         parts.append(_running_trials(snapshot))
     if note:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import cut, duration, number, unfinished_text, visible
+from raytune_hpo.display.text import cut, duration, number, reporting_text, visible
 
 COUNTED = tuple(status for status in STATUSES if status != "completed")  # counted next to the number of finished trials
 _REASON_WIDTH = 80  # characters
@@ -17,7 +17,7 @@ def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", nu
     Args:
         rate: trials per second that finish or pause; None if unknown.
         first_failure: the reason of the first failure; it is placed where terminals do not cut it.
-        num_reporting: for a study that ended without a completed trial, the number of unfinished ones with reports.
+        num_reporting: for a study that ended without a completed trial, the number of others with reports.
     """
     parts = [f"{progress(status)} trials"]
     parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
@@ -28,7 +28,7 @@ def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", nu
     if first_failure and status.counts.get("failed"):
         failed = f"{status.counts['failed']} {STATUSES['failed'].word}"
         parts[parts.index(failed)] = f"{failed}, the first: {cut(first_failure, _REASON_WIDTH)}"
-    more = [unfinished_text(num_reporting)] if num_reporting else []
+    more = [reporting_text(num_reporting)] if num_reporting else []
     return f"{visible(status.name)}: {', '.join([*parts, *times(status, rate), *more])}"
 
 

@@ -17,7 +17,7 @@ from raytune_hpo.analysis.best import (
     best_trials,
     feasible,
     num_by_arm,
-    num_unfinished_with_reports,
+    num_reporting,
     past_thresholds,
 )
 from raytune_hpo.analysis.columns import as_data, columns_of, csv_cell
@@ -33,7 +33,7 @@ from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
-from raytune_hpo.display.text import counted, counts_line, number, unfinished_text
+from raytune_hpo.display.text import counted, counts_line, number, reporting_text
 from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.files import write_whole
@@ -220,7 +220,7 @@ class Results(Sequence[Trial]):
 
         Raises:
             NoCompletedTrial: there is none; the message has the counts by status, the first error, and where to find the
-                reports of unfinished trials.
+                reports of trials without a result.
         """
         best = self._best
         if best is None:
@@ -231,8 +231,8 @@ class Results(Sequence[Trial]):
                 text += f"; trial {failed.number} failed with: {reason_of_failure(failed)}"
             if broken := summary.violations_text(self):
                 text += f"; {broken}"
-            if reporting := num_unfinished_with_reports(self._trials):
-                text += f"; {unfinished_text(reporting)}"
+            if reporting := num_reporting(self._trials):
+                text += f"; {reporting_text(reporting)}"
             raise NoCompletedTrial(text)
         return best
 
@@ -469,8 +469,16 @@ class Results(Sequence[Trial]):
         """
         import pandas as pd
 
-        frame: pd.DataFrame = pd.DataFrame(as_data(self.columns()))
-        return frame
+        frame = pd.DataFrame(as_data(self.columns()))
+        # A column without any value has no type of its own; it gets that of other studies, so that frames can be joined.
+        kinds = dict.fromkeys(
+            ["started_at", "duration_s", *(f"metrics/{goal.metric}" for goal in self.goals)], "float64"
+        )
+        if not self._trials:
+            kinds |= {"number": "int64", "attempt": "int64", **dict.fromkeys(["status", "worker", "error"], "object")}
+        valueless = {name: kind for name, kind in kinds.items() if name in frame and frame[name].isna().all()}
+        typed: pd.DataFrame = frame.astype(valueless)
+        return typed
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write the table of trials as CSV; values that a trial does not have are empty cells.

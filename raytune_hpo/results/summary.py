@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import front_points, num_unfinished_with_reports, ranked
+from raytune_hpo.analysis.best import front_points, num_reporting, ranked
 from raytune_hpo.analysis.borders import borders
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
@@ -22,9 +22,9 @@ from raytune_hpo.display.text import (
     cut_apart,
     duration,
     number,
+    reporting_text,
     short,
     table,
-    unfinished_text,
     visible,
 )
 from raytune_hpo.facts import Status
@@ -49,7 +49,7 @@ def results_text(results: Results, *, more: str = "") -> str:
     if rows:
         lines += ["", table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])]
     if more or len(results) > len(rows):
-        all_of_them = "the trial" if len(results) == 1 else f"all {len(results)} trials"
+        all_of_them = "the trial" if len(results) == 1 else f"all {len(results):,} trials"
         lines += ["", more or f"{all_of_them}: results.to_dataframe(), results.to_csv(path)"]
     return "\n".join(lines)
 
@@ -118,7 +118,8 @@ def summary_lines(results: Results) -> list[str]:
     took, times = "", [t.finished_at for t in results if t.finished_at is not None]
     if times:
         took = f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"
-    lines = [f"study {results.name!r}: {counted(len(results), 'trial')} ({counts_line(results.num_by_status)}){took}"]
+    counts = f" ({counts_line(results.num_by_status)})" if len(results) else ""
+    lines = [f"study {results.name!r}: {counted(len(results), 'trial')}{counts}{took}"]
     if saved := savings_line(results):
         lines.append(saved)
     if repeated := restarts_line(results):
@@ -142,8 +143,8 @@ def summary_lines(results: Results) -> list[str]:
             lines.append(hint)
     elif len(results):
         lines.append(why_no_best(results))
-        if reporting := num_unfinished_with_reports(results):
-            lines.append(unfinished_text(reporting))
+        if reporting := num_reporting(results):
+            lines.append(reporting_text(reporting))
     return [*lines, *noise_lines(results)]
 
 

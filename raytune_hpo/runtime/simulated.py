@@ -194,7 +194,9 @@ class SimulatedHandle:
         return self._storage.read(self.name, start)
 
     def ledger(self, spec: StudySpec | None) -> Ledger:
-        return self._optimizer.ledger  # the simulation only advances inside ``wait``
+        if self._optimizer.ledger.stopped is None:  # the study goes on, and whoever gets this may write into its trials
+            return Ledger.fold(self.facts(), spec)
+        return self._optimizer.ledger
 
     def stop(self, reason: str) -> None:
         self._optimizer.stop(reason)

@@ -18,13 +18,13 @@ from raytune_hpo.service.tokens import BROWSER, Token, TokenStore
 
 COOKIE_S = 30 * 86_400.0
 LINK_S = 600.0  # how long the link that a start prints is good for, once
-FAILED_LOGINS = (10, 60.0)  # per address: so many in so many seconds
-READS, WRITES = (50, 1.0), (500, 1.0)  # per token
+FAILED_LOGINS = (10, 60.0)  # per address: the most, and the seconds in which they are counted
+READS, WRITES = (50, 1.0), (500, 1.0)  # per token, likewise
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class RateLimit:
-    """A rate limit for each key: so many events in so many seconds. Reads no clock; callers pass the time in seconds."""
+    """A limit on the number of events within a time, for each key. Reads no clock; callers pass the time in seconds."""
 
     def __init__(self, most: int, within_s: float) -> None:
         self._most, self._within_s = most, within_s

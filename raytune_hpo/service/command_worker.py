@@ -14,7 +14,7 @@ from typing import Any
 
 from raytune_hpo.commands.command_values import environment, values_of
 from raytune_hpo.commands.launching import Job, Ran, run_program
-from raytune_hpo.commands.metric_specs import json_in
+from raytune_hpo.commands.outcome import json_in
 from raytune_hpo.commands.template import Template
 from raytune_hpo.errors import ObjectiveError, StudyEnded, StudyWaiting
 from raytune_hpo.service.client import TOKEN_VARIABLE, Client, RemoteStudy, RemoteTrial, ServiceError

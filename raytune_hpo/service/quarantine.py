@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 FAILURES = 5  # in a row
-QUICK_S = 10.0  # each within so many seconds
+QUICK_S = 10.0  # the longest duration of each
 FIRST_S = 60.0  # the first time; twice as long each time after
 
 

@@ -69,7 +69,7 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
 
     Raises:
         SpecError: the address is not available, or a setting is invalid.
-        HpoError: studies or tokens can be neither read nor kept where they should be.
+        HpoError: studies, tokens or tables can be neither read nor kept where they should be.
     """
     if not settings.memory_bytes > 0:
         raise SpecError(f"a service needs memory > 0, got {settings.memory_bytes / 2**30:g} GiB")
@@ -92,6 +92,8 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
         memory_bytes=settings.memory_bytes,
     )
     service.prepare()
+    if settings.data is not None:  # by default it is only needed, and made, for the first table
+        service.studies.tables.prepare()
     reached_at = _reached_at(settings.host)
     hosts = allowed_hosts(port, [f"{reached_at}:{port}", *settings.allowed_hosts])
     app = application(service, hosts, root_path=settings.root_path)

@@ -12,7 +12,8 @@ A package that provides a sampler runs all checks with:
 A case is a check bound to its arguments; it returns, or raises an AssertionError that names the broken rule. ``start``,
 ``report`` and ``finish`` build trials from facts as the optimizer would, ``Loop`` is an optimizer for one sampler, and
 ``race`` runs learning curves under a scheduler and resumes those that it promotes. ``journal_cases`` needs a place to
-write to for each check.
+write to for each check. Appliers have a suite in ``raytune_hpo.live.testing``, and loggers in
+``raytune_hpo.integrations.testing``.
 """
 
 from raytune_hpo.testing.domains import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raytune_hpo.commands.launching import Ran
-from raytune_hpo.commands.metric_specs import Outcome, parsed_metrics
+from raytune_hpo.commands.metric_specs import parsed_metrics
+from raytune_hpo.commands.outcome import Outcome
 from raytune_hpo.errors import ObjectiveError, SpecError
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import scipy.linalg  # noqa: F401 - so that its library is counted from the start
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import raytune_hpo as hpo
-from raytune_hpo.core.asking import ask
-from raytune_hpo.facts import Verdict
+from raytune_hpo.core.asking import ask, recall
+from raytune_hpo.core.growing import GrowingSampler
+from raytune_hpo.core.lending import lender
+from raytune_hpo.facts import Recalled, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.rng import derive
+from raytune_hpo.testing import finish, report, start
+from raytune_hpo.trial import Reports
+from tests.support import make_plan
 
 
 def num_threads():
@@ -51,7 +59,7 @@ def scrawl_over(trial):
         trial.config["inner"],
         trial.metrics,
         trial.meta,
-        *(r.metrics for r in trial.reports[-1:]),
+        *(r.metrics for r in [*trial.reports, *trial.reports[-1:], *reversed(trial.reports)]),
     ):
         held.clear()
 
@@ -101,11 +109,48 @@ def test_parts_that_write_into_trials_change_no_study(tmp_path, storage):
     with hpo.Study(space, name="s", sampler=Scrawling(), scheduler=ScrawlingScheduler(), storage=place) as study:
         asked = [study.ask() for _ in range(3)]
         for trial in asked:
-            study.report(trial, 1, {"loss": trial.config["x"]})
+            for step in (1, 2):
+                study.report(trial, step, {"loss": trial.config["x"]})
             study.tell(trial, {"loss": trial.config["inner"]["y"], "other": 2.0})
         live, stored = study.results(), hpo.load("s", storage=place)
     for results in (live, stored):
         assert [t.config for t in results] == [t.config for t in asked]
-        assert [t.reports[0].metrics["loss"] for t in results] == [t.config["x"] for t in asked]
+        assert [[r.metrics["loss"] for r in t.reports] for t in results] == [[t.config["x"]] * 2 for t in asked]
         assert [t.metrics for t in results] == [{"loss": t.config["inner"]["y"], "other": 2.0} for t in asked]
         assert [t.meta for t in results] == [{"by": "me"}] * 3
+
+
+def test_reports_that_are_lent_read_like_those_that_they_copy():
+    lent = lender(Scrawling())(report(report(start(0, {"x": 0.5}), 1, 3.0), 2, 2.0)).reports
+    assert [r.step for r in lent] == [1, 2] == [r.step for r in lent[:]] and lent[-1].step == 2 == len(lent)
+    for reports in (lent, lent.up_to(1), lent.then(lent[0]), pickle.loads(pickle.dumps(lent))):
+        assert isinstance(reports, Reports) and reports[0].metrics == {"loss": 3.0}
+    for reports in (lent, lent.up_to(1), lent.then(lent[0])):
+        reports[0].metrics.clear()
+        assert reports[0].metrics == {"loss": 3.0}
+
+
+def test_a_sampler_may_write_into_what_it_recalls_and_into_trials_of_a_growing_space():
+    told = []
+
+    class Hoarder(Scrawling):
+        traits = Traits(recalls=True)
+
+        def recall(self, earlier):
+            for row, _ in earlier.rows:
+                row.clear()
+
+        def tell(self, trial):
+            told.append(dict(trial.metrics))
+            trial.metrics.clear()
+
+    earlier = Recalled(source="s", rows=[([0.5], 1.0)], at=0.0)
+    recall(Hoarder(), earlier)
+    assert earlier.rows == [([0.5], 1.0)]
+    spec = make_plan(space={"x": hpo.uniform(0, 1)}).spec
+    growing = GrowingSampler(Hoarder(), spec)
+    growing.tell(finish(start(0, {"x": 0.5}), {"loss": 1.0}))
+    for seen in (1, 2):  # each time the space has grown, the sampler is told everything anew
+        growing.grow(spec.space, seen)
+        growing.ask(1, (), derive(0, "ask", 1))
+    assert told == [{"loss": 1.0}] * 2

@@ -242,6 +242,18 @@ def test_several_goals_confirm_points_of_the_front_in_each_metric():
     assert "Pareto front" in str(confirmation) and "search cost" in str(confirmation)
 
 
+def test_a_metric_without_noise_is_not_called_too_good_and_long_names_are_cut():
+    name, rng = "a parameter with a name that is longer than any column", np.random.default_rng(3)
+
+    def two(config):
+        return {"loss": config[name] + rng.normal(0, 0.05), "size": 1 - config[name]}
+
+    results = search(two, metric=["loss", "size"], num_trials=8, space={name: hpo.uniform(0, 1)})
+    text = str(confirmed(results, top=2, repeats=3))
+    assert "the search said loss=" in text and "the search said size=" not in text
+    assert name not in text.split("\n\n")[1]
+
+
 def test_conditional_configurations_reach_the_objective_as_they_were():
     seen = []
 

@@ -86,9 +86,10 @@ def test_arms_are_a_column_only_where_they_differ():
 def test_the_best_so_far_is_the_lowest_of_those_that_got_farthest():
     results = results_of(reporting(0.1, 2), reporting(0.5, 9), reporting(0.4, 9), pruned(0.2, 3), failed())
     assert results.best_so_far.number == 2
-    with pytest.raises(HpoError, match=r"3 unfinished trials have reports: results\.best_so_far$"):
+    with pytest.raises(HpoError, match=r"4 trials without a result have reports: results\.best_so_far$"):
         _ = results.best_trial
-    assert "3 unfinished trials have reports: results.best_so_far" in str(results)
+    assert "4 trials without a result have reports: results.best_so_far" in str(results)
+    assert "1 trial without a result has reports: results.best_so_far" in str(results_of(pruned(0.9), failed()))
 
 
 def test_completed_trials_count_for_the_best_so_far_and_no_reports_give_none():
@@ -99,15 +100,16 @@ def test_completed_trials_count_for_the_best_so_far_and_no_reports_give_none():
 
 def test_the_line_of_a_study_that_was_interrupted_says_where_its_reports_are():
     ended = snapshot(STATUS, num_reporting=1)
-    assert line_of(ended, None).endswith("1 unfinished trial has reports: results.best_so_far")
-    assert "unfinished" not in line(STATUS, None)
+    assert line_of(ended, None).endswith("1 trial without a result has reports: results.best_so_far")
+    assert "reports" not in line(STATUS, None)
 
 
 def test_the_snapshot_counts_reporting_trials_only_of_a_study_that_has_ended_without_a_result():
     from raytune_hpo.core.ledger import Ledger
 
     ledger = Ledger(results_of().spec)
-    ledger.unfinished = dict(enumerate(results_of(reporting(0.1, 2), running()).trials))
+    ledger.trials = list(results_of(reporting(0.1, 2), running()).trials)
+    ledger.unfinished = dict(enumerate(ledger.trials))
     assert snapshot_of(ledger, 0.0).num_reporting == 0
     ledger.stopped = "time_budget_s"
     assert snapshot_of(ledger, 0.0).num_reporting == 1

@@ -215,3 +215,16 @@ def test_a_table_for_people_cuts_long_names_and_keeps_them_apart():
     header = next(line for line in str(results).splitlines() if line.startswith("  trial"))
     shown = header.split()[2:-1]
     assert len(set(shown)) == 3 and max(map(len, shown)) <= 30
+
+
+def test_results_without_trials_and_of_thousands_are_counted_once():
+    assert str(results_of()) == "study 'study': 0 trials"
+    assert "1,200 trials (1,200 completed)" in str(results_of(*[done(0.5)] * 1200))
+
+
+def test_columns_of_a_frame_are_numbers_even_if_no_trial_has_a_value():
+    for results in (results_of(), results_of(failed(), failed()), results_of(running()), results_of(done(0.5))):
+        kinds = results.to_dataframe().dtypes
+        numbers = ["metrics/loss", "started_at", "duration_s"]
+        assert [str(kinds[name]) for name in ("number", "attempt", *numbers)] == ["int64"] * 2 + ["float64"] * 3
+    assert results_of().to_dataframe()["status"].str.upper().empty

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import raytune_hpo as hpo
 from raytune_hpo.core.messages import AskTrials, Assignment, EndTrial, LoseWorker, ReportMetrics, StopStudy
 from raytune_hpo.facts import Fact, Status, StudyStopped, Verdict
 from raytune_hpo.goals import make_goals
+from raytune_hpo.integrations.testing import LOGGER_CHECKS
 from raytune_hpo.journal import open_storage
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.trial_run import TrialRun
 from tests.support import Feed
 
+LOGGER_CASES = [check.__name__.removeprefix("check_") for check in LOGGER_CHECKS]
 SPACE = {
     "model": hpo.choice(
         [{"kind": "svm", "C": hpo.loguniform(1e-2, 1e3)}, {"kind": "forest", "depth": hpo.randint(2, 20), "tag": "t"}]
@@ -121,6 +124,12 @@ class Promoted:
         saved = hpo.checkpoint()
         for step in range(1 if saved is None else saved.step + 1, 10):
             hpo.report(loss=config["x"] + 1 / step, cost_s=float(step), step=step, save=lambda folder: None)
+
+
+def attempt_named(name):
+    """The number and the attempt in a name as AttemptKey writes it."""
+    number, attempt = re.fullmatch(r"trial-(\d+)(?:-attempt-(\d+))?", name).groups(default=1)
+    return int(number), int(attempt)
 
 
 def tell(logger, facts, *, close=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from mlflow import MlflowClient
 
@@ -10,7 +12,8 @@ from raytune_hpo import integrations
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Started
 from raytune_hpo.integrations.mlflow import Logger
-from tests.integrations.neighbours import fit, tell
+from raytune_hpo.integrations.testing import logger_cases
+from tests.integrations.neighbours import LOGGER_CASES, attempt_named, fit, tell
 
 EXPERIMENT = "digits"
 
@@ -45,6 +48,37 @@ class Found:
     def history(self, run, metric):
         points = self.client.get_metric_history(run.info.run_id, metric)
         return [(point.step, point.value, point.timestamp) for point in points]
+
+
+def attempts_at(uri, experiment=EXPERIMENT):
+    client = MlflowClient(tracking_uri=uri)
+    home = client.get_experiment_by_name(experiment)
+    for run in [] if home is None else client.search_runs([home.experiment_id], max_results=1000):
+        if "mlflow.parentRunId" in run.data.tags:
+            info, data = run.info, run.data
+            history = {
+                name: sorted(map(str, client.get_metric_history(info.run_id, name))) for name in sorted(data.metrics)
+            }
+            tags = {name: text for name, text in data.tags.items() if name.startswith("raytune_hpo.")}
+            held = info.status, info.start_time, info.end_time, data.params, history, tags
+            yield attempt_named(info.run_name), held
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=() if c in ("told_again", "odd_values") else pytest.mark.slow) for c in LOGGER_CASES]
+)
+def test_the_contract_of_loggers(uri, tmp_path, case):
+    places = count()
+
+    def make_uri():
+        path = tmp_path / f"{next(places)}.db"
+        path.write_bytes((tmp_path / "mlflow.db").read_bytes())
+        return f"sqlite:///{path}"
+
+    def open_at(uri):
+        return Logger(EXPERIMENT, tracking_uri=uri)
+
+    logger_cases(make_uri, open_at, attempts_at)[case]()
 
 
 def assert_tells_the_story(found):

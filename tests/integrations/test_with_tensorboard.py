@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
+from itertools import count
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
@@ -13,7 +14,8 @@ import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.tensorboard import Logger
-from tests.integrations.neighbours import fit, tell
+from raytune_hpo.integrations.testing import logger_cases
+from tests.integrations.neighbours import LOGGER_CASES, attempt_named, fit, tell
 
 
 def events(folder):
@@ -63,6 +65,17 @@ def assert_tells_the_story(folder):
     assert scalars(folder / "trial-00004") == {"loss": [(0, 0.75, 105.0)]}
 
 
+def attempts_in(root):
+    for folder in root.glob("*/trial-*"):
+        yield attempt_named(folder.name), (scalars(folder), {k: str(v) for k, v in hparams(folder).items()})
+
+
+@pytest.mark.parametrize("case", LOGGER_CASES)
+def test_the_contract_of_loggers(tmp_path, case):
+    places = count()
+    logger_cases(lambda: tmp_path / str(next(places)), Logger, attempts_in)[case]()
+
+
 def test_a_study_told_in_one_go(story, tmp_path):
     tell(Logger(tmp_path), story.facts)
     assert_tells_the_story(tmp_path / "digits")
@@ -79,8 +92,11 @@ def test_a_line_that_was_being_written_in_the_crash_does_not_count(story, tmp_pa
     tell(Logger(tmp_path), story.first)
     with (tmp_path / "digits" / "raytune_hpo.txt").open("a") as file:
         file.write("1")
-    tell(Logger(tmp_path), story.facts)
-    assert_tells_the_story(tmp_path / "digits")
+    for _ in range(2):
+        tell(Logger(tmp_path), story.facts)
+        assert_tells_the_story(tmp_path / "digits")
+    lines = (tmp_path / "digits" / "raytune_hpo.txt").read_text().splitlines()[1:]
+    assert sorted(lines) == ["0 1", "1 1", "1 2", "1 3", "2 1", "3 1", "4 1"]
 
 
 def test_parameters_are_hparams_of_the_goals(story, tmp_path):

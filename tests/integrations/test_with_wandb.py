@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from itertools import count
 
 import pytest
 import wandb
@@ -11,8 +12,9 @@ from wandb.proto import wandb_internal_pb2
 
 import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError
+from raytune_hpo.integrations.testing import logger_cases
 from raytune_hpo.integrations.wandb import Logger
-from tests.integrations.neighbours import fit, tell
+from tests.integrations.neighbours import LOGGER_CASES, attempt_named, fit, tell
 
 BLOCK = 32_768  # of LevelDB's log format, in which records are kept
 
@@ -64,6 +66,32 @@ def runs(folder):
 
 def logger(folder):
     return Logger("vision", mode="offline", dir=folder)
+
+
+def attempts_in(folder):
+    """A run that was interrupted offline lies in several folders, which are uploaded under one id."""
+    _, found = runs(folder)
+    by_id = {}
+    for run in found:
+        _, config, history, summary = by_id.setdefault(run.id, (run.name, {}, {}, {}))
+        config |= {key: value for key, value in run.config.items() if key != "_wandb"}
+        history |= {row["_step"]: {**history.get(row["_step"], {}), **row} for row in run.history}
+        summary |= {key: value for key, value in run.summary.items() if not key.startswith("_")}
+    return [(attempt_named(name), held) for name, *held in by_id.values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LOGGER_CASES)
+def test_the_contract_of_loggers(tmp_path, case):
+    places, made = count(), []
+
+    def open_at(folder):
+        for earlier in made:
+            earlier.release()  # as wandb does for a process that died
+        made.append(logger(folder))
+        return made[-1]
+
+    logger_cases(lambda: tmp_path / str(next(places)), open_at, attempts_in)[case]()
 
 
 def assert_tells_the_story(found):

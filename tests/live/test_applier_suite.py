@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import count
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.live import pull_applier
 from raytune_hpo.live.appliers import StaleChange
 from raytune_hpo.live.command_applier import CommandApplier
 from raytune_hpo.live.file_applier import FileApplier
+from raytune_hpo.live.http_applier import HttpApplier
+from raytune_hpo.live.pull_board import Measured, PullBoard
 from raytune_hpo.live.testing import APPLIER_CHECKS, applier_cases
 from tests.live.running_system import BASELINE, FAST, System
 
@@ -44,6 +52,77 @@ def test_appliers_that_keep_the_contract_pass(tmp_path, check):
     for kind in (System, Precise):
         run(kind, check)
     run(lambda: FileApplier(f"{tmp_path}/{next(numbers)}-{{group}}", Meter()), check, refuses_stale=False)
+
+
+class Door(BaseHTTPRequestHandler):
+    """The system of its server, over HTTP."""
+
+    def do_PUT(self):
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            self.server.system.apply(said["config"], self.query["group"], said["seq"])
+        except StaleChange as stale:
+            return self.answer({"error": str(stale)}, 409)
+        return self.answer({})
+
+    def do_GET(self):
+        system, group = self.server.system, self.query["group"]
+        if urlsplit(self.path).path == "/config":
+            return self.answer(system.read(group))
+        metrics, context = system.measure(group, float(self.query["start"]), float(self.query["end"]))
+        return self.answer({"metrics": metrics, "context": context})
+
+    @property
+    def query(self):
+        return dict(parse_qsl(urlsplit(self.path).query))
+
+    def answer(self, body, code=200):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def door():
+    server = HTTPServer(("127.0.0.1", 0), Door)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_system_behind_http_passes(door, check):
+    def make():
+        door.system = System()
+        return HttpApplier(f"http://127.0.0.1:{door.server_port}")
+
+    run(make, check)
+
+
+class Polled(PullBoard):
+    """A board at which the system looks just before its controller does."""
+
+    def running(self, group):
+        offered = self.offered(group)
+        if offered is not None:
+            self.tell_running(group, offered.config, at=time.time())
+        return super().running(group)
+
+    def measured(self, group, start, end):
+        self.note(group, [Measured(start=start, end=end, metrics={"cost": 1.0})], at=end)
+        return super().measured(group, start, end)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_system_that_polls_passes(monkeypatch, check):
+    monkeypatch.setattr(pull_applier, "PullBoard", Polled)
+    run(lambda: pull_applier.PullApplier(patience_s=0.05), check, refuses_stale=False)
 
 
 PROGRAM = """

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from operator import methodcaller
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.plots import style
+from raytune_hpo.plots import Plots, style
 from raytune_hpo.results import Results
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 
@@ -81,33 +82,35 @@ STUDIES = {
     "arms": results_of(
         done(0.6), *[done(1 / i, arm=["gp-ei", "rf-pi", NASTY][i % 3], steps=2) for i in range(1, 30)], pruned(3.0)
     ),
+    "three metrics": results_of(
+        *[done({"loss": 1.0 + i, "size": 9.0 - i, NASTY: i % 3}, steps=2) for i in range(9)],
+        failed(),
+        metric=["loss", "size", NASTY],
+    ),
+    "one of three metrics": results_of(done({"a": 1.0, "b": 2.0, "c": 3.0}), metric=["a", "b", "c"]),
+    "no result of three metrics": results_of(failed(), running(), metric=["a", "b", "c"]),
     "nan extras": results_of(done({"loss": 0.5, "extra": math.nan}, steps=2)),
 }
 
 
 FIGURES = {
-    "history": lambda plot: plot.history(),
-    "best against trials": lambda plot: plot.best_so_far(),
-    "best against time": lambda plot: plot.best_so_far(against="time"),
-    "curves": lambda plot: plot.curves(),
-    "parallel coordinates": lambda plot: plot.parallel_coordinates(),
-    "slice": lambda plot: plot.slice(),
-    "contour": lambda plot: plot.contour(),
-    "rank": lambda plot: plot.rank(),
-    "importances": lambda plot: plot.importances(),
-    "fanova": lambda plot: plot.importances(method="fanova", pairs=3),
-    "timeline": lambda plot: plot.timeline(),
-    "duration": lambda plot: plot.duration(),
-    "arms": lambda plot: plot.arms(),
-    "distribution": lambda plot: plot.distribution(),
+    **{name: methodcaller(name) for name in vars(Plots) if not name.startswith("_") and name != "page"},
+    "best against time": methodcaller("best_so_far", against="time"),
+    "fanova": methodcaller("importances", method="fanova", pairs=3),
 }
+NEEDS_GOALS = {"pareto": 2, "pareto_3d": 3}  # how many metrics a study needs for a figure; of others it is refused
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("kind", STUDIES)
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_can_be_drawn_of_every_study(figure, kind):
-    found = FIGURES[figure](STUDIES[kind].plot)
+    results = STUDIES[kind]
+    if len(results.goals) < NEEDS_GOALS.get(figure, 1):
+        with pytest.raises(SpecError, match="metrics"):
+            FIGURES[figure](results.plot)
+        return
+    found = FIGURES[figure](results.plot)
     text = found.to_json()
     assert found.layout.height > 100
     assert "<script" not in text.replace("&lt;script", "")
@@ -248,7 +251,7 @@ def test_a_front_lies_inside_its_axes_and_what_does_not_is_counted(mode):
 @pytest.mark.parametrize("figure", ["history", "slice", "curves", "distribution", "best_so_far"])
 def test_a_figure_says_how_many_values_lie_outside(figure):
     results = results_of(done(1e9, steps=2), *[done(float(10 - i), steps=2) for i in range(20)])
-    layout = str(getattr(results.plot, figure)().to_dict()["layout"])
+    layout = str(getattr(results.plot, figure)().to_dict()["layout"]).replace("<br>", " ")
     assert ("(2 far worse ones lie outside" if figure == "curves" else "(a far worse one lies outside") in layout
 
 
@@ -410,7 +413,10 @@ def test_what_was_left_out_is_said(large):
     """Of ten trials seven complete, two are pruned and one fails; of a thousand one still runs."""
     assert "4,000 of 89,900 trials" in titles(large.plot.history())[0]
     assert "4,000 of 99,900" in titles(large.plot.duration())[1]
-    assert "571 of 89,900 trials" in large.plot.slice().layout.title.text
+    slices, others = large.plot.slice().layout, STUDIES["branches"].plot.slice().layout
+    first, second = slices.title.text.split("<br>")  # one line would lie under plotly's buttons
+    assert first.endswith("(571 of 89,900 trials: the") and second == "best, and others from all over the study)"
+    assert slices.height == others.height + 20 and "<br>" not in others.title.text
     assert not any(" of " in title for title in titles(STUDIES["branches"].plot.history()))
 
 
@@ -421,6 +427,14 @@ def test_what_was_left_out_is_said(large):
 def test_log_axes_have_whole_labels_and_few_of_them(low, high, dtick):
     axis = style.log_ticks(low, high)
     assert axis.get("dtick") == dtick and axis["tickformat"] == "~g"
+
+
+def test_small_numbers_do_not_run_into_each_other_in_narrow_panels():
+    configs = [{"a": 10.0 ** -(i % 6), "b": 0.1 * i, "c": 0.1 * i} for i in range(12)]
+    space = {"a": hpo.loguniform(1e-5, 1), "b": hpo.uniform(0, 2), "c": hpo.uniform(0, 2)}
+    results = results_of(*[done(float(i), config) for i, config in enumerate(configs)], space=space)
+    assert results.plot.slice(parameters=["a", "b", "c"]).layout.xaxis.dtick == 2
+    assert results.plot.slice(parameters=["a"]).layout.xaxis.dtick == 1
 
 
 def test_the_best_so_far_has_the_scale_of_the_history():

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.api.tuner import start_simulation
 from raytune_hpo.checkpoints.store import BriefStore
 from raytune_hpo.confirming.running import as_searched
 from raytune_hpo.core.audit import audit
@@ -37,6 +38,17 @@ def test_results_in_memory_are_their_users():
         held.clear()
     after = hpo.load("s", storage=place)[0]
     assert after == before != trial and after.config["inner"] and after.reports[0].metrics
+
+
+def test_results_of_a_simulation_that_goes_on_are_their_users():
+    with start_simulation(curve, SPACE, num_trials=20, sampler="random", seed=3) as run:
+        run.wait(timeout_s=0)
+        for trial in run.results():
+            trial.config.clear()
+            for report in trial.reports:
+                report.metrics.clear()
+        run.wait()
+        assert all(len(trial.config) == 2 and trial.reports[0].metrics for trial in run.results())
 
 
 def test_time_passes_as_the_objective_says():

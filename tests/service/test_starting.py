@@ -132,6 +132,8 @@ def test_a_study_that_has_ended_is_not_read_at_a_start(
         ({"storage": "postgresql://me:secret@127.0.0.1:1/studies"}, "check the server"),
         ({"tokens": "/proc/tokens.json"}, "cannot be written"),
         ({"tokens": "{}/other.json"}, "tokens are JSON"),
+        ({"data": Path("/proc/tables")}, "cannot be made"),
+        ({"data": Path("/proc")}, "/proc, which cannot be written"),
         ({"memory_bytes": float("nan")}, "memory > 0"),
         ({"root_path": "hpo"}, "begins with a slash"),
         ({"root_path": "/hpo/"}, "ends without one"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -92,9 +91,3 @@ def _checked(bundle: Mapping[str, float]) -> dict[str, float]:
 def in_our_words(factory: PlacementGroupFactory) -> list[dict[str, float]]:
     """The bundles as ``hpo.Tuner`` takes them."""
     return [{_OURS.get(name, name): amount for name, amount in bundle.items()} for bundle in factory.bundles]
-
-
-def that_fit(factory: PlacementGroupFactory, cpus: int) -> int:
-    """How many trials with these resources fit on ``cpus`` CPUs at the same time; at least one."""
-    needed = factory.required_resources.get("CPU", 0.0)
-    return max(1, cpus if needed == 0 else math.floor(cpus / needed))

@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError
-from raytune_hpo.files import json_object, write_whole
+from raytune_hpo.files import json_object, make_private, write_whole
 
 MAX_BYTES = 50 << 20  # of one file
 QUOTA_BYTES = 2 << 30  # of all
@@ -171,6 +172,22 @@ class Tables:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._clock = folder, WallClock()
+
+    def prepare(self) -> None:
+        """Create the folder, unless it is there.
+
+        Raises:
+            HpoError: it cannot be created, or written.
+        """
+        make_private(self._folder)
+        try:
+            with TemporaryFile(dir=self._folder):
+                pass
+        except OSError as error:
+            raise HpoError(
+                f"the service keeps uploaded tables in {self._folder}, which cannot be written: "
+                f"{error.strerror or error}; name another --data"
+            ) from error
 
     def find(self, key: str) -> Table | None:
         """The table of this id."""

@@ -16,7 +16,7 @@ def points_of(fold: Fold, most: int) -> list[FrontPoint]:
 
 
 def front(fold: Fold, most: int) -> dict[str, Any]:
-    """The front for a template, with at most so many rows."""
+    """The front for a template, in up to ``most`` rows."""
     goals, points = fold.ledger.spec.goals, points_of(fold, most)
     num, past = len(fold.ledger.front), num_past(fold)
     bounds = ", ".join(str(goal) for goal in goals if goal.threshold is not None)
