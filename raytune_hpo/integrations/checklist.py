@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+from raytune_hpo.files import write_whole
 from raytune_hpo.integrations.recording import AttemptKey
 
 _FILE = "raytune_hpo.txt"
@@ -19,7 +20,7 @@ class Checklist:
         self._path = path
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(study + "\n", encoding="utf-8")
+            write_whole(path, study + "\n")
 
     def held(self) -> set[AttemptKey]:
         """The attempts recorded up to now.
@@ -29,7 +30,7 @@ class Checklist:
         """
         study, *lines, torn = self._path.read_text(encoding="utf-8").split("\n")
         if torn:
-            self._path.write_text("\n".join([study, *lines, ""]), encoding="utf-8")
+            write_whole(self._path, "\n".join([study, *lines, ""]))
         return {AttemptKey(*map(int, line.split())) for line in lines}
 
     def add(self, key: AttemptKey) -> None:
