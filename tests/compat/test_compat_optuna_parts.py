@@ -151,6 +151,42 @@ def test_warm_starting():
     assert study.trials[0].params == source.best_params
 
 
+def test_warm_starting_begins_with_what_is_best_in_the_new_study():
+    source = optuna.create_study(direction="maximize", sampler=S.RandomSampler(seed=0))
+    source.optimize(objective, n_trials=20)
+    sampler = S.PartialFixedSampler({"y": 0}, S.CmaEsSampler(source_trials=source.trials, seed=0))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].params == {**source.best_params, "y": 0}
+    with pytest.raises(ValueError, match="source_trials takes the place of x0 and sigma0"):
+        S.CmaEsSampler(source_trials=source.trials, sigma0=0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: S.QMCSampler(qmc_type="foo"), "qmc_type 'foo'"),
+        (lambda: S.NSGAIISampler(population_size=1), "population_size >= 2, got population_size=1"),
+        (lambda: S.NSGAIISampler(population_size=2, crossover=S.nsgaii.SPXCrossover()), "population_size >= 3"),
+        (lambda: S.NSGAIISampler(mutation_prob=2), "0 <= mutation_prob <= 1"),
+        (lambda: S.NSGAIIISampler(crossover_prob=-0.1), "NSGAIIISampler needs 0 <= crossover_prob"),
+        (lambda: S.NSGAIISampler(swapping_prob=1.1), "0 <= swapping_prob <= 1"),
+        (lambda: S.NSGAIISampler(crossover="sbx"), "BaseCrossover of samplers.nsgaii as its crossover, got 'sbx'"),
+        (lambda: S.NSGAIISampler(mutation=S.nsgaii.SBXCrossover()), "BaseMutation of samplers.nsgaii"),
+    ],
+)
+def test_options_that_optuna_refuses_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_options_of_former_releases_by_position():
+    sampler = S.TPESampler(True, 1.0, True, False, 3, 24, None, None, 7)
+    assert (sampler.seed, sampler.options()["n_initial"]) == (7, 3)
+    with pytest.raises(TypeError):
+        S.NSGAIIISampler(populations=4)
+
+
 def test_studies_are_audited_like_others():
     def changing(trial):
         x = trial.suggest_float("x", -1 - trial.number % 3, 5)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.distributions import BaseDistribution
 from raytune_hpo.compat.optuna.samplers.base import BaseSampler, check_sampler, grid_values, shuffled
 from raytune_hpo.compat.optuna.trial._state import TrialState
@@ -170,6 +171,9 @@ class PartialFixedSampler(BaseSampler):
 
     def part(self, num_goals: int) -> dict[str, Any]:
         return self._base.part(num_goals)
+
+    def first_points(self, directions: Sequence[StudyDirection]) -> list[dict[str, Any]]:
+        return [{**point, **self.fixed_params} for point in self._base.first_points(directions)]
 
     def next_seed(self) -> int | None:
         return self._base.next_seed()
