@@ -143,6 +143,18 @@ def test_a_sampler_of_the_scripts_own():
     assert study.sampler.ended[0] == (0, TrialState.COMPLETE, [study.trials[0].value])
 
 
+def test_a_grid_beside_the_range_is_used_with_a_warning():
+    study = optuna.create_study(sampler=S.GridSampler({"x": [5.0, 0.5]}, seed=0))
+    with pytest.warns(UserWarning, match=r"the grid has x=5.0, which lies outside FloatDistribution"):
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert sorted(trial.params["x"] for trial in study.trials) == [0.5, 5.0]
+    with pytest.raises(ValueError, match="there is none for 'y', the grid has x"):
+        study.optimize(lambda trial: trial.suggest_float("y", 0, 1), n_trials=1)
+    study.enqueue_trial({"z": 1.0})
+    with pytest.raises(ValueError, match="an enqueued trial all of its own; there is none for 'x'"):
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+
+
 def test_warm_starting():
     source = optuna.create_study(sampler=S.CmaEsSampler(seed=0))
     source.optimize(objective, n_trials=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,20 @@ class GridSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        raise ValueError(
-            f"the grid has no values that parameter {param_name!r} may have, {param_distribution}; it has {self._names}"
-        )
+        """The grid's value of a parameter that may not have it, with a warning.
+
+        Raises:
+            ValueError: the grid has no such parameter, or is not used, since the trial was enqueued.
+        """
+        point = study.frozen(trial.number).system_attrs.get(self._note)
+        if param_name not in self._names or point is None:
+            raise ValueError(
+                f"a grid has values for each parameter, and an enqueued trial all of its own; there is none for "
+                f"{param_name!r}, the grid has {', '.join(self._names)}"
+            )
+        value = self._points[point][self._names.index(param_name)]
+        warnings.warn(f"the grid has {param_name}={value!r}, which lies outside {param_distribution}", stacklevel=2)
+        return value
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Stop the study after the last point."""
