@@ -527,6 +527,14 @@ def test_parameters_and_resources_nest_in_either_order():
         assert run(trainable)[0].metrics["sum"] == 10
 
 
+@pytest.mark.parametrize("function", [lambda: 1, lambda a, b: 1, lambda config, *, size: 1])
+def test_a_function_of_other_arguments_is_refused_before_anything_runs(function):
+    with pytest.raises(tune.TuneError, match="a function is called with a configuration"):
+        tune.Tuner(function)
+    with pytest.raises(tune.TuneError, match="unexpected keyword argument 'data'"):
+        tune.Tuner(tune.with_parameters(descent, data=1))
+
+
 def test_parameters_are_not_sent_with_the_code():
     trainable = tune.with_parameters(lambda config, data: 1, data=np.zeros(10**6))
     runner = TrialRunner(None, trainable, Nobody(), in_thread=False)
