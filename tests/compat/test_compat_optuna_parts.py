@@ -155,6 +155,24 @@ def test_a_grid_beside_the_range_is_used_with_a_warning():
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
 
 
+@pytest.mark.parametrize(("inherits", "reports"), [(True, {0: 0.5, 3: math.inf}), (False, {})])
+def test_a_trial_that_is_tried_again_may_begin_with_the_reports_of_the_one_before(inherits, reports):
+    study = optuna.create_study(sampler=S.RandomSampler(seed=0))
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    trial.report(0.5, 0)
+    trial.report(math.inf, 3)
+    failed = study.tell(trial, state=TrialState.FAIL)
+    optuna.storages.RetryFailedTrialCallback(inherit_intermediate_values=inherits)(study, failed)
+    assert study.trials[1].intermediate_values == reports
+    again = study.ask()
+    assert (again.suggest_float("x", 0, 1), study.trials[1].intermediate_values) == (x, reports)
+    again.report(0.25, 4)
+    assert study.tell(again, 0.25).intermediate_values == {**reports, 4: 0.25}
+    study.add_trial(create_trial(state=TrialState.WAITING, intermediate_values={7: 1.0}))
+    assert study.trials[2].intermediate_values == {7: 1.0}
+
+
 def test_warm_starting():
     source = optuna.create_study(sampler=S.CmaEsSampler(seed=0))
     source.optimize(objective, n_trials=20)
