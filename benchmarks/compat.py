@@ -161,12 +161,12 @@ def by_ray_tune(folder: str, num_trials: int) -> None:
 
 
 def files_alone(folder: str, num_trials: int) -> None:
-    """What the disk takes for a folder and three small files a trial, whoever makes them."""
+    """What the disk takes for a folder and four small files a trial, whoever makes them."""
     root = tempfile.mkdtemp(dir=folder)
     for number in range(num_trials):
         trial = f"{root}/objective_{number:05d}"
         os.mkdir(trial)
-        for name in ("params.json", "result.json", "progress.csv"):
+        for name in ("params.json", "params.pkl", "result.json", "progress.csv"):
             with open(f"{trial}/{name}", "wb", buffering=0) as file:
                 file.write(b"x" * 500)
 

@@ -31,6 +31,7 @@ from raytune_hpo.metrics import MetricRules
 from raytune_hpo.protocols import Signal
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings, checked_points
+from raytune_hpo.space.values import same
 from raytune_hpo.spec import StudySpec, stored_spec
 
 DEFAULT_METRIC = "_metric"  # the name that Ray Tune gives to a number returned by a function
@@ -144,6 +145,7 @@ class Conversation:
         # Ray Tune may have skipped any of those that ran when it was saved, and says so of none.
         self._unheard = set(self._numbers)
         self._given_up: dict[str, int] = {}
+        self._told: set[str] = set()
         begun = [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())] if saved is None else saved.facts
         for fact in begun:
             self._core.apply(fact)
@@ -187,26 +189,35 @@ class Conversation:
         prepared = self._core.suggestions.take()
         return prepared is not None and prepared.outcome is Signal.EXHAUSTED
 
-    def hear(self, trial_id: str) -> None:
-        """Note that a trial runs: one that ran when the study was saved has been continued."""
-        self._unheard.discard(trial_id)
+    def hear(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Note that a trial runs: one that ran when the study was saved has been continued, or begun anew by another id."""
+        if trial_id in self._numbers or trial_id in self._told:
+            self._unheard.discard(trial_id)
+            return
+        before = next((old for old in self._unheard if self._has_config(self._numbers[old], result)), None)
+        if before is not None:
+            self._numbers[trial_id] = self._numbers.pop(before)
+            self._unheard.discard(before)
 
     def tell(self, trial_id: str, metrics: Mapping[str, Any] | None, error: str | None = None) -> None:
         """Record how a trial ended; a trial that was never suggested or was told before is ignored.
 
-        A trial without a finite value of each goal has failed. One that was given up counts as run elsewhere.
+        A trial without a finite value of each goal has failed. One that was given up, or has ended in an earlier session and
+        was begun anew, counts as run elsewhere.
         """
-        self.hear(trial_id)
-        if trial_id in self._given_up:
-            self.add(self._core.ledger.trials[self._given_up.pop(trial_id)].config, metrics or {}, error)
-            return
+        metrics = metrics or {}
+        self.hear(trial_id, metrics)
         number = self._numbers.pop(trial_id, None)
         if number is None:
+            if trial_id not in self._told and (earlier := self._earlier(trial_id, metrics)) is not None:
+                self.add(self._core.ledger.trials[earlier].config, metrics, error)
+            self._told.add(trial_id)
             return
+        self._told.add(trial_id)
         status, plain = Status.FAILED, {}
         if error is None:
             try:
-                status, plain = Status.COMPLETED, self._goal_values(metrics or {})
+                status, plain = Status.COMPLETED, self._goal_values(metrics)
             except ObjectiveError as problem:
                 error = f"ObjectiveError: {problem}"
         at = self._clock.now()
@@ -253,9 +264,32 @@ class Conversation:
         self._facts += decision.facts
         return decision.reply
 
+    def _earlier(self, trial_id: str, result: Mapping[str, Any]) -> int | None:
+        """The number of the trial that was given up under this id or, in the results of another, has its configuration."""
+        if trial_id in self._given_up:
+            return self._given_up.pop(trial_id)
+        numbers = range(len(self._core.ledger.trials))
+        return next((number for number in numbers if self._has_config(number, result)), None)
+
+    def _has_config(self, number: int, result: Mapping[str, Any]) -> bool:
+        """Whether a result of Ray Tune's, which has the configuration in it, may be that of a trial."""
+        known = _flat(self._core.ledger.trials[number].config, "config/")
+        return bool(known) and all(key in result and same(result[key], value) for key, value in known.items())
+
     def _goal_values(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         goals = self._spec.goals
         return MetricRules(goals).of_result({g.metric: metrics[g.metric] for g in goals if g.metric in metrics})
+
+
+def _flat(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The values of a configuration by the names that they have in Ray Tune's results, without those it keeps to itself."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{key}/")
+        elif not (isinstance(value, (list, tuple)) and value and value[0] in PLACEHOLDERS):
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 class _Searching:
@@ -344,7 +378,7 @@ class _Searching:
         return "FINISHED" if conversation.is_over else None
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        self._talk().hear(trial_id)
+        self._talk().hear(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         self._talk().tell(trial_id, result, "the trial failed in Ray Tune" if error else None)

@@ -262,6 +262,20 @@ def test_a_patient_pruner_passes_over_what_is_no_number(patience):
         assert not trial.should_prune()
 
 
+def test_a_value_is_a_number_and_a_name_is_a_text():
+    with pytest.raises(ValueError, match=r"got \[nan\]; a trial without one has failed"):
+        create_trial(value=math.nan)
+    with pytest.raises(TypeError, match=r"the name of a parameter is a text, got 3; write str\(3\)"):
+        random_study().ask().suggest_float(3, 0, 1)
+
+
+def test_a_fixed_trial_keeps_the_kind_of_a_parameter():
+    trial = FixedTrial({"x": 1.5})
+    trial.suggest_float("x", 0, 2)
+    with pytest.raises(ValueError, match="a parameter keeps its kind"):
+        trial.suggest_int("x", 0, 2)
+
+
 def test_crossovers_and_mutations_are_taken_and_named_in_a_warning():
     crossover, mutation = optuna.samplers.nsgaii.UniformCrossover(), optuna.samplers.nsgaii.PolynomialMutation()
     with pytest.warns(UserWarning, match="no effect of crossover, mutation on the sampler"):

@@ -358,11 +358,51 @@ assert logger.propagate and not logger.handlers
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
-def test_of_several_goals_one_is_looked_at():
-    study = optuna.create_study(directions=["minimize", "maximize"])
-    study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)), n_trials=20)
-    for look in (optuna.importance.get_param_importances, V.plot_slice):
+def test_figures_of_single_parameters_look_at_one_of_several_goals(front):
+    for look in (V.plot_slice, V.plot_contour, V.plot_rank):
         with pytest.raises(ValueError, match=r"2 goals.*target=lambda trial: trial.values\[0\]"):
-            look(study)
-        assert look(study, target=lambda trial: trial.values[0])
-    assert not V.plot_intermediate_values(study).data, "which takes no target; such trials report nothing"
+            look(front)
+        assert look(front, target=lambda trial: trial.values[0])
+    assert not V.plot_intermediate_values(front).data, "which takes no target; such trials report nothing"
+
+
+def test_figures_that_show_several_goals_at_once(front):
+    importance = optuna.importance
+    cost, gain = V.plot_param_importances(front).data
+    assert (cost.name, gain.name) == ("Objective Value 0", "Objective Value 1")
+    upside_down = importance.get_param_importances(front, target=lambda trial: -trial.values[1])
+    assert dict(zip(gain.y, gain.x, strict=True)) == upside_down, "the second goal is maximised"
+    (lines,) = V.plot_parallel_coordinate(front).data
+    assert lines.dimensions[-1].label == "front (min)"
+    assert set(importance.get_param_importances(front)) == set(front.trials[0].params), "for reaching the front"
+    with pytest.raises(ValueError, match=r"2 goals.*target="):
+        importance.get_param_importances(front, evaluator=importance.FanovaImportanceEvaluator())
+
+
+def test_figures_leave_out_parameters_that_do_not_vary(caplog):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 3, 3), n_trials=10)
+    with caplog.at_level("WARNING", logger="optuna"):
+        for draw in (V.plot_contour, V.plot_rank):
+            assert not draw(study, params=["x"]).data
+            assert not draw(study, params=["x", "n"]).data
+    assert "pairs of parameters that vary, got ['x']" in caplog.text
+    assert "since they do not vary: n" in caplog.text
+    assert len(V.plot_slice(study, params=list(study.best_params)).data) == len(V.plot_slice(study, params=["x"]).data)
+    assert optuna.importance.get_param_importances(study) == {"x": 1.0, "n": 0.0}
+    for draw in (V.plot_contour, V.plot_rank, V.plot_slice, V.plot_parallel_coordinate, V.plot_param_importances):
+        with pytest.raises(ValueError, match="no completed trial has y; known: x, n"):
+            draw(study, params=["x", "y"])
+
+
+def test_a_script_may_have_an_evaluator_of_its_own(study):
+    class Alphabetic(optuna.importance.BaseImportanceEvaluator):
+        def evaluate(self, study, params=None, *, target=None):
+            return dict.fromkeys(params, 1.0)
+
+    importance = optuna.importance
+    assert importance.get_param_importances(study, evaluator=Alphabetic(), params=["c", "x"]) == {"c": 0.5, "x": 0.5}
+    with pytest.raises(optuna.exceptions.OptunaError, match="BaseImportanceEvaluator"):
+        importance.get_param_importances(study, evaluator="fanova")
+    with pytest.raises(ValueError, match="quantile"):
+        importance.PedAnovaImportanceEvaluator(target_quantile=0.9, region_quantile=0.5).evaluate(study)

@@ -145,12 +145,78 @@ def test_a_sampler_of_the_scripts_own():
     assert study.sampler.ended[0] == (0, TrialState.COMPLETE, [study.trials[0].value])
 
 
+def test_a_grid_beside_the_range_is_used_with_a_warning():
+    study = optuna.create_study(sampler=S.GridSampler({"x": [5.0, 0.5]}, seed=0))
+    with pytest.warns(UserWarning, match=r"the grid has x=5.0, which lies outside FloatDistribution"):
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert sorted(trial.params["x"] for trial in study.trials) == [0.5, 5.0]
+    with pytest.raises(ValueError, match="there is none for 'y', the grid has x"):
+        study.optimize(lambda trial: trial.suggest_float("y", 0, 1), n_trials=1)
+    study.enqueue_trial({"z": 1.0})
+    with pytest.raises(ValueError, match="an enqueued trial all of its own; there is none for 'x'"):
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+
+
+@pytest.mark.parametrize(("inherits", "reports"), [(True, {0: 0.5, 3: math.inf}), (False, {})])
+def test_a_trial_that_is_tried_again_may_begin_with_the_reports_of_the_one_before(inherits, reports):
+    study = optuna.create_study(sampler=S.RandomSampler(seed=0))
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    trial.report(0.5, 0)
+    trial.report(math.inf, 3)
+    failed = study.tell(trial, state=TrialState.FAIL)
+    optuna.storages.RetryFailedTrialCallback(inherit_intermediate_values=inherits)(study, failed)
+    assert study.trials[1].intermediate_values == reports
+    again = study.ask()
+    assert (again.suggest_float("x", 0, 1), study.trials[1].intermediate_values) == (x, reports)
+    again.report(0.25, 4)
+    assert study.tell(again, 0.25).intermediate_values == {**reports, 4: 0.25}
+    study.add_trial(create_trial(state=TrialState.WAITING, intermediate_values={7: 1.0}))
+    assert study.trials[2].intermediate_values == {7: 1.0}
+
+
 def test_warm_starting():
     source = optuna.create_study(sampler=S.CmaEsSampler(seed=0))
     source.optimize(objective, n_trials=20)
     study = optuna.create_study(sampler=S.CmaEsSampler(source_trials=source.trials, seed=0))
     study.optimize(objective, n_trials=5)
     assert study.trials[0].params == source.best_params
+
+
+def test_warm_starting_begins_with_what_is_best_in_the_new_study():
+    source = optuna.create_study(direction="maximize", sampler=S.RandomSampler(seed=0))
+    source.optimize(objective, n_trials=20)
+    sampler = S.PartialFixedSampler({"y": 0}, S.CmaEsSampler(source_trials=source.trials, seed=0))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].params == {**source.best_params, "y": 0}
+    with pytest.raises(ValueError, match="source_trials takes the place of x0 and sigma0"):
+        S.CmaEsSampler(source_trials=source.trials, sigma0=0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: S.QMCSampler(qmc_type="foo"), "qmc_type 'foo'"),
+        (lambda: S.NSGAIISampler(population_size=1), "population_size >= 2, got population_size=1"),
+        (lambda: S.NSGAIISampler(population_size=2, crossover=S.nsgaii.SPXCrossover()), "population_size >= 3"),
+        (lambda: S.NSGAIISampler(mutation_prob=2), "0 <= mutation_prob <= 1"),
+        (lambda: S.NSGAIIISampler(crossover_prob=-0.1), "NSGAIIISampler needs 0 <= crossover_prob"),
+        (lambda: S.NSGAIISampler(swapping_prob=1.1), "0 <= swapping_prob <= 1"),
+        (lambda: S.NSGAIISampler(crossover="sbx"), "BaseCrossover of samplers.nsgaii as its crossover, got 'sbx'"),
+        (lambda: S.NSGAIISampler(mutation=S.nsgaii.SBXCrossover()), "BaseMutation of samplers.nsgaii"),
+    ],
+)
+def test_options_that_optuna_refuses_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_options_of_former_releases_by_position():
+    sampler = S.TPESampler(True, 1.0, True, False, 3, 24, None, None, 7)
+    assert (sampler.seed, sampler.options()["n_initial"]) == (7, 3)
+    with pytest.raises(TypeError):
+        S.NSGAIIISampler(populations=4)
 
 
 def test_studies_are_audited_like_others():

@@ -421,8 +421,18 @@ def test_pb2_moves_within_its_bounds():
 def test_a_population_needs_mutations():
     with pytest.raises(ValueError, match="needs hyperparam_mutations"):
         PopulationBasedTraining()
+    with pytest.raises(ValueError, match="a mutation is a list, .* got 'b': 3"):
+        PopulationBasedTraining(hyperparam_mutations={"a": {"b": 3}})
     with pytest.raises(ValueError, match="needs hyperparam_bounds"):
         PB2()
+
+
+def test_parts_made_by_name_take_the_options_that_they_know():
+    for name in ("random", "optuna"):
+        tune.create_searcher(name, metric="loss", mode="min")
+    assert tune.create_searcher("random", max_concurrent=3, metric="loss").max_concurrent == 3
+    for name in ("fifo", "async_hyperband"):
+        tune.create_scheduler(name, metric="loss", mode="min", max_t=7)
 
 
 # ------------------------------------------------------------------------------------------------ searchers

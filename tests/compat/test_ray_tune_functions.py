@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import threading
 from pathlib import Path
@@ -23,6 +24,7 @@ from raytune_hpo.compat.ray_tune.stopper import (
     MaximumIterationStopper,
     TrialPlateauStopper,
 )
+from raytune_hpo.compat.ray_tune.trial_folder import TrialRecord
 from raytune_hpo.compat.ray_tune.trial_runner import TrialRunner
 from raytune_hpo.errors import SpaceError
 
@@ -245,6 +247,13 @@ def test_a_point_takes_the_place_of_a_sample_and_leaves_the_grid_what_it_leaves_
     assert results[0].config["x"] == 0.25
 
 
+def test_scripts_read_and_write_the_axis_of_a_grid():
+    axis = tune.grid_search((1, 2))
+    assert axis["grid_search"] == [1, 2]
+    results = run(lambda config: {"loss": 1}, {"a": axis, "b": {"c": {"grid_search": [3, 4]}}, "d": [axis]})
+    assert len(results) == 8
+
+
 def test_a_grid_with_a_value_twice_says_how_to_repeat_it():
     with pytest.raises(SpaceError, match="in a script for Ray Tune, num_samples"):
         tune.Tuner(descent, param_space={"lr": {"grid_search": [1, 1, 2]}}).fit()
@@ -282,6 +291,12 @@ def test_an_endless_function_is_stopped_at_the_report_that_reaches_it(stop):
     (result,) = run(endless, stop=stop)
     assert len(result.metrics_dataframe) == 8 and result.metrics["done"] is True
     assert result.error is None
+
+
+@pytest.mark.parametrize("stop", [3, "loss", MaximumIterationStopper], ids=["number", "name", "class"])
+def test_what_is_no_stop_rule_is_refused_where_it_is_given(stop):
+    with pytest.raises(ValueError, match="stop is a dict such as"):
+        tune.RunConfig(stop=stop)
 
 
 def test_a_stop_rule_that_never_applies_is_warned_of(caplog):
@@ -441,9 +456,17 @@ def test_each_trial_works_in_its_own_folder_and_leaves_its_records_there(tmp_pat
         assert (folder / "mine.txt").read_text() == str(result.config["x"])
         assert result.metrics["where"] == str(folder)
         assert json.loads((folder / "params.json").read_text()) == result.config
+        assert pickle.loads((folder / "params.pkl").read_bytes()) == result.config
         assert json.loads((folder / "result.json").read_text())["array"] == [0, 1]
         assert "training_iteration" in (folder / "progress.csv").read_text().splitlines()[0]
         assert tune.Result.from_path(folder).metrics["loss"] == 1.0
+
+
+def test_params_are_pickled_as_far_as_they_can_be(tmp_path):
+    for name, config in (("whole", {"a": (1, 2), "f": len}), ("in part", {"a": (1, 2), "lock": threading.Lock()})):
+        TrialRecord(tmp_path / name, config).close()
+    assert pickle.loads((tmp_path / "whole" / "params.pkl").read_bytes()) == {"a": (1, 2), "f": len}
+    assert pickle.loads((tmp_path / "in part" / "params.pkl").read_bytes())["a"] == [1, 2]
 
 
 def test_the_script_may_keep_its_own_working_folder(monkeypatch):
@@ -502,6 +525,14 @@ def test_parameters_and_resources_nest_in_either_order():
         ),
     ):
         assert run(trainable)[0].metrics["sum"] == 10
+
+
+@pytest.mark.parametrize("function", [lambda: 1, lambda a, b: 1, lambda config, *, size: 1])
+def test_a_function_of_other_arguments_is_refused_before_anything_runs(function):
+    with pytest.raises(tune.TuneError, match="a function is called with a configuration"):
+        tune.Tuner(function)
+    with pytest.raises(tune.TuneError, match="unexpected keyword argument 'data'"):
+        tune.Tuner(tune.with_parameters(descent, data=1))
 
 
 def test_parameters_are_not_sent_with_the_code():

@@ -245,7 +245,7 @@ class Records(tune.Callback):
 
 
 def listened(trainable, callbacks, **options):
-    run_config = tune.RunConfig(verbose=0, callbacks=callbacks, **options)
+    run_config = tune.RunConfig(callbacks=callbacks, **{"verbose": 0, **options})
     config = tune.TuneConfig(max_concurrent_trials=1)
     return tune.Tuner(trainable, param_space={"x": 1}, tune_config=config, run_config=run_config).fit()
 
@@ -298,9 +298,11 @@ def test_loggers_and_what_they_print(capsys):
 
 def test_reporters_print_a_table(capsys):
     reporter = tune.CLIReporter(metric_columns={"loss": "the loss"}, parameter_columns=["x"])
-    listened(descent, [], progress_reporter=reporter)
+    listened(descent, [], progress_reporter=reporter, verbose=1)
     out = capsys.readouterr().out
     assert "the loss" in out and "TERMINATED" in out
+    listened(descent, [], progress_reporter=reporter)
+    assert "TERMINATED" not in capsys.readouterr().out
 
 
 def test_what_trials_print_is_shown_with_their_names(capsys):

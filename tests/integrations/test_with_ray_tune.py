@@ -11,6 +11,7 @@ import cloudpickle
 import pytest
 from ray import tune
 from ray.tune.search import Searcher as Base
+from ray.tune.utils import flatten_dict
 
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpaceError, SpecError, SpecMismatch
@@ -139,6 +140,27 @@ def test_a_trial_that_reports_after_it_was_given_up_is_learned_from(tmp_path):
     *_, enqueued, started, finished = [(row[0], json.loads(row[2])) for row in saved(restored)["facts"]]
     assert (enqueued[0], enqueued[1]["config"]) == ("Enqueued", configs["one"])
     assert started[1]["number"] == finished[1]["number"] and finished[1]["metrics"] == {"loss": 0.25}
+
+
+@pytest.mark.parametrize("reports", [0, 2], ids=["at its end alone", "while it runs"])
+def test_a_trial_that_ray_tune_has_begun_anew_by_another_id_is_learned_from(tmp_path, reports):
+    """As under ResumeConfig(unfinished="restart", errored="restart"): only the configuration in its results is the same."""
+    search = searcher(sampler="tpe")
+    unfinished, failed = search.suggest("unfinished"), search.suggest("failed")
+    search.on_trial_complete("failed", error=True)
+    search.save(str(tmp_path / "state"))
+    restored = searcher(sampler="tpe")
+    restored.restore(str(tmp_path / "state"))
+    for trial_id, config, loss in (("new", unfinished, 0.5), ("newer", failed, 0.25)):
+        for _ in range(reports):
+            restored.on_trial_result(trial_id, flatten_dict({"loss": 1.0, "config": config}))
+        restored.on_trial_complete(trial_id, flatten_dict({"loss": loss, "config": config}))
+        restored.on_trial_complete(trial_id, flatten_dict({"loss": loss, "config": config}))
+    restored.on_trial_complete("nobody", flatten_dict({"loss": 0.0, "config": {**failed, "lr": 0.123}}))
+    endings = [json.loads(row[2]) for row in saved(restored)["facts"] if row[0] == "Finished"]
+    found = [(ending["number"], ending.get("metrics")) for ending in endings]
+    assert found == [(1, None), (0, {"loss": 0.5}), (2, {"loss": 0.25})]
+    assert saved(restored)["numbers"] == {}
 
 
 def test_errors_missing_and_strange_results_count_as_failed():

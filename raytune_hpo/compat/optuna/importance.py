@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from raytune_hpo.compat.optuna.exceptions import NotCarried
-from raytune_hpo.compat.optuna.seen import seen
+from raytune_hpo.analysis.fronts import FRONT
+from raytune_hpo.compat.optuna.exceptions import NotCarried, not_ours
+from raytune_hpo.compat.optuna.samplers.base import not_carried
+from raytune_hpo.compat.optuna.seen import Target, params_of, seen, seen_goals
 
 if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.study import Study
-    from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 
 __all__ = [
     "BaseImportanceEvaluator",
@@ -21,20 +23,14 @@ __all__ = [
 ]
 
 
-class BaseImportanceEvaluator:
-    """The base of evaluators of parameter importance."""
+class BaseImportanceEvaluator(ABC):
+    """The base of evaluators of parameter importance. A script's own evaluator overrides ``evaluate``."""
 
-    method: ClassVar[str] = "fanova"
-
+    @abstractmethod
     def evaluate(
-        self,
-        study: Study,
-        params: list[str] | None = None,
-        *,
-        target: Callable[[FrozenTrial], float] | None = None,
+        self, study: Study, params: Sequence[str] | None = None, *, target: Target | None = None
     ) -> dict[str, float]:
-        """The share of each parameter, the most important ones first."""
-        return get_param_importances(study, evaluator=self, params=params, target=target, normalize=False)
+        """The importance of each parameter, the most important ones first; see ``get_param_importances``."""
 
 
 class FanovaImportanceEvaluator(BaseImportanceEvaluator):
@@ -43,20 +39,51 @@ class FanovaImportanceEvaluator(BaseImportanceEvaluator):
     def __init__(self, *, n_trees: int = 64, max_depth: int = 64, seed: int | None = None) -> None:
         self.n_trees, self.max_depth, self.seed = n_trees, max_depth, seed
 
+    def evaluate(
+        self, study: Study, params: Sequence[str] | None = None, *, target: Target | None = None
+    ) -> dict[str, float]:
+        return _of_params(study, params, seen(study, target).importances(method="fanova"))
+
 
 class PedAnovaImportanceEvaluator(BaseImportanceEvaluator):
-    """Importance by how far the best trials' values differ from those of all trials (PED-ANOVA)."""
+    """Importance by how far the best trials' values differ from those of all trials (PED-ANOVA).
 
-    method = "ped_anova"
+    Without a target, the best trials of a study with several goals are those of the first Pareto fronts.
 
-    def __init__(self, *, baseline_quantile: float = 0.1, evaluate_on_local: bool = True) -> None:
-        self.baseline_quantile, self.evaluate_on_local = baseline_quantile, evaluate_on_local
+    Args:
+        target_quantile: the share of trials that counts as the best.
+        region_quantile: the share of trials that is used, the best ones.
+        baseline_quantile: a former name of ``target_quantile``.
+    """
+
+    def __init__(
+        self,
+        *,
+        target_quantile: float = 0.1,
+        region_quantile: float = 1.0,
+        evaluate_on_local: bool = True,
+        baseline_quantile: float | None = None,
+    ) -> None:
+        self._quantile = target_quantile if baseline_quantile is None else baseline_quantile
+        self._region = region_quantile
+        not_carried(
+            "PedAnovaImportanceEvaluator", {"evaluate_on_local": evaluate_on_local}, {"evaluate_on_local": True}
+        )
+
+    def evaluate(
+        self, study: Study, params: Sequence[str] | None = None, *, target: Target | None = None
+    ) -> dict[str, float]:
+        of_front = target is None and study._is_multi_objective()
+        results = seen_goals(study) if of_front else seen(study, target)
+        metric = FRONT if of_front else None
+        shares = results.importances(metric, method="ped_anova", quantile=self._quantile, region=self._region)
+        return _of_params(study, params, shares)
 
 
 class MeanDecreaseImpurityImportanceEvaluator(BaseImportanceEvaluator):
     """Not supported."""
 
-    def __init__(self, **options: Any) -> None:
+    def __new__(cls, **options: Any) -> NoReturn:
         raise NotCarried("MeanDecreaseImpurityImportanceEvaluator is not supported here; use FanovaImportanceEvaluator")
 
 
@@ -65,29 +92,39 @@ def get_param_importances(
     *,
     evaluator: BaseImportanceEvaluator | None = None,
     params: Sequence[str] | None = None,
-    target: Callable[[FrozenTrial], float] | None = None,
+    target: Target | None = None,
     normalize: bool = True,
 ) -> dict[str, float]:
-    """The importance of each parameter, the most important ones first.
+    """The importance of each parameter, the most important ones first; 0 for those that do not vary.
 
     Args:
-        evaluator: None: the share of the variance, by fANOVA.
-        params: the parameters; None: all that vary.
-        target: a function of a trial whose result is analysed instead of the value.
+        evaluator: None: PED-ANOVA.
+        params: the parameters; None: all.
+        target: a function of a trial whose result is analysed instead of the value; small ones are good.
         normalize: whether the importances are scaled to add up to 1.
 
     Raises:
-        ValueError: the study has several goals and no target was given, or a parameter is not known.
+        ValueError: a study with several goals is evaluated by fANOVA without a target, or a parameter is not known.
+        OptunaError: the evaluator is not one of this layer.
     """
-    shares = seen(study, target, "value").importances(method=(evaluator or BaseImportanceEvaluator()).method)
-    if params is not None:
-        missing = [name for name in params if name not in shares]
-        if missing:
-            raise ValueError(
-                f"no importance is known of {', '.join(missing)}; of {', '.join(shares) or 'none'} there is one"
-            )
-        shares = {name: share for name, share in shares.items() if name in params}
+    evaluator = PedAnovaImportanceEvaluator() if evaluator is None else evaluator
+    if not isinstance(evaluator, BaseImportanceEvaluator):
+        raise not_ours("an evaluator derives from importance.BaseImportanceEvaluator", evaluator)
+    shares = evaluator.evaluate(study, params, target=target)
     total = sum(shares.values())
-    if normalize and total > 0:
-        return {name: share / total for name, share in shares.items()}
-    return shares
+    if not normalize:
+        return shares
+    return {name: share / total if total > 0 else 1 / len(shares) for name, share in shares.items()}
+
+
+def _of_params(study: Study, params: Sequence[str] | None, shares: dict[str, float]) -> dict[str, float]:
+    """The shares of the named parameters, or of all; those for which there is none have 0.
+
+    Raises:
+        ValueError: no trial has one of the parameters.
+    """
+    known = params_of(study)
+    if params is not None and (missing := [name for name in params if name not in known]):
+        raise ValueError(f"no completed trial has {', '.join(missing)}; known: {', '.join(known) or 'none'}")
+    wanted = known if params is None else list(dict.fromkeys(params))
+    return dict(sorted(((name, shares.get(name, 0.0)) for name in wanted), key=lambda share: -share[1]))

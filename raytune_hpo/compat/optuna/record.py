@@ -213,7 +213,7 @@ class Record:
         with self._lock:
             trial = self._optimizer.ledger.trials[number]
             if trial.last_step is not None and step <= trial.last_step:
-                self.annotate(number, f"{REPORT}{step}", _number_or_text(value))
+                self.annotate(number, *note_of_report(step, value))
                 return
             metrics = _as_metrics([self.metrics[0]], [value])
             self._handle(
@@ -315,6 +315,16 @@ class Record:
 def metrics_of(num_goals: int) -> list[str]:
     """The names of a study's metrics."""
     return ["value"] if num_goals == 1 else [f"value_{i}" for i in range(num_goals)]
+
+
+def note_of_report(step: int, value: float) -> tuple[str, Any]:
+    """The name and value of the note that keeps a report whose step does not grow, or that an enqueued trial begins with."""
+    return f"{REPORT}{step}", _number_or_text(value)
+
+
+def noted_reports(notes: Mapping[str, Any]) -> dict[int, float]:
+    """The values of the reports that notes keep, by step."""
+    return {int(key.removeprefix(REPORT)): float(value) for key, value in notes.items() if key.startswith(REPORT)}
 
 
 def values_in(metrics: Mapping[str, Any], names: Sequence[str]) -> list[float] | None:

@@ -38,6 +38,27 @@ def seen(study: Study, target: Target | None, name: str = NAME) -> Results:
     return seen_values(study, lambda trial: [target(trial)], [name], [StudyDirection.MINIMIZE])
 
 
+def seen_goals(study: Study, names: Sequence[str] | None = None) -> Results:
+    """A study with all of its goals.
+
+    Args:
+        names: of the goals; None: those that the study has, or their numbers.
+
+    Raises:
+        ValueError: there are not as many names as goals.
+    """
+    known = names or study.metric_names or [f"Objective {i}" for i in range(len(study.directions))]
+    if len(known) != len(study.directions):
+        raise ValueError(f"the study has {len(study.directions)} goals, got {len(known)} names")
+    return seen_values(study, lambda trial: list(trial.values or ()), known, study.directions)
+
+
+def params_of(study: Study) -> list[str]:
+    """The parameters of the completed trials, in the order in which they were asked for."""
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return list(dict.fromkeys(name for trial in completed for name in trial.params))
+
+
 def seen_values(
     study: Study,
     values: Callable[[FrozenTrial], Sequence[float | None]],

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.stopper import stop_rule
 from raytune_hpo.goals import Goal
 
 
@@ -134,6 +135,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.local_dir is not None and self.storage_path is None:
             self.storage_path = self.local_dir
+        stop_rule(self.stop)  # refuses early
         if self.storage_filesystem is not None or (self.storage_path is not None and "://" in str(self.storage_path)):
             raise NotCarried(
                 f"storage_path is a folder here, got {self.storage_path!r}; give one that all nodes share, or keep "

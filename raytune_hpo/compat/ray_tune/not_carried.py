@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+
+Part = TypeVar("Part")
 
 
 def warn_of_idle(part: str, **options: tuple[Any, Any]) -> None:
@@ -18,6 +21,13 @@ def warn_of_idle(part: str, **options: tuple[Any, Any]) -> None:
     idle = [f"{name}={given!r}" for name, (given, default) in options.items() if given != default]
     if idle:
         warnings.warn(f"{part}: no effect here of {', '.join(idle)}", stacklevel=4)
+
+
+def built(kind: Callable[..., Part], options: Mapping[str, Any]) -> Part:
+    """A searcher or scheduler with those of the options that it takes; the others are ignored, as by Ray Tune."""
+    known = inspect.signature(kind).parameters
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
+    return kind(**{name: value for name, value in options.items() if takes_all or name in known})
 
 
 class StandIn:

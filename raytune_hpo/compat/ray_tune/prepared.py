@@ -54,6 +54,26 @@ class Prepared:
             return ()
         return tuple(name for name in _FORMER if name in names and name not in self.parameters)
 
+    def check_arguments(self) -> None:
+        """Check that a function can be called with a configuration and its parameters.
+
+        Raises:
+            TuneError: it takes others.
+        """
+        if self.is_class:
+            return
+        try:
+            signature = inspect.signature(self.trainable)
+        except (TypeError, ValueError):  # something built in
+            return
+        try:
+            signature.bind({}, **dict.fromkeys((*self.former_arguments, *self.parameters)))
+        except TypeError as error:
+            raise TuneError(
+                f"a function is called with a configuration, and with what with_parameters gives it, "
+                f"{self.__name__}{signature} cannot be: {error}"
+            ) from None
+
     def __call__(self, config: dict[str, Any]) -> Any:
         """Call the function, or create an object of the class."""
         if self.is_class:

@@ -13,6 +13,7 @@ from raytune_hpo.compat.ray_tune.trial_folder import CHECKPOINT_NAME, TrialFolde
 from raytune_hpo.compat.ray_tune.trial_folder import ERROR as EXPR_ERROR_PICKLE_FILE
 from raytune_hpo.compat.ray_tune.trial_folder import ERROR_TEXT as EXPR_ERROR_FILE
 from raytune_hpo.compat.ray_tune.trial_folder import PARAMS as EXPR_PARAM_FILE
+from raytune_hpo.compat.ray_tune.trial_folder import PARAMS_PICKLED as EXPR_PARAM_PICKLE_FILE
 from raytune_hpo.compat.ray_tune.trial_folder import ROWS as EXPR_RESULT_FILE
 from raytune_hpo.compat.ray_tune.trial_folder import TABLE as EXPR_PROGRESS_FILE
 from raytune_hpo.goals import Goal
@@ -25,6 +26,7 @@ __all__ = [
     "EXPR_ERROR_FILE",
     "EXPR_ERROR_PICKLE_FILE",
     "EXPR_PARAM_FILE",
+    "EXPR_PARAM_PICKLE_FILE",
     "EXPR_PROGRESS_FILE",
     "EXPR_RESULT_FILE",
     "Result",

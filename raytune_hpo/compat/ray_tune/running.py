@@ -64,7 +64,7 @@ class Running:
         """Run it to its end."""
         stopper = stop_rule(self.run_config.stop)[1]
         fail_fast = (self.run_config.failure_config or FailureConfig()).fail_fast
-        reporter = self.run_config.progress_reporter
+        reporter = None if self._is_silent else self.run_config.progress_reporter
         callbacks = self.run_config.callbacks or ()
         driver = Driver(callbacks, stopper, reporter, fails_fast=bool(fail_fast))
         if reporter is not None:
@@ -79,6 +79,10 @@ class Running:
         if fail_fast == "raise" and ending.results.errors:
             raise ending.results.errors[0]
         return ending
+
+    @property
+    def _is_silent(self) -> bool:
+        return self.run_config.verbose in (0, False)
 
     def stored(self) -> Ending:
         """The outcome of earlier sessions."""
@@ -96,7 +100,7 @@ class Running:
 
     def _run(self, driver: Driver) -> Results:
         runtime = runtime_of(self.tune_config.runtime)
-        progress = Progress(enabled=self.run_config.verbose not in (0, False))
+        progress = Progress(enabled=not self._is_silent)
         postman = None
         with progress:
             listener: Listener = driver
@@ -117,7 +121,7 @@ class Running:
 
     def _watched(self, runner: TrialRunner, runtime: str, progress: Progress, driver: Driver) -> Results:
         tuner = self._tuner(runner, runtime)
-        followers = [] if self.run_config.verbose in (0, False) else [Echo(self.experiment)]
+        followers = [] if self._is_silent else [Echo(self.experiment)]
         over = threading.Event()
         with Run(_started(tuner.plan, runtime, progress), tuner.plan) as run:
             watch = threading.Thread(target=_stop_when_asked, args=(driver, run, over), daemon=True)

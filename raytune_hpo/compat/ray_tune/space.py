@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from raytune_hpo import space
 from raytune_hpo.space import (
     choice,
-    grid_search,
     lograndint,
     loguniform,
     qlograndint,
@@ -37,6 +37,15 @@ __all__ = [
     "sample_from",
     "uniform",
 ]
+
+
+def grid_search(values: Iterable[Any]) -> dict[str, list[Any]]:
+    """An axis of the grid, in the form that scripts of Ray Tune also write and read: ``{"grid_search": [...]}``.
+
+    Raises:
+        SpaceError: the values are not listed, or one of them is listed twice.
+    """
+    return {"grid_search": list(space.grid_search(values).options)}
 
 
 def sample_from(func: Callable[..., Any]) -> SampleFrom:

@@ -187,7 +187,7 @@ def stop_rule(stop: Any) -> tuple[Mapping[str, Any], Stopper | None]:
         rules = [stop_rule(each) for each in stop]
         stoppers = [stopper for _, stopper in rules if stopper is not None]
         return {key: value for values, _ in rules for key, value in values.items()}, CombinedStopper(*stoppers)
-    if callable(stop):
+    if callable(stop) and not isinstance(stop, type):
         return {}, FunctionStopper(stop)
     raise ValueError(f"stop is a dict such as {{'training_iteration': 10}}, a function or a Stopper, got {stop!r}")
 

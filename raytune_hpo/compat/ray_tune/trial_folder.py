@@ -24,7 +24,7 @@ from raytune_hpo.files import write_whole
 if TYPE_CHECKING:
     import pandas
 
-PARAMS, ROWS, TABLE = "params.json", "result.json", "progress.csv"
+PARAMS, PARAMS_PICKLED, ROWS, TABLE = "params.json", "params.pkl", "result.json", "progress.csv"
 ERROR_TEXT, ERROR = "error.txt", "error.pkl"
 STATE = ".tune_result.json"  # in a checkpoint: its result, with the trial's counts and times
 CHECKPOINT = "checkpoint_"
@@ -98,6 +98,8 @@ class TrialRecord(TrialFolder):
         self._is_new = _made(self._root)
         with open(f"{self._root}/{PARAMS}", "wb", buffering=0) as file:
             file.write(_dumped(config).encode())
+        with open(f"{self._root}/{PARAMS_PICKLED}", "wb", buffering=0) as file:
+            file.write(_pickled(config))
         self._rows: FileIO | None = None
         self._table: FileIO | None = None
         self._columns: list[str] = []
@@ -220,6 +222,14 @@ def _dumped(data: Mapping[str, Any]) -> str:
         return json.dumps(data, default=_as_json)
     except (TypeError, ValueError):  # keys that are not strings, or a dict that contains itself
         return json.dumps(_with_text_keys(data, 0), default=_as_json)
+
+
+def _pickled(config: Mapping[str, Any]) -> bytes:
+    """A configuration as it is or, if it holds what cannot be pickled, as JSON can represent it."""
+    try:
+        return bytes(cloudpickle.dumps(config))
+    except Exception:  # whatever the pickling of a user's object raises
+        return pickle.dumps(json.loads(_dumped(config)))
 
 
 def _with_text_keys(value: Any, depth: int) -> Any:

@@ -69,6 +69,7 @@ class Tuner:
     Raises:
         ValueError: settings contradict each other.
         NotCarried: a feature of Ray Tune has no counterpart here.
+        TuneError: the trainable is a function of other arguments.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Tuner:
         self._take(_tuner_kwargs or {})
         self._results: ResultGrid | None = None
         self._resumption: Resumption | None = None
+        self._trainable.check_arguments()
         _checkpoints(self._trainable, self._run_config.checkpoint_config or CheckpointConfig())  # refuses early
 
     def _take(self, settings: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -34,12 +35,10 @@ class BaseSampler(ABC):
         is_ours: whether a sampler of this package makes the suggestions, so that the methods below are not called.
         seed: of the first study; None draws one.
         fixed_params: parameters with fixed values.
-        begin_with: configurations that are tried first.
     """
 
     seed: int | None = None
     fixed_params: Mapping[str, Any] = {}
-    begin_with: Sequence[Mapping[str, Any]] = ()
     _constraints_func: Constraints | None = None
     _num_studies = 0
 
@@ -90,6 +89,10 @@ class BaseSampler(ABC):
     def part(self, num_goals: int) -> dict[str, Any]:
         """The name and options of the sampler in the study's spec."""
         return {"name": "random"}
+
+    def first_points(self, directions: Sequence[StudyDirection]) -> list[dict[str, Any]]:
+        """The parameters that a new study with these directions tries first."""
+        return []
 
     def next_seed(self) -> int | None:
         """The seed of another study: first the sampler's own, then others, as Optuna's generator goes on; None draws one."""

@@ -17,14 +17,22 @@ __all__ = [
 ]
 
 
-class BaseCrossover:
-    """The base of crossovers."""
-
+class _Operator:
     def __init__(self, *args: Any, **options: Any) -> None:
         self.args, self.options = args, options
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class BaseCrossover(_Operator):
+    """The base of crossovers.
+
+    Attributes:
+        n_parents: how many members of a population make a child.
+    """
+
+    n_parents = 2
 
 
 class UniformCrossover(BaseCrossover):
@@ -38,6 +46,8 @@ class BLXAlphaCrossover(BaseCrossover):
 class SPXCrossover(BaseCrossover):
     """A child is drawn from a simplex around its parents."""
 
+    n_parents = 3
+
 
 class SBXCrossover(BaseCrossover):
     """Simulated binary crossover."""
@@ -50,8 +60,10 @@ class VSBXCrossover(BaseCrossover):
 class UNDXCrossover(BaseCrossover):
     """A child is drawn from a normal distribution around its parents."""
 
+    n_parents = 3
 
-class BaseMutation(BaseCrossover):
+
+class BaseMutation(_Operator):
     """The base of mutations."""
 
 

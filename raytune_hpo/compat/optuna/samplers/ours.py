@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
+from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.exceptions import NotCarried
 from raytune_hpo.compat.optuna.samplers.base import BaseSampler, Constraints, OurSampler, not_carried
+from raytune_hpo.compat.optuna.samplers.nsgaii import BaseCrossover, BaseMutation
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.errors import SpecError
+from raytune_hpo.options import integer_option, named_option, number_option
 
 _CANDIDATES = 24  # Optuna's default; ``tpe`` has another, which suits its kernels
 
@@ -32,7 +36,6 @@ class TPESampler(OurSampler):
 
     def __init__(
         self,
-        *,
         consider_prior: bool = True,
         prior_weight: float = 1.0,
         consider_magic_clip: bool = True,
@@ -42,6 +45,7 @@ class TPESampler(OurSampler):
         gamma: Callable[[int], int] | None = None,
         weights: Callable[[int], Any] | None = None,
         seed: int | None = None,
+        *,
         multivariate: bool | None = None,
         group: bool = False,
         warn_independent_sampling: bool = True,
@@ -53,8 +57,16 @@ class TPESampler(OurSampler):
         self._options = {"n_initial": max(1, n_startup_trials), "prior_weight": prior_weight}
         if n_ei_candidates != _CANDIDATES:
             self._options["n_candidates"] = n_ei_candidates
-        given = {"gamma": gamma, "weights": weights, "categorical_distance_func": categorical_distance_func}
-        not_carried("TPESampler", given, dict.fromkeys(given))
+        defaults = {"consider_prior": True, "consider_magic_clip": True, "consider_endpoints": False}
+        given = {
+            "consider_prior": consider_prior,
+            "consider_magic_clip": consider_magic_clip,
+            "consider_endpoints": consider_endpoints,
+            "gamma": gamma,
+            "weights": weights,
+            "categorical_distance_func": categorical_distance_func,
+        }
+        not_carried("TPESampler", given, {**dict.fromkeys(given), **defaults})
 
     def options(self) -> dict[str, Any]:
         return self._options
@@ -128,18 +140,23 @@ class CmaEsSampler(OurSampler):
             self._options["population"] = popsize
         if sigma0 is not None:
             self._options["sigma"] = min(1.0, float(sigma0))
-        if source_trials is not None and x0 is not None:
-            raise ValueError("x0 and source_trials exclude each other, got both")
-        completed = [t for t in source_trials or () if t.state is TrialState.COMPLETE and t.value is not None]
-        if completed:
-            x0 = min(completed, key=lambda trial: trial.value or 0.0).params
-            self._options.setdefault("sigma", 0.1)
-        self.begin_with = [] if x0 is None else [dict(x0)]
+        if source_trials is not None and (x0 is not None or sigma0 is not None):
+            raise ValueError("source_trials takes the place of x0 and sigma0; leave them out")
+        self._x0 = x0
+        self._source = [t for t in source_trials or () if t.state is TrialState.COMPLETE and t.value is not None]
+        if self._source:
+            self._options["sigma"] = 0.1
         given = {"use_separable_cma": use_separable_cma, "with_margin": with_margin, "lr_adapt": lr_adapt}
         not_carried("CmaEsSampler", given, dict.fromkeys(given, False))
 
     def options(self) -> dict[str, Any]:
         return self._options
+
+    def first_points(self, directions: Sequence[StudyDirection]) -> list[dict[str, Any]]:
+        if self._source:
+            best = max if directions[0] is StudyDirection.MAXIMIZE else min
+            return [dict(best(self._source, key=lambda trial: trial.value or 0.0).params)]
+        return [] if self._x0 is None else [dict(self._x0)]
 
 
 class BaseGASampler(BaseSampler):
@@ -167,8 +184,9 @@ class NSGAIISampler(OurSampler):
         self,
         *,
         population_size: int = 50,
+        mutation: BaseMutation | None = None,
         mutation_prob: float | None = None,
-        crossover: Any = None,
+        crossover: BaseCrossover | None = None,
         crossover_prob: float = 0.9,
         swapping_prob: float = 0.5,
         seed: int | None = None,
@@ -176,19 +194,29 @@ class NSGAIISampler(OurSampler):
         elite_population_selection_strategy: Any = None,
         child_generation_strategy: Any = None,
         after_trial_strategy: Any = None,
-        **more: Any,
     ) -> None:
         super().__init__(seed, constraints_func=constraints_func)
-        self._population = population_size
+        kind = type(self).__name__
+        for what, operator, base in (("crossover", crossover, BaseCrossover), ("mutation", mutation, BaseMutation)):
+            if operator is not None and not isinstance(operator, base):
+                raise SpecError(f"{kind} takes a {base.__name__} of samplers.nsgaii as its {what}, got {operator!r}")
+        least = 2 if crossover is None else crossover.n_parents
+        self._population = integer_option(kind, "population_size", population_size, least=least)
+        if mutation_prob is not None:
+            number_option(kind, "mutation_prob", mutation_prob, least=0, most=1)
+        number_option(kind, "crossover_prob", crossover_prob, least=0, most=1)
+        number_option(kind, "swapping_prob", swapping_prob, least=0, most=1)
         given = {
-            "mutation_prob": mutation_prob,
             "crossover": crossover,
+            "crossover_prob": crossover_prob,
+            "mutation": mutation,
+            "mutation_prob": mutation_prob,
+            "swapping_prob": swapping_prob,
             "elite_population_selection_strategy": elite_population_selection_strategy,
             "child_generation_strategy": child_generation_strategy,
             "after_trial_strategy": after_trial_strategy,
-            **more,
         }
-        not_carried(type(self).__name__, given, dict.fromkeys(given))
+        not_carried(kind, given, {**dict.fromkeys(given), "crossover_prob": 0.9, "swapping_prob": 0.5})
 
     def options(self) -> dict[str, Any]:
         return {"population": max(4, self._population)}
@@ -201,7 +229,8 @@ class NSGAIIISampler(NSGAIISampler):
 
     def __init__(self, *, reference_points: Any = None, dividing_parameter: int = 3, **options: Any) -> None:
         super().__init__(**options)
-        not_carried("NSGAIIISampler", {"reference_points": reference_points}, {"reference_points": None})
+        given = {"reference_points": reference_points, "dividing_parameter": dividing_parameter}
+        not_carried("NSGAIIISampler", given, {"reference_points": None, "dividing_parameter": 3})
 
 
 class QMCSampler(OurSampler):
@@ -220,6 +249,7 @@ class QMCSampler(OurSampler):
         warn_independent_sampling: bool = True,
     ) -> None:
         super().__init__(seed)
+        named_option("QMCSampler", "qmc_type", qmc_type, ("sobol", "halton"))
         self._scramble = scramble
         not_carried("QMCSampler", {"qmc_type": qmc_type}, {"qmc_type": "sobol"})
 

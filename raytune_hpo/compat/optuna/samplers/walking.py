@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.distributions import BaseDistribution
 from raytune_hpo.compat.optuna.samplers.base import BaseSampler, check_sampler, grid_values, shuffled
 from raytune_hpo.compat.optuna.trial._state import TrialState
@@ -63,9 +65,20 @@ class GridSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        raise ValueError(
-            f"the grid has no values that parameter {param_name!r} may have, {param_distribution}; it has {self._names}"
-        )
+        """The grid's value of a parameter that may not have it, with a warning.
+
+        Raises:
+            ValueError: the grid has no such parameter, or is not used, since the trial was enqueued.
+        """
+        point = study.frozen(trial.number).system_attrs.get(self._note)
+        if param_name not in self._names or point is None:
+            raise ValueError(
+                f"a grid has values for each parameter, and an enqueued trial all of its own; there is none for "
+                f"{param_name!r}, the grid has {', '.join(self._names)}"
+            )
+        value = self._points[point][self._names.index(param_name)]
+        warnings.warn(f"the grid has {param_name}={value!r}, which lies outside {param_distribution}", stacklevel=2)
+        return value
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Stop the study after the last point."""
@@ -170,6 +183,9 @@ class PartialFixedSampler(BaseSampler):
 
     def part(self, num_goals: int) -> dict[str, Any]:
         return self._base.part(num_goals)
+
+    def first_points(self, directions: Sequence[StudyDirection]) -> list[dict[str, Any]]:
+        return [{**point, **self.fixed_params} for point in self._base.first_points(directions)]
 
     def next_seed(self) -> int | None:
         return self._base.next_seed()

@@ -10,11 +10,11 @@ class RetryFailedTrialCallback:
 
     Args:
         max_retry: how often one trial may be tried again; None: no limit.
-        inherit_intermediate_values: has no effect: a trial that is tried again begins from scratch.
+        inherit_intermediate_values: whether a trial that is tried again begins with the reports of the one before.
     """
 
     def __init__(self, max_retry: int | None = None, inherit_intermediate_values: bool = False) -> None:
-        self._max_retry = max_retry
+        self._max_retry, self._inherits = max_retry, inherit_intermediate_values
 
     def __call__(self, study: Any, trial: Any) -> None:
         history = self.retry_history(trial)
@@ -22,7 +22,12 @@ class RetryFailedTrialCallback:
         if self._max_retry is not None and len(history) >= self._max_retry:
             return
         system_attrs = {"failed_trial": first, "retry_history": [*history, trial.number]}
-        study._enqueue(trial.params, user_attrs=trial.user_attrs, system_attrs=system_attrs)
+        study._enqueue(
+            trial.params,
+            user_attrs=trial.user_attrs,
+            system_attrs=system_attrs,
+            intermediate_values=trial.intermediate_values if self._inherits else None,
+        )
 
     @staticmethod
     def retried_trial_number(trial: Any) -> int | None:

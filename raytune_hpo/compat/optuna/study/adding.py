@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from raytune_hpo.compat.optuna.distributions import to_stored
+from raytune_hpo.compat.optuna.record import note_of_report
 from raytune_hpo.compat.optuna.study.frozen import SYSTEM, USER
 from raytune_hpo.compat.optuna.trial._state import TrialState, state_of
 from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
@@ -29,6 +30,7 @@ def add(study: Study, trial: FrozenTrial) -> None:
     notes |= {SYSTEM + key: value for key, value in trial.system_attrs.items()}
     state = state_of(trial.state)
     if state is TrialState.WAITING:
+        notes |= dict(note_of_report(step, value) for step, value in trial.intermediate_values.items())
         record.enqueue(trial.system_attrs.get(FIXED_PARAMS, stored), notes)
         return
     with record.locked():

@@ -58,7 +58,7 @@ def create_study(
     sampler = TPESampler() if sampler is None else sampler
     check_sampler(sampler)
     record = place.studies.new(name, lambda storage: _made(name, named, sampler, storage))
-    for point in sampler.begin_with:
+    for point in sampler.first_points(named):
         record.enqueue(point, {})
     where = "in memory" if place.url is None else "in storage"
     library_logger().info("A new study created %s with name: %s", where, name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from raytune_hpo.compat.optuna.distributions import from_stored
-from raytune_hpo.compat.optuna.record import REPORT, Record, metrics_of, values_in
+from raytune_hpo.compat.optuna.record import Record, metrics_of, noted_reports, values_in
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FIXED_PARAMS, FrozenTrial
 from raytune_hpo.facts import Status
@@ -43,7 +44,7 @@ class FrozenTrials:
             *itertools.repeat({}, len(ledger.enqueued)),
         ]  # those of an earlier process are lost
         for enqueued, noted in zip(list(ledger.enqueued.values()), notes, strict=False):
-            trials.append(_waiting(len(trials), dict(enqueued.config), *split_notes(noted)))
+            trials.append(_waiting(len(trials), dict(enqueued.config), noted))
         return trials
 
     def of(self, trial: Trial) -> FrozenTrial:
@@ -69,7 +70,6 @@ class FrozenTrials:
         values = values_in(trial.metrics, record.metrics) if trial.status in (Status.COMPLETED, Status.PRUNED) else None
         if values is not None and math.isnan(values[0]):  # the newest report of a trial that was pruned
             values = None
-        late = {int(k.removeprefix(REPORT)): float(v) for k, v in trial.notes.items() if k.startswith(REPORT)}
         return FrozenTrial(
             number=number,
             state=STATES[trial.status],
@@ -81,7 +81,10 @@ class FrozenTrials:
             distributions=distributions,
             user_attrs=user,
             system_attrs=system,
-            intermediate_values={**{step: found[0] for step, found in steps.items() if found}, **late},
+            intermediate_values={
+                **{step: found[0] for step, found in steps.items() if found},
+                **noted_reports(trial.notes),
+            },
             trial_id=number,
         )
 
@@ -93,7 +96,8 @@ def split_notes(notes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return user, system
 
 
-def _waiting(number: int, params: dict[str, Any], user: dict[str, Any], system: dict[str, Any]) -> FrozenTrial:
+def _waiting(number: int, params: dict[str, Any], notes: Mapping[str, Any]) -> FrozenTrial:
+    user, system = split_notes(notes)
     return FrozenTrial(
         number=number,
         state=TrialState.WAITING,
@@ -104,7 +108,7 @@ def _waiting(number: int, params: dict[str, Any], user: dict[str, Any], system: 
         distributions={},
         user_attrs=user,
         system_attrs={FIXED_PARAMS: params, **system},
-        intermediate_values={},
+        intermediate_values=noted_reports(notes),
         trial_id=number,
     )
 

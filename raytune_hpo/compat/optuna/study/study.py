@@ -13,7 +13,7 @@ from raytune_hpo.compat.optuna.distributions import BaseDistribution, current
 from raytune_hpo.compat.optuna.exceptions import UpdateFinishedTrialError
 from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.pruners import BasePruner, MedianPruner
-from raytune_hpo.compat.optuna.record import Record
+from raytune_hpo.compat.optuna.record import Record, note_of_report
 from raytune_hpo.compat.optuna.samplers import BaseSampler
 from raytune_hpo.compat.optuna.samplers.base import check_sampler
 from raytune_hpo.compat.optuna.storages import BaseStorage
@@ -391,11 +391,17 @@ class Study:
         return user, system
 
     def _enqueue(
-        self, params: Mapping[str, Any], *, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any] | None = None
+        self,
+        params: Mapping[str, Any],
+        *,
+        user_attrs: Mapping[str, Any],
+        system_attrs: Mapping[str, Any] | None = None,
+        intermediate_values: Mapping[int, float] | None = None,
     ) -> None:
         fixed = json_value(params)
         notes = {USER + key: value for key, value in user_attrs.items()}
         notes |= {SYSTEM + key: value for key, value in {FIXED_PARAMS: fixed, **(system_attrs or {})}.items()}
+        notes |= dict(note_of_report(step, value) for step, value in (intermediate_values or {}).items())
         self._record.enqueue(fixed, notes)
 
     def _is_known(self, params: Mapping[str, Any]) -> bool:

@@ -228,6 +228,8 @@ class FrozenTrial(BaseTrial):
             raise ValueError("a trial that is complete has a value, got none")
         if self.state is TrialState.FAIL and self._values is not None:
             raise ValueError(f"a trial that failed has no value, got {self._values}")
+        if self._values is not None and any(map(math.isnan, self._values)):
+            raise ValueError(f"a value is a number, got {self._values}; a trial without one has failed: state=FAIL")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FrozenTrial) and vars(self) == vars(other)
@@ -292,6 +294,8 @@ class FixedTrial(BaseTrial):
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self._given:
             raise ValueError(f"parameter {name!r} was asked for and not given; add it to params")
+        if name in self.distributions:
+            check_distribution_compatibility(self.distributions[name], distribution)
         value = self._given[name]
         _require_possible(name, value, distribution)
         self.distributions[name] = distribution

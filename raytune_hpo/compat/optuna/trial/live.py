@@ -91,6 +91,8 @@ class Trial(BaseTrial):
     # -------------------------------------------------------------------------------------------- parameters
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a parameter is a text, got {name!r}; write str({name!r})")
         if name in self._distributions:
             self._check_again(name, distribution)
             return self._asked[name]

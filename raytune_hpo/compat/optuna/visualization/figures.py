@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.analysis.fronts import FRONT
 from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.importance import BaseImportanceEvaluator, get_param_importances
-from raytune_hpo.compat.optuna.seen import NAME, Target, seen, seen_values
+from raytune_hpo.compat.optuna.logging import library_logger
+from raytune_hpo.compat.optuna.seen import NAME, Target, params_of, seen, seen_goals, seen_values
 from raytune_hpo.compat.optuna.terminator.erroreval import BaseErrorEvaluator, CrossValidationErrorEvaluator
 from raytune_hpo.compat.optuna.terminator.improvement.evaluator import (
     BaseImprovementEvaluator,
@@ -22,6 +24,7 @@ from raytune_hpo.plots.style import plotly
 
 if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.study import Study
+    from raytune_hpo.results import Results
 
 
 def is_available() -> bool:
@@ -49,29 +52,37 @@ def plot_intermediate_values(study: Study) -> Any:
 def plot_parallel_coordinate(
     study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
 ) -> Any:
-    """Every trial a line through its parameters to its value."""
-    return Plots(seen(study, target, target_name)).parallel_coordinates(parameters=params)
+    """Every trial a line through its parameters to its value, or to its Pareto front if there are several goals."""
+    of_front = target is None and study._is_multi_objective()
+    results = seen_goals(study) if of_front else seen(study, target, target_name)
+    shown = _that_vary(study, params, results)
+    return Plots(results).parallel_coordinates(FRONT if of_front else None, parameters=shown)
 
 
 def plot_contour(
     study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
 ) -> Any:
-    """The expected value over pairs of parameters."""
-    return Plots(seen(study, target, target_name)).contour(parameters=params)
+    """The expected value over pairs of parameters; empty if fewer than two are given."""
+    results = seen(study, target, target_name)
+    shown = _that_vary(study, params, results)
+    return plotly().Figure() if _is_no_pair(shown) else Plots(results).contour(parameters=shown)
 
 
 def plot_slice(
     study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
 ) -> Any:
     """The value against each parameter."""
-    return Plots(seen(study, target, target_name)).slice(parameters=params)
+    results = seen(study, target, target_name)
+    return Plots(results).slice(parameters=_that_vary(study, params, results))
 
 
 def plot_rank(
     study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
 ) -> Any:
-    """The trials on pairs of parameters, coloured by rank."""
-    return Plots(seen(study, target, target_name)).rank(parameters=params)
+    """The trials on pairs of parameters, coloured by rank; empty if fewer than two are given."""
+    results = seen(study, target, target_name)
+    shown = _that_vary(study, params, results)
+    return plotly().Figure() if _is_no_pair(shown) else Plots(results).rank(parameters=shown)
 
 
 def plot_param_importances(
@@ -82,14 +93,20 @@ def plot_param_importances(
     target: Target | None = None,
     target_name: str = NAME,
 ) -> Any:
-    """The importance of each parameter."""
-    evaluator = evaluator or BaseImportanceEvaluator()
-    if params is None:
-        return Plots(seen(study, target, target_name)).importances(method=evaluator.method)
-    go = plotly()
-    shares = get_param_importances(study, evaluator=evaluator, params=params, target=target)
-    figure = go.Figure(go.Bar(x=list(shares.values()), y=list(shares), orientation="h"))
-    figure.update_layout(xaxis_title=f"importance for {target_name}", yaxis_autorange="reversed")
+    """The importance of each parameter: a bar, or one for each goal if there are several and no target."""
+    go, names = plotly(), study.metric_names
+    looks: list[tuple[str, Target | None]] = [(names[0] if names and target is None else target_name, target)]
+    if target is None and study._is_multi_objective():
+        names = names or [f"{target_name} {i}" for i in range(len(study.directions))]
+        looks = [(name, _loss_of(*goal)) for name, goal in zip(names, enumerate(study.directions), strict=True)]
+    figure = go.Figure()
+    for name, look in looks:
+        shares = get_param_importances(study, evaluator=evaluator, params=params, target=look)
+        labels = [f"{share:.0%}" for share in shares.values()]
+        figure.add_trace(go.Bar(x=list(shares.values()), y=list(shares), orientation="h", name=name, text=labels))
+    figure.update_layout(
+        xaxis_title=f"importance for {', '.join(name for name, _ in looks)}", yaxis_autorange="reversed"
+    )
     return figure
 
 
@@ -120,7 +137,7 @@ def plot_hypervolume_history(study: Study, reference_point: Sequence[float]) -> 
     Args:
         reference_point: a value for each goal, worse than all that count.
     """
-    return Plots(_with_names(study, None)).hypervolume(list(map(float, reference_point)))
+    return Plots(seen_goals(study)).hypervolume(list(map(float, reference_point)))
 
 
 def plot_pareto_front(
@@ -144,7 +161,7 @@ def plot_pareto_front(
         kept = study.directions[:num] if num <= len(study.directions) else [StudyDirection.MINIMIZE] * num
         results = seen_values(study, targets, names, kept)
     else:
-        results = _with_names(study, target_names)
+        results = seen_goals(study, target_names)
     if len(results.goals) == 2:
         return Plots(results).pareto()
     if len(results.goals) == 3:
@@ -188,12 +205,34 @@ def plot_terminator_improvement(
     return figure
 
 
-def _with_names(study: Study, names: Sequence[str] | None) -> Any:
-    """A study of several goals, with the names that a script gives."""
-    known = names or study.metric_names or [f"Objective {i}" for i in range(len(study.directions))]
-    if len(known) != len(study.directions):
-        raise ValueError(f"the study has {len(study.directions)} goals, got {len(known)} names")
-    return seen_values(study, lambda trial: list(trial.values or ()), known, study.directions)
+def _that_vary(study: Study, params: Sequence[str] | None, results: Results) -> list[str] | None:
+    """The given parameters, without those that have the same value in every trial, which the log names.
+
+    Raises:
+        ValueError: no completed trial has one of them.
+    """
+    if params is None:
+        return None
+    known, varying = params_of(study), {parameter.name for parameter in results.tried.parameters}
+    if unknown := [name for name in params if name not in known]:
+        raise ValueError(f"no completed trial has {', '.join(unknown)}; known: {', '.join(known) or 'none'}")
+    if constant := [name for name in params if name not in varying]:
+        library_logger().warning("Not in the figure, since they do not vary: %s", ", ".join(constant))
+    return [name for name in dict.fromkeys(params) if name in varying]
+
+
+def _is_no_pair(params: Sequence[str] | None) -> bool:
+    """Whether there are too few parameters for a figure of pairs; then the log says so."""
+    if params is None or len(params) > 1:
+        return False
+    library_logger().warning("The figure shows pairs of parameters that vary, got %s.", params)
+    return True
+
+
+def _loss_of(number: int, direction: StudyDirection) -> Target:
+    """The value of one goal of a trial, turned so that small ones are good."""
+    sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0
+    return lambda trial: sign * (trial.values or [])[number]
 
 
 def _listed(study: Study | Sequence[Study]) -> list[Study]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from raytune_hpo.compat.ray_tune.not_carried import built
 from raytune_hpo.compat.ray_tune.schedulers.async_hyperband import ASHAScheduler, AsyncHyperBandScheduler
 from raytune_hpo.compat.ray_tune.schedulers.hb_bohb import HyperBandForBOHB
 from raytune_hpo.compat.ray_tune.schedulers.hyperband import HyperBandScheduler
@@ -46,11 +47,11 @@ __all__ = [
 
 
 def create_scheduler(scheduler: str, **options: Any) -> TrialScheduler:
-    """A scheduler by its name, such as "asha" or "pbt".
+    """A scheduler by its name, such as "asha" or "pbt", with those of the options that it takes.
 
     Raises:
         ValueError: there is no scheduler of that name.
     """
     if scheduler.lower() not in NAMES:
         raise ValueError(f"unknown scheduler {scheduler!r}; {nearest(scheduler, NAMES)}")
-    return NAMES[scheduler.lower()](**options)
+    return built(NAMES[scheduler.lower()], options)

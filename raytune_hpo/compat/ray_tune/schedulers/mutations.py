@@ -15,6 +15,22 @@ _DRAWS = 256  # draws from which the range of a function is estimated
 _DECADES = 1000.0  # a positive range whose ends have at least this ratio is taken as logarithmic
 
 
+def check_mutations(mutations: Mapping[str, Any]) -> None:
+    """Check what may change, without drawing from it.
+
+    Raises:
+        ValueError: a mutation is neither a list, a domain, a function, nor a dict of these.
+    """
+    for name, mutation in mutations.items():
+        if isinstance(mutation, Mapping):
+            check_mutations(mutation)
+        elif not (isinstance(mutation, (list, tuple)) or callable(mutation) or isinstance(translate(mutation), Domain)):
+            raise ValueError(
+                f"a mutation is a list, a domain, a function without arguments or a dict of these, got {name!r}: "
+                f"{mutation!r}"
+            )
+
+
 def mutated(space: Mapping[str, Any], mutations: Mapping[str, Any]) -> dict[str, Any]:
     """The space of a population: parameters that may change as domains, all else as in ``space``.
 
@@ -64,11 +80,7 @@ def _domain(mutation: Any) -> Any:
     thing = translate(mutation)
     if isinstance(thing, Domain):
         return thing
-    if callable(mutation):
-        return _range([mutation() for _ in range(_DRAWS)])
-    raise ValueError(
-        f"a mutation is a list, a domain, a function without arguments or a dict of these, got {mutation!r}"
-    )
+    return _range([mutation() for _ in range(_DRAWS)])
 
 
 def _range(draws: Sequence[Any]) -> Any:

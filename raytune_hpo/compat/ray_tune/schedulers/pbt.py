@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
-from raytune_hpo.compat.ray_tune.schedulers.mutations import mutated
+from raytune_hpo.compat.ray_tune.schedulers.mutations import check_mutations, mutated
 from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import TrialScheduler, scaled
 from raytune_hpo.compat.ray_tune.trials import Steps, steps_of
 from raytune_hpo.samplers.members import Segment
@@ -100,6 +100,7 @@ class PopulationBasedTraining(PopulationScheduler):
     ) -> None:
         if not hyperparam_mutations and custom_explore_fn is None:
             raise ValueError("PopulationBasedTraining needs hyperparam_mutations or custom_explore_fn, got neither")
+        check_mutations(hyperparam_mutations or {})
         if burn_in_period > perturbation_interval:
             warnings.warn(
                 f"burn_in_period={burn_in_period:g} has no effect here: members are compared from the first interval on; "

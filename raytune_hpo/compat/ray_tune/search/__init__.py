@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from raytune_hpo.compat.ray_tune.not_carried import built
 from raytune_hpo.compat.ray_tune.search.ax import AxSearch
 from raytune_hpo.compat.ray_tune.search.basic_variant import BasicVariantGenerator
 from raytune_hpo.compat.ray_tune.search.bayesopt import BayesOptSearch
@@ -33,11 +34,11 @@ __all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "Repeater", "Searcher"
 
 
 def create_searcher(search_alg: str, **options: Any) -> Searcher:
-    """A searcher by its name, such as "optuna" or "random".
+    """A searcher by its name, such as "optuna" or "random", with those of the options that it takes.
 
     Raises:
         ValueError: there is no searcher of that name.
     """
     if search_alg.lower() not in NAMES:
         raise ValueError(f"unknown searcher {search_alg!r}; {nearest(search_alg, NAMES)}")
-    return NAMES[search_alg.lower()](**options)
+    return built(NAMES[search_alg.lower()], options)
