@@ -95,7 +95,7 @@ class DE(Evolutionary):
 
     def _with_new_options(self, x: Array, rng: np.random.Generator) -> Array:
         """A child, now and then with a choice drawn anew: otherwise options that no member has would never be tried."""
-        child = x.copy()
+        child: Array = x.copy()
         for axis, columns in alike(self._cube.axes, Kind.NOMINAL):
             is_new, drawn = rng.random((2, len(columns)))
             child[columns] = np.where(is_new < _NEW_OPTIONS / len(x), axis.settled(drawn), x[columns])
