@@ -50,7 +50,7 @@ class BOHB(ModelBased):
             bandwidth_factor or min_bandwidth not above 0; min_points < 1.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, version=4)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, version=5)
 
     def __init__(
         self,

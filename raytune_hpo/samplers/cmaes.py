@@ -91,7 +91,7 @@ class CMAES(BaseSampler):
         SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=3)
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=4)
     _ordered: Array  # the columns of the Gaussian
     _nominal: Array
 
@@ -127,7 +127,7 @@ class CMAES(BaseSampler):
             rows = cube.spread(len(known), self._seed, rng)
             return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         points = self._draw(search, rng)
-        rows = cube.settled(cube.proper(points))  # or one that was tried would not be recognised
+        rows = cube.proper(points)
         x = cube.first_new(rows, known, rng)
         for point, row in zip(points, rows, strict=True):
             if is_among(x, row[None, :]):

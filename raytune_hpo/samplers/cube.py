@@ -124,12 +124,12 @@ class Cube:
 
         Args:
             rows: (k, d) proper, in order of preference.
-            known: (n, d) proper.
+            known: (n, d) as trials are encoded.
         """
         size = self.space.cardinality
         if size is None or len(known) < size or len(set(row_keys(known))) < size:
             for x in rows:
-                if not is_among(x, known) and self.feasible(x[None, :])[0]:
+                if self.is_new(x, known) and self.feasible(x[None, :])[0]:
                     return x
             if (new := self._new(known, rng)) is not None:
                 return new
@@ -137,13 +137,21 @@ class Cube:
         liked = (x for x in rows if self.feasible(x[None, :])[0])
         return next(chain(liked if rng.random() < 0.5 else (), self._known(rng)))
 
+    def is_new(self, x: Array, known: Array) -> bool:
+        """Whether the configuration at a proper row (d,) is none of the known ones, (n, d) as trials are encoded.
+
+        Many rows may be one configuration: a trial comes back at a row with other last digits, and a float whose range is
+        narrow has few values.
+        """
+        return not (is_among(x, known) or is_among(self.settled(x[None, :])[0], known))
+
     def _new(self, known: Array, rng: np.random.Generator) -> Any:
         """A row (d,) that is not known: any of a small space, else a draw or one near a known row; None if none is found."""
         if (everything := self.everything) is not None:
             tried = set(row_keys(known))
             new = [i for i, key in enumerate(row_keys(everything)) if key not in tried]
             return everything[rng.choice(new)] if new else None
-        return next((x for x in chain(self.draws(rng), self._near(known, rng)) if not is_among(x, known)), None)
+        return next((x for x in chain(self.draws(rng), self._near(known, rng)) if self.is_new(x, known)), None)
 
     def _near(self, known: Array, rng: np.random.Generator) -> Iterator[Array]:
         """Rows (d,) one step from some known ones, which meet the constraints: they enter branches that are rarely drawn."""

@@ -14,11 +14,13 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import differential
+from raytune_hpo.numerics.axes import Kind, alike
 from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.samplers.population import Evolutionary
 
 TARGET, RATES = "target", "rates"  # keys in ``meta``
 _LEAST_POPULATION = 4  # a target, its leader and two others
+_NEW_OPTIONS = 0.5  # choices that are drawn anew in a child, on average, where all parameters are choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +49,9 @@ class DE(Evolutionary):
     """Differential evolution: children are good members of a population plus differences between others.
 
     The initial population is the first trials that were told, from an even design. Each child has a target, and replaces
-    it as soon as it is told, if its loss is no higher, so no worker waits. Points the user enqueued replace the worst
-    member if they are better. Parameters that are not active are inherited all the same. A failed trial replaces no
+    it as soon as it is told, if its loss is no higher, so no worker waits. A choice takes its option from another member;
+    now and then one is drawn, since a few members cannot have all of many options. Points the user enqueued replace the
+    worst member if they are better. Parameters that are not active are inherited all the same. A failed trial replaces no
     member, a pruned one counts with its last report.
 
     Args:
@@ -87,10 +90,16 @@ class DE(Evolutionary):
         F, CR = rates = differential.draw_rates(members.mu_F, members.mu_CR, rng)
         x, best = members.X[target], max(2, round(self.best * self.population))
         v = differential.mutant(members.X, members.losses, target, self._nominal, F, best, rng)
-        return differential.binomial_crossover(x, differential.moved_inside(v, x), CR, rng), {
-            TARGET: target,
-            RATES: list(rates),
-        }
+        child = differential.binomial_crossover(x, differential.moved_inside(v, x), CR, rng)
+        return self._with_new_options(child, rng), {TARGET: target, RATES: list(rates)}
+
+    def _with_new_options(self, x: Array, rng: np.random.Generator) -> Array:
+        """A child, now and then with a choice drawn anew: otherwise options that no member has would never be tried."""
+        child: Array = x.copy()
+        for axis, columns in alike(self._cube.axes, Kind.NOMINAL):
+            is_new, drawn = rng.random((2, len(columns)))
+            child[columns] = np.where(is_new < _NEW_OPTIONS / len(x), axis.settled(drawn), x[columns])
+        return child
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
         """Let a child replace its target, or any other trial the worst member, unless it is worse."""

@@ -80,7 +80,7 @@ class FreezeThaw(BaseSampler):
             old_share outside [0, 1); n_initial < 1; max_curves < 16.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=4)
+    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=5)
 
     def __init__(
         self,

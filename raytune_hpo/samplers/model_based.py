@@ -79,7 +79,7 @@ class ModelBased(ConstraintLearner, ABC):
         fits: the models that were fitted, as memos. Samplers of one study whose ``model_key`` is the same may share it.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=2)
+    traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=3)
     fits: Any = None
     sources: tuple[Source, ...] = ()
     _opening: Array | None = None

@@ -35,7 +35,7 @@ class Evolutionary(ConstraintLearner, ABC):
     A failed trial has infinite losses, a pruned one those of its last report.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=3)
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=4)
     population: int
     _nominal: Array
     _is_founded: bool
@@ -77,8 +77,8 @@ class Evolutionary(ConstraintLearner, ABC):
             return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         for _ in range(_ATTEMPTS):
             point, meta = self.child(number, rng)
-            rows = cube.settled(cube.proper(point[None, :]))  # or one that was tried would not be recognised
-            if not is_among(rows[0], known) and cube.feasible(rows)[0]:
+            rows = cube.proper(point[None, :])
+            if cube.is_new(rows[0], known) and cube.feasible(rows)[0]:
                 break
         x = cube.first_new(rows, known, rng)
         return Suggestion(cube.config(x), {**meta, POINT: point.tolist()} if is_among(x, rows) else {})

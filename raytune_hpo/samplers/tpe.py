@@ -58,7 +58,7 @@ class TPE(ModelBased):
             above 0.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=5)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=6)
 
     def __init__(
         self,

@@ -39,6 +39,15 @@ def test_mixed_and_conditional_parameters_are_found():
     assert np.median([play(testing.Loop.of(DE, space, seed=seed), loss, 300) for seed in range(3)]) < 0.02
 
 
+def test_options_that_no_member_has_are_tried_too():
+    """Ten members have ten of 200 options at most."""
+    space = Space({"a": Choice(list(range(200))), "x": Float(0, 1)})
+    loops = [testing.Loop.of(DE, space, seed=seed) for seed in range(3)]
+    found = [play(loop, lambda config: abs(config["a"] - 99) / 100 + config["x"] ** 2, 150) for loop in loops]
+    assert np.median(found) < 0.05
+    assert min(len({trial.config["a"] for trial in loop.finished}) for loop in loops) > 30
+
+
 def test_a_child_replaces_its_target_only_if_it_is_no_worse():
     loop = testing.Loop.of(lambda: DE(population=4), PLANE).run(4)
     members = [trial.losses[0] for trial in loop.finished]
