@@ -19,27 +19,36 @@ from typing import NamedTuple
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, Kind, of_kind
+from raytune_hpo.numerics.axes import Axis, Kind
 
 _SDS = (0.2, 0.2, 0.05, 0.0125)  # of the steps on a real axis
 _OTHERS = 4  # values of a nominal axis that are tried, at most
 CLOSE = 0.01  # of the range of a real axis: closer rows give a model hardly any new information
 REPEATED = 1e-4  # the same: closer rows differ only in where a search happened to end
+_EQUAL = np.finfo(float).tiny  # closer numbers are the same
+_COLUMNS_AT_ONCE = 16  # of the pairs that are close in all columns before
 
 
 def neighbours(
-    axes: Sequence[Axis], X: Array, rng: np.random.Generator, *, sds: Sequence[float] = _SDS
+    axes: Sequence[Axis],
+    X: Array,
+    rng: np.random.Generator,
+    *,
+    sds: Sequence[float] = _SDS,
+    most: int | None = None,
 ) -> tuple[Array, Array]:
     """The neighbours N of all rows X, and the starts (k,) to which they belong, ordered by column, not by start.
 
     Args:
         sds: standard deviations of the steps on a real axis, one for each; steps out of the cube are reflected.
+        most: in how many columns there are steps; if there are more, they are drawn. None for all of them.
     """
+    drawn = range(len(axes)) if most is None or most >= len(axes) else rng.choice(len(axes), most, replace=False)
     starts, columns = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
     coordinates = [np.empty(0)]
-    for j, axis in enumerate(axes):
+    for j in drawn:
         active = np.flatnonzero(~np.isnan(X[:, j]))
-        moved = _moved(axis, X[active, j], rng, sds)  # (active, steps), NaN where there is no such step
+        moved = _moved(axes[j], X[active, j], rng, sds)  # (active, steps), NaN where there is no such step
         starts.append(np.repeat(active, moved.shape[1]))
         columns.append(np.full(moved.size, j))
         coordinates.append(moved.ravel())
@@ -74,11 +83,17 @@ def first_of_close(axes: Sequence[Axis], X: Array, distance: float) -> Array:
 
 def _are_close(axes: Sequence[Axis], X: Array, P: Array, within: float) -> Array:
     """Whether rows X (n, d) and P (p, d) share their cells, and lie within a share of each real axis, (n, p)."""
-    A, B = np.nan_to_num(X, nan=-1.0)[:, None, :], np.nan_to_num(P, nan=-1.0)[None, :, :]
-    real, celled = of_kind(axes, Kind.REAL), of_kind(axes, Kind.GRID, Kind.NOMINAL)
-    same = (np.abs(A[:, :, real] - B[:, :, real]) < within).all(axis=2)
-    same &= (A[:, :, celled] == B[:, :, celled]).all(axis=2)
-    return np.asarray(same)
+    if not axes:
+        return np.ones((len(X), len(P)), dtype=bool)
+    A, B = np.nan_to_num(X.T, nan=-1.0), np.nan_to_num(P.T, nan=-1.0)
+    width = np.array([within if axis.kind is Kind.REAL else _EQUAL for axis in axes])[:, None]
+    # The first column excludes most pairs. An array of all pairs and columns would take longer for its memory alone.
+    close = np.abs(np.subtract.outer(A[0], B[0])) < width[0]
+    for start in range(1, len(axes), _COLUMNS_AT_ONCE):
+        i, j = np.nonzero(close)
+        then = slice(start, start + _COLUMNS_AT_ONCE)
+        close[i, j] = (np.abs(A[then, i] - B[then, j]) < width[then]).all(axis=0)
+    return np.asarray(close)
 
 
 def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float]) -> Array:

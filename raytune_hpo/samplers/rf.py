@@ -29,6 +29,7 @@ from raytune_hpo.samplers.model_based import ModelBased, Ranked
 _DRAWN = 1000  # candidates from the prior
 _STARTS = 10  # local searches begin at this many of the best trials, and of the best candidates
 _STEPS = 6
+_MOST_COLUMNS = 40  # in which a step is tried at a time
 _MOST_ASKED = 100  # draws for which the constraints are checked
 _RETURNED = 64
 
@@ -213,7 +214,7 @@ class RF(ModelBased):
         at = np.concatenate([incumbents[:_STARTS], drawn[top]])
         value = np.concatenate([self._acquired(*forest.predict(incumbents[:_STARTS]), best), values[0][top]])
         for _ in range(_STEPS):
-            rows, start = neighbours(cube.axes, at, rng)
+            rows, start = neighbours(cube.axes, at, rng, most=_MOST_COLUMNS)
             rows = cube.proper(rows)
             reached = self._acquired(*forest.predict_near(rows, at, start), best)
             met.append(rows)

@@ -70,6 +70,14 @@ def test_what_is_not_active_takes_no_step_and_gets_a_drawn_coordinate():
     assert abs(N[:, 0].std() - 12**-0.5) < 0.02
 
 
+def test_steps_are_in_no_more_columns_than_asked_for_and_others_the_next_time():
+    axes, X = [Axis(Kind.REAL)] * 9, np.full((2, 9), 0.5)
+    rng = np.random.default_rng(0)
+    stepped = [set(np.argwhere(neighbours(axes, X, rng, most=4)[0] != 0.5)[:, 1]) for _ in range(20)]
+    assert {len(columns) for columns in stepped} == {4}
+    assert set.union(*stepped) == set(range(9))
+
+
 def test_where_there_is_nowhere_to_go_there_are_no_neighbours():
     alone = Axis(Kind.NOMINAL, np.array([0.5]))
     for X in (np.array([[0.5]]), np.empty((0, 1))):
