@@ -94,6 +94,11 @@ def test_without_a_feasible_trial_there_is_no_best():
         _ = results.best_trial
 
 
+def test_a_scheduler_that_does_not_know_constraints_is_warned_of():
+    with pytest.warns(UserWarning, match=r"by loss alone.*\['mb <= 1'\].*leave scheduler out"):
+        study(outcome_constraints=["mb <= 1"], scheduler="median")
+
+
 def test_an_infeasible_trial_is_not_the_target():
     def objective(config):
         return {"loss": 0.0, "mb": 3.0 if objective.calls.append(1) or len(objective.calls) < 4 else 0.0}

@@ -193,11 +193,7 @@ class Settings:
                 f"give this study another name"
             )
         check_pairing(spec, sampler, scheduler)
-        if self.features is not None and not sampler.traits.features:
-            warnings.warn(
-                f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they do nothing",
-                stacklevel=2,
-            )
+        self._warn(spec, sampler)
         check_bound("sampler", sampler, bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints))
         if scheduler is not None:
             check_bound("scheduler", scheduler, scheduler.bind(goals))
@@ -206,6 +202,21 @@ class Settings:
         for point in self.points_to_evaluate:
             spec.packed_point(point)
         return spec
+
+    def _warn(self, spec: StudySpec, sampler: Any) -> None:
+        """Warn of settings to which the sampler or the scheduler pays no attention."""
+        if self.features is not None and not sampler.traits.features:
+            warnings.warn(
+                f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they do nothing",
+                stacklevel=3,
+            )
+        if spec.constraints and self.scheduler is not None:
+            warnings.warn(
+                f"a scheduler compares trials by {', '.join(goal.metric for goal in spec.goals)} alone: trials that break "
+                f"outcome_constraints={list(self.outcome_constraints)} may go on, and trials that keep them be stopped; "
+                f"leave scheduler out where many trials break them",
+                stacklevel=3,
+            )
 
 
 def _checked_names(names: Any) -> tuple[str, ...]:
