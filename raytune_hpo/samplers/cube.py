@@ -24,6 +24,7 @@ from raytune_hpo.trial import Trial
 
 _SOBOL_BATCH = 64
 _DRAWS = 256  # rows drawn at once in search of a new one
+_PROBES, _LAST_DIGITS = 33, 1e-9  # of a coordinate; how far it may be off by its last digits
 _STARTS = 16  # known rows near which a new one is searched for if no draw is new
 _MOST_LISTED = 10_000  # a space of at most this many configurations is enumerated in search of a new one
 
@@ -143,7 +144,16 @@ class Cube:
         Many rows may be one configuration: a trial comes back at a row with other last digits, and a float whose range is
         narrow has few values.
         """
-        return not (is_among(x, known) or is_among(self.settled(x[None, :])[0], known))
+        close = known[~(np.abs(known - x) > self._rounding).any(axis=1)]  # NaN is no difference
+        return not len(close) or not (is_among(x, close) or is_among(self.settled(x[None, :])[0], close))
+
+    @cached_property
+    def _rounding(self) -> Array:
+        """How far (d,) coordinates of one configuration may lie apart; more rather than less."""
+        X = np.repeat(np.linspace(0, 1, _PROBES)[:, None], len(self.axes), axis=1)
+        for alike in self._celled:
+            alike.snap(X)
+        return np.asarray(2 * np.abs(self.settled(X) - X).max(axis=0) + _LAST_DIGITS)
 
     def _new(self, known: Array, rng: np.random.Generator) -> Any:
         """A row (d,) that is not known: any of a small space, else a draw or one near a known row; None if none is found."""

@@ -79,7 +79,7 @@ class Evolutionary(ConstraintLearner, ABC):
             point, meta = self.child(number, rng)
             rows = cube.proper(point[None, :])
             if cube.is_new(rows[0], known) and cube.feasible(rows)[0]:
-                break
+                return Suggestion(cube.config(rows[0]), {**meta, POINT: point.tolist()})
         x = cube.first_new(rows, known, rng)
         return Suggestion(cube.config(x), {**meta, POINT: point.tolist()} if is_among(x, rows) else {})
 
