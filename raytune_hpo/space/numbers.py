@@ -69,7 +69,9 @@ def count_steps(name: str, lo: float, hi: float, step: float, log: bool) -> int:
     )
     most = MOST_LOG_CELLS if log else MOST_CELLS
     if num > most:
-        raise SpaceError(f"{name} may have {most} values, got {num} in [{lo}, {hi}]; use a larger step or a Float")
+        raise SpaceError(
+            f"{name} has at most {most:,} values, got {num:,} in [{lo}, {hi}]; use a larger step or a Float"
+        )
     return num
 
 
