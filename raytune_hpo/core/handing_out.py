@@ -74,7 +74,7 @@ class HandingOut(StudyFold):
         trials = [trial for _ in range(self._share(command)) if (trial := self._hand_out(command)) is not None]
         if not trials and ledger.stopped is None and (number := self._next_suspect()) is not None:
             trials = [self._hand_out_again(number, command.worker, command.at)]
-        is_still = not trials and ledger.stopped is None and ledger.is_settled
+        is_still = not trials and ledger.stopped is None and ledger.is_settled and self.suggestions.request(1) is None
         if is_still and (chosen := self.promotion(final=True)) is not None:
             trials = [self._go_on(chosen, command)]
         if trials:

@@ -108,6 +108,17 @@ def test_the_best_of_three_goes_on_from_its_checkpoint():
     assert audit(story.feed.facts).is_clean
 
 
+def test_while_a_suggestion_is_computed_nobody_goes_on_who_is_not_among_the_best_third():
+    story = Story(num_trials=2, ahead=True, sampler="tpe")
+    suggestions = story.feed.core.suggestions
+    for number in (0, 1):
+        assert story.ask() is None
+        suggestions.put(suggestions.compute(suggestions.request(demand=1)))
+        assert story.pausing(1, float(number)).number == number
+    assert letters(story.feed.facts[-1]) == "P1@1"
+    assert (story.ask().number, letters(story.feed.facts[-1])) == (0, "S0/2<3 from 0@1"), "no other trial will begin"
+
+
 def test_the_end_of_a_study_leaves_paused_trials_paused_and_an_extended_one_goes_on_with_them():
     story = Story(num_trials=2)
     story.pausing(1, 1.0)
