@@ -17,7 +17,7 @@ from raytune_hpo.numerics.transforms import half_ranked, standardised
 from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.samplers.base import ConstraintLearner
 from raytune_hpo.samplers.history import TOLD, Observed, told_before
-from raytune_hpo.samplers.sources import OPENING, Source, opening
+from raytune_hpo.samplers.sources import Opening, Source
 from raytune_hpo.samplers.supply import Pending
 from raytune_hpo.trial import Trial
 
@@ -82,7 +82,7 @@ class ModelBased(ConstraintLearner, ABC):
     traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=3)
     fits: Any = None
     sources: tuple[Source, ...] = ()
-    _opening: Array | None = None
+    _opening: Opening | None = None
 
     @property
     def model_key(self) -> Hashable:
@@ -140,13 +140,16 @@ class ModelBased(ConstraintLearner, ABC):
         """Note the results of an earlier study as a source."""
         self.sources = (*self.sources, Source.of(Embedding(self._cube.axes), earlier))
 
-    def _first_rows(self, begun: int, rng: np.random.Generator) -> Array:
-        """The rows to try before the model is used: those that earlier studies suggest, then an even design."""
-        if self.sources and begun < OPENING:
-            if self._opening is None:  # not before: only an ask does its linear algebra as any other process would
-                self._opening = opening(self._cube, self.sources)
-            return self._opening[begun:]
-        return self._cube.spread(begun, self._seed, rng)
+    def _first_rows(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+        """The rows to try before the model is used: those that earlier studies suggest, and an even design."""
+        begun = len(observed) + len(running)
+        if not self.sources:
+            return self._cube.spread(begun, self._seed, rng)
+        if self._opening is None:  # not before: only an ask does its linear algebra as any other process would
+            self._opening = Opening.of(self._cube, self.sources)
+        opened = int(self._opening.begun(np.concatenate([observed.X, running])).sum())
+        rows = self._opening.untried(observed, running)
+        return rows if len(rows) else self._cube.spread(begun - opened, self._seed, rng)
 
     def compared(self, pending: Sequence[Trial]) -> tuple[Observed, Array]:
         """The observed trials with comparable losses, and the rows (p, d) of the pending trials that are not among them."""
@@ -175,7 +178,7 @@ class ModelBased(ConstraintLearner, ABC):
         begun = len(observed) + len(running)
         ranked, meta = None, {}
         if begun < self.initial() or np.isnan(observed.Y).any(axis=1).all():
-            rows = self._first_rows(begun, rng)
+            rows = self._first_rows(observed, running, rng)
         else:
             if self.traits.in_batches and observed.curves is None:
                 meta = {TOLD: len(observed)}

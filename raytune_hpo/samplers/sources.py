@@ -23,11 +23,13 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Recalled
 from raytune_hpo.numerics import gaussian
+from raytune_hpo.numerics.axes import KnownRows
 from raytune_hpo.numerics.gaussian import Posterior, Prior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.history import Observed
 
-OPENING = 3  # the first trials, which earlier studies alone decide
+_MOST_OPENED = 3  # of the first trials, how many earlier studies decide
 _BEST = 10  # rows of each source from which these are chosen
 _ENOUGH_TO_DOUBT = 8  # losses from which on it is tested whether sources help
 _ENDLESS = math.log(1e9)  # a length scale with which a feature has no effect
@@ -118,19 +120,49 @@ def most_probable(Z: Array, owner: Array, y: Array, prior_of: Callable[[int], Pr
     return np.concatenate([alone[:-2], np.full(num_sources, _ENDLESS), alone[-2:]])
 
 
-def opening(cube: Cube, sources: Sequence[Source]) -> Array:
-    """The rows (k, d) with which a study begins; the first are good in most of the earlier studies.
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """The rows that earlier studies suggest for the first trials of this one.
 
-    Rows are chosen greedily: each lowers the mean over the studies of the best quantile so far the most. (Wistuba,
-    Schilling, Schmidt-Thieme: Sequential Model-Free Hyperparameter Tuning. ICDM 2015)
+    Attributes:
+        rows: (k, d) rows that are good in most of the earlier studies, the best first.
     """
-    best = [source.X[np.argsort(source.z, kind="stable")[:_BEST]] for source in sources]
-    rows = cube.proper(np.nan_to_num(np.concatenate(best), nan=0.5))
-    levels = np.stack([source.levels(rows) for source in sources])  # (s, k)
-    reached, chosen = np.ones(len(sources)), list[int]()
-    for _ in range(min(OPENING, len(rows))):
-        gain = np.minimum(levels, reached[:, None]).mean(axis=0)
-        order = np.lexsort((levels.mean(axis=0), gain))
-        chosen.append(next(i for i in order.tolist() if i not in chosen))
-        reached = np.minimum(reached, levels[:, chosen[-1]])
-    return np.asarray(rows[chosen])
+
+    rows: Array
+
+    @staticmethod
+    def of(cube: Cube, sources: Sequence[Source]) -> Opening:
+        """Rows chosen greedily: each lowers the mean over the studies of the best quantile so far the most.
+
+        Wistuba, Schilling, Schmidt-Thieme: Sequential Model-Free Hyperparameter Tuning. ICDM 2015.
+        """
+        best = [source.X[np.argsort(source.z, kind="stable")[:_BEST]] for source in sources]
+        rows = cube.settled(cube.proper(np.nan_to_num(np.concatenate(best), nan=0.5)))
+        levels = np.stack([source.levels(rows) for source in sources])  # (s, k)
+        reached, chosen = np.ones(len(sources)), list[int]()
+        for _ in range(min(_MOST_OPENED, len(rows))):
+            gain = np.minimum(levels, reached[:, None]).mean(axis=0)
+            order = np.lexsort((levels.mean(axis=0), gain))
+            chosen.append(next(i for i in order.tolist() if i not in chosen))
+            reached = np.minimum(reached, levels[:, chosen[-1]])
+        return Opening(rows[chosen])
+
+    def begun(self, X: Array) -> Array:
+        """Which of the trials at rows X (n, d) are from here, (n,) of bool."""
+        return KnownRows(self.rows).among(X)
+
+    def untried(self, observed: Observed, running: Array) -> Array:
+        """The rows that are left (k, d), the best first; none where the trials so far speak against them.
+
+        After the first trial there is one that is not from here, to compare with. Others from here follow as long as theirs
+        is the lowest loss, so that earlier studies that mislead cost one trial.
+        """
+        known = np.concatenate([observed.X, running])
+        is_ours, losses = self.begun(observed.X), observed.Y[:, 0]
+        is_ahead = _lowest(losses[is_ours]) <= _lowest(losses[~is_ours])
+        is_alone = len(known) > 0 and self.begun(known).all()
+        return self.rows[:0] if is_alone or not is_ahead else self.rows[~KnownRows(known).among(self.rows)]
+
+
+def _lowest(losses: Array) -> float:
+    return float(np.nan_to_num(losses, nan=np.inf).min(initial=np.inf))
