@@ -47,6 +47,10 @@ class Token:
         """Whether the token's role includes ``role``."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
+    def is_valid(self, now: float) -> bool:
+        """Whether it has not expired, at a time in epoch seconds."""
+        return self.expires_at is None or self.expires_at > now
+
     def record(self) -> dict[str, Any]:
         """The token as JSON, without its digest."""
         return {key: value for key, value in asdict(self).items() if key != "digest"}
@@ -115,8 +119,8 @@ class TokenStore:
         )
         with self._lock:
             self._read()
-            alive = {k: t for k, t in self._tokens.items() if t.expires_at is None or t.expires_at > now}
-            self._write({**alive, key: token})
+            valid = {k: t for k, t in self._tokens.items() if t.is_valid(now)}
+            self._write({**valid, key: token})
         return secret, token
 
     def find(self, secret: str) -> Token | None:
@@ -126,12 +130,14 @@ class TokenStore:
             token = self._tokens.get(secret.split("_")[1] if secret.count("_") >= 2 else "")
         if token is None or not hmac.compare_digest(token.digest, _digest(secret)):
             return None
-        return token if token.expires_at is None or token.expires_at > self._clock.now() else None
+        return token if token.is_valid(self._clock.now()) else None
 
     def list(self) -> Sequence[Token]:
+        """The tokens that are valid now."""
+        now = self._clock.now()
         with self._lock:
             self._read()
-            return list(self._tokens.values())
+            return [token for token in self._tokens.values() if token.is_valid(now)]
 
     def revoke(self, key: str) -> bool:
         """Revoke a token, and those of the browsers that logged in with it; return whether there was one of this id."""

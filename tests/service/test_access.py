@@ -191,6 +191,7 @@ def test_a_token_expires(tmp_path):
     assert store.find("hpo_") is None
     late, _ = store.create("viewer", expires_in_s=1e-9)
     assert store.find(late) is None
+    assert store.list() == [token]  # so that no other is taken for one with which somebody could still log in
 
 
 def test_the_last_admin_stays(own_server):

@@ -1,12 +1,15 @@
-"""Reads that event streams of a study share."""
+"""Event streams: the reads that those of a study share, and their end."""
 
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
-from raytune_hpo.service.streams import SharedReads
+from raytune_hpo.service import events
+from raytune_hpo.service.streams import SharedReads, Streams
+from raytune_hpo.service.tokens import TokenStore
 
 
 def test_streams_of_a_study_share_a_read_that_is_new_enough():
@@ -56,5 +59,30 @@ def test_what_a_read_raises_reaches_every_stream():
         assert [str(error) for error in found] == ["no such study"] * 3
         with pytest.raises(ValueError, match="no such study"):
             await reads.newest("a", read, 0)
+
+    asyncio.run(story())
+
+
+def test_the_stream_of_a_busy_study_ends_with_its_token(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "LOOK_S", 0.001)
+    monkeypatch.setattr(events, "COMMENT_S", 0.005)
+    store, streams = TokenStore(tmp_path / "tokens.json"), Streams()
+    _, token = store.create("viewer")
+    access = SimpleNamespace(tokens=store)
+    call = SimpleNamespace(token=token, service=SimpleNamespace(access=access, streams=streams, is_closing=False))
+    streams.enter(token.id)
+
+    async def busy():
+        for number in range(100):
+            yield str(number)
+            yield None
+
+    async def story():
+        told = []
+        async for event in events._guarded(call, busy()):
+            told.append(event)
+            if event == "7":
+                store.revoke(token.id)
+        assert ": still here\n\n" in told and told[-1] == "9"
 
     asyncio.run(story())
