@@ -64,7 +64,7 @@ class HostedStudy:
         self.plan = plan
         self._storage, self._clock = storage, WallClock()
         self._desk = AsyncDesk(self._clock)
-        self.workers = HttpWorkers(plan.spec, self._desk, self._look)
+        self.workers = HttpWorkers(plan.spec, self._desk, self._look, self._clock)
         self._optimizer: Optimizer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         place = place_of(None, storage.url, plan.spec.name)

@@ -341,6 +341,19 @@ def test_a_number_that_is_not_finite_is_written_as_the_journal_has_it(server, wo
         assert told.json()["error"] == f"ObjectiveError: metric 'loss' must be finite, got {word}"
 
 
+def test_reports_before_one_that_breaks_a_rule_count(server):
+    server.create("broken-off")
+    given = server.lease("broken-off")["assignments"][0]
+    path, values = f"/studies/broken-off/trials/{given['number']}", [0.5, 0.25, {"$float": "nan"}, 0.125]
+    rows = [{"step": step, "metrics": {"loss": value}} for step, value in enumerate(values, 1)]
+    for _ in range(2):
+        answer = server.api("worker").post(f"{path}/reports", json={"attempt": 1, "reports": rows})
+        assert (answer.status_code, answer.json()["verdict"]) == (200, "stop")
+    trial = server.api("viewer").get(path).json()
+    assert (trial["status"], trial["last_step"]) == ("failed", 2)
+    assert trial["duration_s"] == pytest.approx(trial["finished_at"] - trial["started_at"], abs=1)
+
+
 def test_a_result_that_is_none_is_repeated_after_the_end_of_its_study_too(server):
     server.create("none-at-last", limits={"num_trials": 1})
     (given,) = server.lease("none-at-last")["assignments"]
@@ -673,7 +686,7 @@ def test_a_worker_that_fails_everything_gets_nothing_for_a_while(server):
     server.result("quarantined", server.lease("quarantined", "good")["assignments"][0], metrics={"loss": 1})
     for _ in range(5):
         given = server.lease("quarantined", "bad")["assignments"][0]
-        server.result("quarantined", given, status="failed", error="no GPU", duration_s=0.1)
+        server.result("quarantined", given, status="failed", error="no GPU")
     refused = server.api("worker").post("/studies/quarantined/leases", json={"worker": "bad", "wait_s": 0})
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/worker-quarantined")
     listed = server.api("viewer").get("/workers").json()["items"]
