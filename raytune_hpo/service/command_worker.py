@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.commands.command_values import environment, values_of
+from raytune_hpo.commands.command_values import environment, names_of, values_of
 from raytune_hpo.commands.launching import Job, Ran, run_program
 from raytune_hpo.commands.outcome import json_in
 from raytune_hpo.commands.template import Template
@@ -50,7 +50,8 @@ def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], No
 def _run(study: RemoteStudy, trial: RemoteTrial, template: Template) -> str:
     """Run a trial, tell its result, and return a word or two on how it ended."""
     values = {**values_of(trial.config), **{name: getattr(trial, name) for name in _OWN}}
-    template.check(values)
+    if not template.names <= values.keys():  # it has a place for a parameter that is not active in this trial
+        template.check(frozenset(values).union(*names_of(study.space).values()))
     begin = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="raytune-hpo-") as folder:

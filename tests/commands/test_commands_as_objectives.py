@@ -168,6 +168,9 @@ def test_a_run_beyond_its_cap_is_pruned_with_the_bound():
 def test_a_run_beyond_its_time_is_a_failure():
     results = tuned(hpo.Command(python(SLEEP, "{s}"), timeout_s=0.2), {"s": hpo.ordinal([30])})
     assert "longer than timeout_s=0.2" in results[0].error
+    far_off = hpo.Command(python(SLEEP, "{s}"), timeout_s=1, cap=1e6, repeats=1)
+    results = tuned(far_off, {"s": hpo.ordinal([0, 30])})
+    assert [trial.status for trial in results] == ["completed", "failed"]  # not pruned: it has not come to the cap
 
 
 REPORTING = """

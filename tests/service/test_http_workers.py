@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.service.client import RemoteStudy
+from raytune_hpo.service.command_worker import work
 from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.leases import TERM_S, LeaseBook
 from raytune_hpo.service.models.tables import Tables
@@ -660,6 +662,31 @@ def test_a_command_is_a_worker(server, tmp_path):
     assert (counts["completed"], counts["failed"]) == (2, 1)
     failed = server.api("viewer").get("/studies/command/trials?status=failed").json()["items"][0]
     assert failed["reason"] == "the command ended with exit code 3"
+
+
+def test_a_command_may_name_parameters_that_are_not_in_every_configuration(server, tmp_path):
+    branches = {
+        "svm": {"c": {"type": "float", "low": 1, "high": 2}},
+        "tree": {"depth": {"type": "int", "low": 3, "high": 3}},
+    }
+    points = [{"m": {"name": "svm", "c": 1.5}}, {"m": {"name": "tree", "depth": 3}}]
+    server.create(
+        "branched", space={"m": {"type": "branch", "options": branches}}, points=points, limits={"num_trials": 2}
+    )
+
+    def works(*places):
+        echo = "import sys; print(len(sys.argv), file=open(sys.argv[1], 'a')); print(1)"
+        command = [sys.executable, "-c", echo, str(tmp_path / "said"), *places]
+        said = []
+        with contextlib.suppress(hpo.errors.SpecError):
+            work(server.url, "branched", command, say=said.append, worker="w")
+        return said
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYTUNE_HPO_TOKEN", server.secrets["worker"])
+        assert works("--deep={deep}") == []
+        assert works("--c={c}", "--depth={depth}", "--m={m/name}")[:2] == ["trial 0: completed", "trial 1: completed"]
+    assert (tmp_path / "said").read_text().split() == ["4", "4"]
 
 
 def test_a_client_sends_texts_of_any_length_and_letters(server):
