@@ -80,6 +80,7 @@ def test_the_baseline_is_first_and_the_answer_is_a_ratio_with_an_interval(call):
 def test_a_baseline_without_a_value_is_told(call, given, why):
     result = call(*parabola("--baseline", '{"x": 9}', "--num-trials", 3, "--confirm", 1, *given))
     assert f"nothing is compared with the baseline: {why}" in result.stdout
+    assert "(n=1)" in result.stdout and result.exit_code == 0
 
 
 def test_words_after_two_dashes_are_taken_as_they_are(call):
