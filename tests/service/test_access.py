@@ -109,6 +109,8 @@ def cookie(server, study):
 
 
 def test_the_link_is_good_once(server, cookie):
+    again = httpx.get(server.link, headers={"Cookie": cookie})
+    assert (again.status_code, again.headers["location"]) == (303, "/")  # whoever is logged in already
     again = httpx.get(server.link)
     assert again.status_code == 401
     assert "set-cookie" not in again.headers
