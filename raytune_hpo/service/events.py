@@ -11,11 +11,12 @@ from starlette.responses import Response, StreamingResponse
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import snapshot_of
+from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage
 from raytune_hpo.results.records import snapshot_record
 from raytune_hpo.service.endpoints import Call
-from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record
 
@@ -63,6 +64,8 @@ async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterat
             if call.service.is_closing:
                 return
             await asyncio.sleep(LOOK_S)
+    except (HpoError, StillReading):
+        return  # the study was deleted, or cannot be read now: a client that comes again is told so
     finally:
         call.service.streams.leave(call.token.id)
 

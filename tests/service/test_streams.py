@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.service import events
 from raytune_hpo.service.streams import SharedReads, Streams
 from raytune_hpo.service.tokens import TokenStore
@@ -63,14 +64,19 @@ def test_what_a_read_raises_reaches_every_stream():
     asyncio.run(story())
 
 
-def test_the_stream_of_a_busy_study_ends_with_its_token(tmp_path, monkeypatch):
-    monkeypatch.setattr(events, "LOOK_S", 0.001)
-    monkeypatch.setattr(events, "COMMENT_S", 0.005)
+@pytest.fixture
+def call(tmp_path):
+    """That of a request for the events of a study."""
     store, streams = TokenStore(tmp_path / "tokens.json"), Streams()
     _, token = store.create("viewer")
-    access = SimpleNamespace(tokens=store)
-    call = SimpleNamespace(token=token, service=SimpleNamespace(access=access, streams=streams, is_closing=False))
     streams.enter(token.id)
+    access = SimpleNamespace(tokens=store)
+    return SimpleNamespace(token=token, service=SimpleNamespace(access=access, streams=streams, is_closing=False))
+
+
+def test_the_stream_of_a_busy_study_ends_with_its_token(call, monkeypatch):
+    monkeypatch.setattr(events, "LOOK_S", 0.001)
+    monkeypatch.setattr(events, "COMMENT_S", 0.005)
 
     async def busy():
         for number in range(100):
@@ -82,7 +88,21 @@ def test_the_stream_of_a_busy_study_ends_with_its_token(tmp_path, monkeypatch):
         async for event in events._guarded(call, busy()):
             told.append(event)
             if event == "7":
-                store.revoke(token.id)
+                call.service.access.tokens.revoke(call.token.id)
         assert ": still here\n\n" in told and told[-1] == "9"
+
+    asyncio.run(story())
+
+
+def test_the_stream_of_a_study_that_is_deleted_ends(call):
+    async def deleted():
+        yield "first"
+        raise StudyNotFound("it was deleted")
+
+    async def story():
+        told = [event async for event in events._guarded(call, deleted())]
+        assert told[1:] == ["first"]
+        call.service.streams.enter(call.token.id)
+        assert call.service.streams._open == {call.token.id: 1}  # the other one was counted out
 
     asyncio.run(story())
