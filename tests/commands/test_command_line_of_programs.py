@@ -83,6 +83,12 @@ def test_a_baseline_without_a_value_is_told(call, given, why):
     assert "(n=1)" in result.stdout and result.exit_code == 0
 
 
+def test_a_search_in_which_nothing_is_feasible_says_so(call):
+    result = call(*parabola("--constraint", "y <= 0"))
+    assert result.exit_code == 1
+    assert result.stderr.endswith("raytune-hpo: 0 of 4 completed trials are feasible; broken: y <= 0 by 4\n")
+
+
 def test_words_after_two_dashes_are_taken_as_they_are(call):
     result = call("--param", "x=[1, 3]", "--metric", "json:y=.", "--sampler", "grid", "--repeats", 1, "--confirm", 0,
                   "--json", "--", sys.executable, "-I", "-S", "-c", PARABOLA, "{x}")  # fmt: skip
