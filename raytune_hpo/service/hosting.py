@@ -193,10 +193,16 @@ class HostedStudy:
         assert isinstance(recorded, Recorded)
         return recorded.numbers
 
-    async def extend(self, limits: Limits) -> None:
-        """Change the study's limits."""
-        await self._desk.handle([ExtendStudy(limits=limits, at=self._clock.now())])
+    async def extend(self, changed: Callable[[Ledger], Limits]) -> None:
+        """Change the study's limits to those that a function makes of its ledger; what that raises changes nothing."""
+        await self._desk.commit.do(self._extend, changed)
+        self._desk.note_end()
         self._desk.waiting.wake()
+
+    def _extend(self, changed: Callable[[Ledger], Limits]) -> None:
+        """Runs in the optimizer's thread, so that two who change different limits at once both have their way."""
+        optimizer = self.optimizer
+        optimizer.handle([ExtendStudy(limits=changed(optimizer.ledger), at=self._clock.now())])
 
 
 def is_hosted(spec: StudySpec) -> bool:

@@ -97,12 +97,16 @@ class TokenStore:
             under: the token whose end is also that of the new one.
 
         Raises:
-            SpecError: there is no such role, or the role is not for one study.
+            SpecError: there is no such role, or the role is not for one study, or it would expire at once.
         """
         if role not in ROLES:
             raise SpecError(f"a role is one of {', '.join(ROLES)}, got {role!r}")
         if study is not None and role == "admin":
             raise SpecError("an admin's token is for all studies; leave the study out, or make it an editor's")
+        if expires_in_s is not None and not expires_in_s > 0:
+            raise SpecError(
+                f"a token expires after a time above 0 s, got {expires_in_s:g}; leave it out for one that stays"
+            )
         now, key = self._clock.now(), secrets.token_hex(4)
         secret = f"hpo_{key}_{secrets.token_urlsafe(32)}"
         ends = [] if expires_in_s is None else [now + expires_in_s]

@@ -193,6 +193,8 @@ def test_a_token_expires(tmp_path):
     assert store.find("hpo_") is None
     late, _ = store.create("viewer", expires_in_s=1e-9)
     assert store.find(late) is None
+    with pytest.raises(SpecError, match="expires after a time above 0 s, got 0"):
+        store.create("viewer", expires_in_s=0)
     assert store.list() == [token]  # so that no other is taken for one with which somebody could still log in
 
 

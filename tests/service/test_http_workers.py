@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.service.client import RemoteStudy
 from raytune_hpo.service.command_worker import work
 from raytune_hpo.service.hosting import HostedStudy
@@ -250,6 +251,21 @@ def _in_an_ended_study(tmp_path, do, **more):
 def test_a_study_that_is_stopped_as_soon_as_it_was_made_has_ended(tmp_path):
     async def do(studies):
         assert await studies.reads.read("ended", lambda fold: fold.ledger.stopped) == "asked"
+
+    _in_an_ended_study(tmp_path, do)
+
+
+def test_two_who_change_other_limits_at_once_both_have_their_way(tmp_path):
+    async def do(studies):
+        await studies.create(NewStudy(name="s", space=SPACE, sampler="random"))
+        given = [{"num_trials": 70}, {"time_budget_s": 80.0}, {"target": -1.0}, {"num_steps": 90}]
+        await asyncio.gather(*(studies.extend("s", limits) for limits in given))
+        limits = await studies.reads.read("s", lambda fold: fold.ledger.spec.limits.to_json())
+        assert {name: limits[name] for each in given for name in each} == {
+            k: v for each in given for k, v in each.items()
+        }
+        with pytest.raises(StudyNotFound):
+            await studies.extend("nowhere", {"num_trials": 70})
 
     _in_an_ended_study(tmp_path, do)
 
