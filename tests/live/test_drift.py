@@ -199,6 +199,12 @@ class Door(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/config"):
             self.answer(200, self.runs[self.query("group")])
+        elif self.path.startswith("/moved"):
+            self.send_response(302)
+            self.send_header("Location", "/who")
+            self.end_headers()
+        elif self.path.startswith("/who"):
+            self.answer(200, {"token": self.headers["Authorization"]})
         elif self.path.startswith("/measure"):
             self.answer(
                 200, {"metrics": {"cost": float(self.query("end")) - float(self.query("start"))}, "context": {}}
@@ -241,6 +247,11 @@ def test_over_http_what_is_put_is_read_back_and_what_is_stale_is_refused(door):
     assert applier.measure("canary", 10.0, 70.0) == ({"cost": 60.0}, {})
     with pytest.raises(StaleChange):
         applier.apply({"threads": 4}, "canary", 4)
+
+
+def test_a_token_stays_with_the_address_that_it_is_for(door):
+    assert HttpApplier(f"{door}/who", token="secret").read("control") == {"token": "Bearer secret"}
+    assert HttpApplier(f"{door}/moved", token="secret").read("control") == {"token": None}
 
 
 def test_prometheus_answers_numbers_and_what_it_does_not_know_is_left_out(door):
