@@ -123,6 +123,8 @@ def test_a_failure_says_what_the_program_said():
     code = "import sys; print('starting'); sys.exit('cannot open the file')"
     results = tuned(hpo.Command(python(code, "{x}")), {"x": hpo.ordinal([1])})
     assert "the command ended with exit code 1: cannot open the file" in results[0].error
+    results = tuned(hpo.Command(python(code, "{x}"), cleanup="false"), {"x": hpo.ordinal([1])})
+    assert "the command ended with exit code 1: cannot open the file" in results[0].error  # and not what came after it
     assert hpo.Command(python("import sys; sys.exit(3)"), ok_exit=[0, 3], repeats=1)({})["runs"] == 1
 
 
