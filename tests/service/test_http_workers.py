@@ -674,6 +674,7 @@ def test_a_command_is_a_worker(server, tmp_path):
         timeout=150,
     )
     assert done.returncode == 0, done.stderr
+    assert ": failed: the command ended with exit code 3\n" in done.stderr
     counts = status(server, "command")["counts"]
     assert (counts["completed"], counts["failed"]) == (2, 1)
     failed = server.api("viewer").get("/studies/command/trials?status=failed").json()["items"][0]
