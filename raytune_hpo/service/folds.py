@@ -258,20 +258,20 @@ class ReadModel:
         shelf.tried_at = now
         try:
             facts = self._storage.read(name, fold.seq - 1)
-            if not fold.ends_with(next(facts, None)):  # it was deleted elsewhere, and another study has its name now
-                shelf.fold = None
-                self._advance(shelf, name)
-                return
+            is_same = fold.ends_with(next(facts, None))
             with _folding(name):
-                for fact in facts:
+                for fact in facts if is_same else ():
                     fold.take(fact)
         except JournalCorrupt:
             raise
         except JournalError:  # the storage is away: what is known is still worth reading
             shelf.away_since = now if shelf.away_since is None else shelf.away_since
             fold.stale_s = now - shelf.away_since
-        else:
-            shelf.away_since, fold.stale_s = None, 0.0
+            return
+        shelf.away_since, fold.stale_s = None, 0.0
+        if not is_same:  # the study was deleted elsewhere, and another one has its name now
+            shelf.fold = None
+            self._advance(shelf, name)
 
     def _folded(self, shelf: _Shelf, name: str, first: StudyCreated, facts: Iterator[Fact]) -> Fold:
         """A new fold of all the facts of a study.
