@@ -6,18 +6,18 @@ import hashlib
 import itertools
 import os
 import secrets
-import tempfile
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from urllib.parse import quote
 
 from raytune_hpo.checkpoints.fetching import is_local
 from raytune_hpo.errors import SpecError
+from raytune_hpo.files import folder_of_process
 
 MAX_NAME = 120  # bytes of a study's name in a folder's name
 _SQLITE, _MEMORY = "sqlite:///", "memory"
 _MEMORY_DISK = "/dev/shm"  # on Linux
-_temporary: dict[bool, tempfile.TemporaryDirectory[str]] = {}  # by ``in_memory``; they go with the process
 _count = itertools.count()
 
 
@@ -50,11 +50,13 @@ def temporary_place(*, in_memory: bool = False) -> str:
     Args:
         in_memory: whether its contents are small enough for a file system in memory, if there is one.
     """
-    if in_memory not in _temporary:
-        parent = _MEMORY_DISK if in_memory and os.access(_MEMORY_DISK, os.W_OK) else None
-        made = tempfile.TemporaryDirectory(prefix="raytune_hpo-", dir=parent, ignore_cleanup_errors=True)
-        _temporary[in_memory] = made
-    return f"{_temporary[in_memory].name}/{next(_count)}"
+    return f"{_temporary_root(in_memory)}/{next(_count)}"
+
+
+@cache
+def _temporary_root(in_memory: bool) -> str:
+    parent = _MEMORY_DISK if in_memory and os.access(_MEMORY_DISK, os.W_OK) else None
+    return folder_of_process("raytune_hpo-", parent)
 
 
 def _shared_name(storage: str, study: str) -> str:

@@ -248,12 +248,13 @@ def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> t
 
 
 def _why_nothing(results: Results, command: Command) -> str:
-    """Why a search has no result, with a command that failed and its output."""
+    """Why a search has no result, with a command that failed and its output where none has completed."""
     from raytune_hpo.facts import Status
+    from raytune_hpo.results.summary import why_no_best
 
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
-    if failed is None:
-        return "no trial has completed"
+    if failed is None or results.num_by_status.get(Status.COMPLETED):
+        return why_no_best(results)
     ran = shlex.join(command.words(failed.config))
     more = f"more of what it said: raytune-hpo show {shlex.quote(results.name)} --trial {failed.number}"
     return f"trial {failed.number} failed: {failed.reason or failed.error}\n  $ {ran}\n{more}"

@@ -236,14 +236,14 @@ def mean_of_all(fresh: float, num_fresh: int, searched: float, num_searched: int
 
 
 def _best(confirmation: Confirmation, results: Results) -> ConfirmedCandidate:
-    """The best candidate that does not fail more often than not."""
+    """The best candidate that does not fail, or break an outcome constraint, more often than not."""
 
     def loss(candidate: ConfirmedCandidate) -> float:
         num_searched = sum(int(results[number].metrics.get("runs", 1)) for number in candidate.numbers)
         mean = mean_of_all(candidate.mean, candidate.n, candidate.search_value, num_searched)
         return confirmation.goals[0].loss(mean)
 
-    sound = [candidate for candidate in confirmation.candidates if candidate.n and candidate.n >= candidate.num_failed]
+    sound = [c for c in confirmation.candidates if c.n and c.n >= c.num_failed and c.is_feasible]
     return min(sound, key=loss, default=confirmation.best)
 
 
@@ -254,7 +254,7 @@ def _preferred(confirmation: Confirmation, results: Results, preference: Prefere
         return best
     reach = abs(best.mean) * preference.share
     near = [c for c in confirmation.candidates if c.n and goal.loss(c.mean - best.mean) <= reach]
-    found = [best, *(c for c in (*near, *confirmation.rivals) if c is not best)]
+    found = [best, *(c for c in (*near, *confirmation.rivals) if c is not best and c.is_feasible)]
     return found[preference.first([candidate.config for candidate in found])]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shlex
 import sys
@@ -313,9 +314,9 @@ class _Measurement:
         command = self._command
         command._when_busy(surroundings.load_now)
         values, env = self._of_repeat(repeat)
-        limit = None
-        if command._cap is not None and contest.best is not None:
-            limit = min(command._cap * contest.best, self._program.timeout_s or float("inf"))
+        limit = None if command._cap is None or contest.best is None else command._cap * contest.best
+        if limit is not None and limit >= (self._program.timeout_s or math.inf):
+            limit = None  # a run that takes longer than it may fails, however long the best one takes
         before, clock = self._file_states(), BusyClock()
         try:
             ran = self._program.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,11 @@ class Program:
                 if ran.cause or ran.exit_code not in self.ok_exit:
                     raise ProgramFailed(ran, why(ran, self))
                 self.hook("check", values, {**env, "HPO_STDOUT": str(scratch / "stdout")}, str(scratch / "stdout"))
-        finally:
-            self.hook("cleanup", values, env)
+        except BaseException:
+            with suppress(ObjectiveError):  # what failed first is what is told
+                self.hook("cleanup", values, env)
+            raise
+        self.hook("cleanup", values, env)
         return ran
 
     def _job(

@@ -46,7 +46,7 @@ class Runoff:
         SpecError: nothing to run, or a number of repeats below 1.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_rng=False, whole_space=True)
+    traits: ClassVar[Traits] = Traits(reads_rng=False, whole_space=True, constraints=True)
     _goal: Goal
 
     def __init__(
@@ -62,7 +62,7 @@ class Runoff:
         self._ended: dict[int, int] = dict.fromkeys(self.searched, 0)
         self._round = 0
 
-    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Runoff:
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> Runoff:
         """A fresh sampler for one study."""
         bound = Runoff(searched=self.searched, repeats=self.repeats, kept=self.kept)
         bound._goal = goals[0]
@@ -82,7 +82,7 @@ class Runoff:
         """Note a run; the last one of a round decides who is in the next."""
         candidate = trial.config[TRIAL]
         self._ended[candidate] += 1
-        if trial.status is Status.COMPLETED:
+        if trial.status is Status.COMPLETED and not trial.violations:
             self._values[candidate].append(float(trial.metrics[self._goal.metric]))
         if all(self._ended[other] > self._round for other in self._in_round()):
             self._round += 1
@@ -102,7 +102,7 @@ class Runoff:
     def _not_behind(self) -> list[int]:
         """The configurations that are still open, and not farther behind the best of them than the margin of error.
 
-        One that has failed in most rounds is behind all others.
+        One that has failed, or broken an outcome constraint, in most rounds is behind all others.
         """
         sound = [number for number in self._open if 2 * len(self._values[number]) >= self._ended[number]]
         if not sound:

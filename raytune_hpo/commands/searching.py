@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from raytune_hpo.api.run import Run
@@ -20,6 +21,7 @@ from raytune_hpo.facts import Fact, Finished, Status
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.instances import checked_instances
 from raytune_hpo.runtime.settings import one_of
+from raytune_hpo.trial import Trial
 
 ALIKE = 3  # first trials that fail alike end a search
 TOP = 3  # configurations that are repeated at the end
@@ -86,7 +88,8 @@ def search(
     finally:
         end_all()  # programs of trials that Ctrl-C has left running
     on_results(results)
-    number = None if baseline is None else _number_of(results, baseline)
+    tried = [] if baseline is None else _trials_of(results, baseline)
+    number = next((trial.number for trial in tried if trial.is_feasible), None)
     preferred = None if preference is None or len(results.goals) > 1 else tied(results, preference)
     confirmation: Confirmation | None = None
     if repeats and len(results.goals) == 1 and not _was_interrupted(results):
@@ -95,7 +98,10 @@ def search(
         kept = [] if number is None else [number]
         rounds = _runoff(chosen(results, TOP, also), results, repeats, kept) if preference is None else {}
         confirmation = confirm(results, TOP, repeats, once, also=also, progress=progress, **rounds)
-    return answer_of(command, results, confirmation, baseline=number, preference=preference, inputs=listed)
+    answer = answer_of(command, results, confirmation, baseline=number, preference=preference, inputs=listed)
+    if baseline is None or number is not None:
+        return answer
+    return replace(answer, notes=[*answer.notes, f"nothing is compared with the baseline: {_why_unfit(tried)}"])
 
 
 def _runoff(candidates: Sequence[Chosen], results: Results, repeats: int, kept: Sequence[int]) -> dict[str, Any]:
@@ -112,10 +118,19 @@ def _runoff(candidates: Sequence[Chosen], results: Results, repeats: int, kept: 
     return {"sampler": sampler, "num_trials": most_runs(repeats, len(candidates))}
 
 
-def _number_of(results: Results, baseline: Mapping[str, Any]) -> int | None:
-    """The number of the baseline's trial, if it is feasible and has completed."""
-    wanted = results.spec.space.complete(baseline)
-    return next((trial.number for trial in results.feasible if dict(trial.config) == dict(wanted)), None)
+def _trials_of(results: Results, config: Mapping[str, Any]) -> list[Trial]:
+    wanted = dict(results.spec.space.complete(config))
+    return [trial for trial in results if dict(trial.config) == wanted]
+
+
+def _why_unfit(tried: Sequence[Trial]) -> str:
+    """Why a configuration has no value, by the trials of it."""
+    if not tried:
+        return "it was not tried"
+    trial = tried[-1]
+    if trial.violations:
+        return f"trial {trial.number} breaks the constraint on {' and '.join(trial.violations)}"
+    return f"trial {trial.number} {trial.status}" + (f": {cut(trial.reason, 200)}" if trial.reason else "")
 
 
 def _was_interrupted(results: Results) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from raytune_hpo.display.text import cut
@@ -23,7 +25,7 @@ class CommandApplier:
 
     Args:
         apply, read, measure: programs with their arguments.
-        timeout_s: the time after which a program is killed, and counts as failed.
+        timeout_s: the time after which a program is killed, with all that it has started, and counts as failed.
 
     Raises:
         SpecError: a program is not a list of words, or the time not above 0.
@@ -67,17 +69,34 @@ class CommandApplier:
     def _run(self, argv: list[str], group: str, more: Mapping[str, str]) -> str:
         environment = {**os.environ, "HPO_GROUP": group, **more}
         try:
-            done = subprocess.run(
-                argv,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=self._timeout_s,
-                check=False,
-            )
+            done = _ended(argv, environment, self._timeout_s)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise HpoError(f"{argv[0]} could not be run: {error}") from error
         if done.returncode != 0:
             raise HpoError(f"{argv[0]} ended with {done.returncode}: {cut(done.stderr.strip(), SHOWN)}")
         return done.stdout
+
+
+def _ended(argv: list[str], environment: Mapping[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end. If it is given up, all that it started ends too: it must not change the system later on.
+
+    Raises:
+        OSError, subprocess.TimeoutExpired: it cannot be started, or takes longer.
+    """
+    with subprocess.Popen(
+        argv,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="backslashreplace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, error = process.communicate(timeout=timeout_s)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(argv, process.returncode, out, error)

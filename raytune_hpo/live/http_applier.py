@@ -164,7 +164,9 @@ def _called(address: str, headers: Mapping[str, str], timeout_s: float, body: An
         HpoError: the server cannot be reached, refuses, or answers something else.
     """
     data = None if body is None else json.dumps(body).encode()
-    request = Request(address, data, {"Content-Type": "application/json", **headers}, method="PUT" if data else "GET")
+    request = Request(address, data, {"Content-Type": "application/json"}, method="PUT" if data else "GET")
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)  # the token is for this address, and none to which it leads on
     try:
         with urlopen(request, timeout=timeout_s) as answer:
             text = answer.read().decode(errors="replace")

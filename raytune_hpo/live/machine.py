@@ -191,10 +191,9 @@ class LiveMachine:
             known = self._runs.get(group)
             if known is None or group in self._coming or is_running(read, known):
                 continue
-            changed = {
-                name: read[name] for name in known if name in read and not is_same_value(read[name], known[name])
-            }
-            found = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+            changed = [name for name in known if name in read and not is_same_value(read[name], known[name])]
+            missing = [f"{name} is missing" for name in known if name not in read]
+            found = ", ".join([*(f"{name}={read[name]!r}" for name in changed), *missing])
             self._runs[group] = {**known, **read}
             reason = (
                 f"somebody changed {group} by hand: {found}; `live adopt` makes it the baseline, `live thaw` undoes it"

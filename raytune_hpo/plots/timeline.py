@@ -47,6 +47,7 @@ def timeline_plot(results: Results) -> Any:
     places = list(range(0, lanes, step))
     rows = {"tickvals": places, "ticktext": [str(place + 1) for place in places], "range": [lanes - 0.4, -0.6]}
     figure.update_yaxes(**rows, title="worker", showgrid=False, row=2, col=1)
+    figure.update_xaxes(rangemode="tozero")  # the first trial may have begun some time after it was handed out
     figure.update_xaxes(showticklabels=True, row=1, col=1)
     figure.update_xaxes(title=f"{name} since the first trial was handed out", row=2, col=1)
     return style.name_once(figure.update_layout(barmode="overlay", bargap=0))

@@ -234,7 +234,7 @@ def why_no_best(results: Results) -> str:
         return broken
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
-        return "no trial has completed yet"
+        return "no trial has completed"
     return cut(f"no trial has completed; trial {failed.number} failed with: {reason_of_failure(failed)}", 200)
 
 

@@ -24,7 +24,9 @@ from raytune_hpo.runtime.output import BoundedText
 from raytune_hpo.service import floats
 
 if TYPE_CHECKING:
+    from raytune_hpo.facts import Fact
     from raytune_hpo.results import Results
+    from raytune_hpo.space import Space
 
 TIMEOUT_S = 60.0
 RETRIES = 5  # of a message that got no answer, or was told to come again
@@ -336,24 +338,40 @@ class RemoteStudy:
         Raises:
             StudyNotFound: there is no such study.
         """
-        from raytune_hpo.codec import decode
         from raytune_hpo.core.ledger import Ledger
         from raytune_hpo.results import Results
 
-        facts, start = [], 0
+        facts: list[Fact] = []
         while True:
-            try:
-                rows = self._client.request("GET", f"{self._path}/facts?from={start}&limit={PAGE}")["items"]
-            except ServiceError as error:
-                if error.status == 404:
-                    raise StudyNotFound(str(error)) from None
-                raise
-            for row in rows:
-                del row["seq"]
-                facts.append(decode(row.pop("kind"), row.pop("version"), json.dumps(row)))
-            start += len(rows)
-            if len(rows) < PAGE:
+            page = self._facts(len(facts), PAGE)
+            facts += page
+            if len(page) < PAGE:
                 return Results.from_ledger(Ledger.fold(facts))
+
+    @cached_property
+    def space(self) -> Space:
+        """The study's space, with stand-ins for functions in it.
+
+        Raises:
+            StudyNotFound: there is no such study.
+        """
+        from raytune_hpo.spec import stored_spec
+
+        return stored_spec(*self._facts(0, 1)).space
+
+    def _facts(self, start: int, limit: int) -> list[Fact]:
+        """The study's facts from one on."""
+        from raytune_hpo.codec import decode
+
+        try:
+            rows = self._client.request("GET", f"{self._path}/facts?from={start}&limit={limit}")["items"]
+        except ServiceError as error:
+            if error.status == 404:
+                raise StudyNotFound(str(error)) from None
+            raise
+        for row in rows:
+            del row["seq"]
+        return [decode(row.pop("kind"), row.pop("version"), json.dumps(row)) for row in rows]
 
     def close(self) -> None:
         """Give back the trials that were asked for and not told; a service that is away takes them when the lease ends.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError
 from raytune_hpo.service.folds import ReadModel, StillReading
 from raytune_hpo.service.http_workers import Desk, HttpWorkers
@@ -33,7 +34,7 @@ class ClusterStudy:
 
     def __init__(self, spec: StudySpec, desk: Desk, reads: ReadModel) -> None:
         self.name = spec.name
-        self.workers = HttpWorkers(spec, desk, self._look)
+        self.workers = HttpWorkers(spec, desk, self._look, WallClock())
         self._reads = reads
         self._time: asyncio.Task[None] | None = None
 

@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.commands.command_values import environment, values_of
+from raytune_hpo.commands.command_values import environment, names_of, values_of
 from raytune_hpo.commands.launching import Job, Ran, run_program
 from raytune_hpo.commands.outcome import json_in
 from raytune_hpo.commands.template import Template
+from raytune_hpo.display.text import cut, visible
 from raytune_hpo.errors import ObjectiveError, StudyEnded, StudyWaiting
 from raytune_hpo.service.client import TOKEN_VARIABLE, Client, RemoteStudy, RemoteTrial, ServiceError
 
 _OWN = ("number", "attempt", "seed")
+_SHOWN = 200  # characters of why a trial has failed
 
 
 def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], None], worker: str | None = None) -> int:
@@ -48,9 +50,10 @@ def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], No
 
 
 def _run(study: RemoteStudy, trial: RemoteTrial, template: Template) -> str:
-    """Run a trial, tell its result, and return a word or two on how it ended."""
+    """Run a trial, tell its result, and return how it ended, in words."""
     values = {**values_of(trial.config), **{name: getattr(trial, name) for name in _OWN}}
-    template.check(values)
+    if not template.names <= values.keys():  # it has a place for a parameter that is not active in this trial
+        template.check(frozenset(values).union(*names_of(study.space).values()))
     begin = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="raytune-hpo-") as folder:
@@ -66,11 +69,13 @@ def _run(study: RemoteStudy, trial: RemoteTrial, template: Template) -> str:
 
 def _recorded(tell: Callable[[], dict[str, Any]]) -> str:
     try:
-        return str(tell()["status"])
+        trial = tell()
     except ServiceError as error:
         if error.status != 409:
             raise
         return f"not recorded: {error}"
+    why = f": {visible(cut(trial['reason'], _SHOWN))}" if trial["reason"] else ""
+    return f"{trial['status']}{why}"
 
 
 def _told(study: RemoteStudy, trial: RemoteTrial, ran: Ran, outcome: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from starlette.responses import Response, StreamingResponse
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import snapshot_of
+from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage
 from raytune_hpo.results.records import snapshot_record
 from raytune_hpo.service.endpoints import Call
-from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record
 
 LOOK_S = 0.5  # between two looks at the study
-COMMENT_S = 15.0  # a comment keeps proxies from closing a quiet stream
+COMMENT_S = 15.0  # between two comments, which keep proxies from closing a quiet stream
 RETRY_MS = 3_000
 MAX_FACTS = 1_000  # of one look
 _MEDIA = "text/event-stream"
@@ -49,21 +50,22 @@ async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterat
     """The events as text, with comments to keep the connection alive, as long as the token is valid."""
     try:
         yield f"retry: {RETRY_MS}\n\n"
-        quiet_s = 0.0
+        since_s = 0.0  # the last comment
         async for event in events:
             if event is not None:
                 yield event
-                quiet_s = 0.0
                 continue
-            quiet_s += LOOK_S
-            if quiet_s >= COMMENT_S:
+            since_s += LOOK_S
+            if since_s >= COMMENT_S:  # also of a busy study, whose stream would outlive its token
                 if not any(token.id == call.token.id for token in call.service.access.tokens.list()):
                     return
                 yield ": still here\n\n"
-                quiet_s = 0.0
+                since_s = 0.0
             if call.service.is_closing:
                 return
             await asyncio.sleep(LOOK_S)
+    except (HpoError, StillReading):
+        return  # the study was deleted, or cannot be read now: a client that comes again is told so
     finally:
         call.service.streams.leave(call.token.id)
 

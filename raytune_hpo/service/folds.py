@@ -8,12 +8,14 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import ValuesOf
 from raytune_hpo.analysis.trial_arrays import Column, feasible_ones, status_codes
 from raytune_hpo.analysis.tried import tried_in
+from raytune_hpo.codec import to_row
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, StudyNotFound
@@ -111,9 +113,9 @@ class Fold:
 
     def take(self, fact: Fact) -> None:
         """Take a fact in."""
-        self.last.append((self.ledger.seen, fact))
-        self.last_at = fact.at
         trial = self._applied(fact)
+        self.last.append((self.seq - 1, fact))
+        self.last_at = fact.at
         if trial is not None:
             self._changed.add(trial.number)
         if isinstance(fact, Finished) and trial is not None and trial.finished_at is not None:
@@ -126,6 +128,10 @@ class Fold:
                 insort(self.by_duration, (trial.duration_s, trial.number))
             if len(self.ledger.improved[0]) > len(self.improved_s):
                 self.improved_s.append(self.ledger.elapsed_s(fact.at))
+
+    def ends_with(self, fact: Fact | None) -> bool:
+        """Whether this is the newest fact that has been taken in, as it was stored."""
+        return fact is not None and to_row(fact) == to_row(self.last[-1][1])
 
     def _applied(self, fact: Fact) -> Trial | None:
         """Apply a fact, and return the trial that it is about, in its new state."""
@@ -251,15 +257,21 @@ class ReadModel:
             return
         shelf.tried_at = now
         try:
-            for fact in self._storage.read(name, fold.seq):
-                fold.take(fact)
+            facts = self._storage.read(name, fold.seq - 1)
+            is_same = fold.ends_with(next(facts, None))
+            with _folding(name):
+                for fact in facts if is_same else ():
+                    fold.take(fact)
         except JournalCorrupt:
             raise
         except JournalError:  # the storage is away: what is known is still worth reading
             shelf.away_since = now if shelf.away_since is None else shelf.away_since
             fold.stale_s = now - shelf.away_since
-        else:
-            shelf.away_since, fold.stale_s = None, 0.0
+            return
+        shelf.away_since, fold.stale_s = None, 0.0
+        if not is_same:  # the study was deleted elsewhere, and another one has its name now
+            shelf.fold = None
+            self._advance(shelf, name)
 
     def _folded(self, shelf: _Shelf, name: str, first: StudyCreated, facts: Iterator[Fact]) -> Fold:
         """A new fold of all the facts of a study.
@@ -268,19 +280,14 @@ class ReadModel:
             JournalCorrupt: they do not add up to a study.
         """
         total = next((row.num_facts for row in self._storage.studies() if row.name == name), 1)
-        try:
+        with _folding(name), rarely_collected():
             fold = Fold(name, first)
             fold.take(first)
-            with rarely_collected():
-                for fact in facts:
-                    fold.take(fact)
-                    if fold.seq % 1_000 == 0:
-                        shelf.progress = fold.seq, max(total, fold.seq)
+            for fact in facts:
+                fold.take(fact)
+                if fold.seq % 1_000 == 0:
+                    shelf.progress = fold.seq, max(total, fold.seq)
             fold.warm()
-        except JournalError:
-            raise
-        except HpoError as error:
-            raise JournalCorrupt(f"study {name!r} cannot be read: {error}") from error
         return fold
 
     def _make_room(self, newest: str) -> None:
@@ -292,6 +299,17 @@ class ReadModel:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _folding(name: str) -> Iterator[None]:
+    """While facts are taken in: raises JournalCorrupt if they do not add up to a study."""
+    try:
+        yield
+    except JournalError:
+        raise
+    except HpoError as error:
+        raise JournalCorrupt(f"study {name!r} cannot be read: {error}") from error
 
 
 def _empty(name: str) -> StudyNotFound:

@@ -64,7 +64,7 @@ class HostedStudy:
         self.plan = plan
         self._storage, self._clock = storage, WallClock()
         self._desk = AsyncDesk(self._clock)
-        self.workers = HttpWorkers(plan.spec, self._desk, self._look)
+        self.workers = HttpWorkers(plan.spec, self._desk, self._look, self._clock)
         self._optimizer: Optimizer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         place = place_of(None, storage.url, plan.spec.name)
@@ -193,10 +193,16 @@ class HostedStudy:
         assert isinstance(recorded, Recorded)
         return recorded.numbers
 
-    async def extend(self, limits: Limits) -> None:
-        """Change the study's limits."""
-        await self._desk.handle([ExtendStudy(limits=limits, at=self._clock.now())])
+    async def extend(self, changed: Callable[[Ledger], Limits]) -> None:
+        """Change the study's limits to those that a function makes of its ledger; what that raises changes nothing."""
+        await self._desk.commit.do(self._extend, changed)
+        self._desk.note_end()
         self._desk.waiting.wake()
+
+    def _extend(self, changed: Callable[[Ledger], Limits]) -> None:
+        """Runs in the optimizer's thread, so that two who change different limits at once both have their way."""
+        optimizer = self.optimizer
+        optimizer.handle([ExtendStudy(limits=changed(optimizer.ledger), at=self._clock.now())])
 
 
 def is_hosted(spec: StudySpec) -> bool:

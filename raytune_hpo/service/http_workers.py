@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from raytune_hpo.core.ledger import Ledger
@@ -13,6 +14,7 @@ from raytune_hpo.core.messages import Lease as Given
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules
+from raytune_hpo.protocols import Clock
 from raytune_hpo.runtime.failing import failure_of, failure_of_text
 from raytune_hpo.runtime.plan import rules_of
 from raytune_hpo.runtime.wire import ReportRow
@@ -66,10 +68,10 @@ class HttpWorkers:
         look: read access to the study's ledger.
     """
 
-    def __init__(self, spec: StudySpec, desk: Desk, look: Look) -> None:
+    def __init__(self, spec: StudySpec, desk: Desk, look: Look, clock: Clock) -> None:
         self.spec, self.rules, self.look = spec, rules_of(spec), look
         self.leases, self.quarantine = LeaseBook(), Quarantine()
-        self._desk = desk
+        self._desk, self._clock = desk, clock
         self._gone: dict[str, tuple[str, bool]] = {}  # (why, whether it is blameless); not passed on yet
 
     async def trial(self, number: int) -> Trial | None:
@@ -108,6 +110,7 @@ class HttpWorkers:
         Args:
             name: of the worker in the journal.
         """
+        ended = await self._timed(ended)
         # The ends go with both messages: else, if the second arrives first, the worker gets trials that it has just ended.
         asking = self._desk.exchange(name, ended, (), limit, holding, wait_s)
         told, given = await asyncio.gather(self.tell(name, ended), asking)
@@ -121,6 +124,7 @@ class HttpWorkers:
         """
         if not ended:
             return []
+        ended = await self._timed(ended)
         news = await self._desk.tell(ended)
         lease = self.leases.named(name)
         for end, is_news in zip(ended, news, strict=True):
@@ -131,6 +135,20 @@ class HttpWorkers:
                 )
         trials = await self.look(lambda ledger: [_trial(ledger, end.number) for end in ended])
         return [Told(trial=trial, is_news=is_news) for trial, is_news in zip(trials, news, strict=True)]
+
+    async def _timed(self, ended: Sequence[EndTrial]) -> Sequence[EndTrial]:
+        """The ends, with the seconds since the worker got its trial where it does not say how long that took."""
+        if all(end.duration_s is not None for end in ended):
+            return ended
+        now = self._clock.now()
+
+        def timed(ledger: Ledger, end: EndTrial) -> EndTrial:
+            trial = _trial(ledger, end.number)
+            if end.duration_s is not None or trial is None or trial.attempt != end.attempt or trial.started_at is None:
+                return end
+            return replace(end, duration_s=max(0.0, now - trial.started_at))
+
+        return await self.look(lambda ledger: [timed(ledger, end) for end in ended])
 
     async def report(
         self, trial: Trial, attempt: int, rows: Sequence[tuple[int, Mapping[str, Any]]], kept: str | None, late: str
@@ -164,13 +182,13 @@ class HttpWorkers:
         record = {KEPT: kept or ""}
         if answer.verdict is Verdict.PAUSE:
             paused = EndTrial(number=number, attempt=attempt, status=Status.PAUSED, at=0.0, checkpoint=record)
-            await self._desk.tell([paused])
+            await self._desk.tell(await self._timed([paused]))
         elif answer.verdict is Verdict.COMPLETE:
             saved = record if kept is not None else None
             complete = EndTrial(
                 number=number, attempt=attempt, status=Status.COMPLETED, at=0.0, metrics=metrics, checkpoint=saved
             )
-            await self._desk.tell([complete])
+            await self._desk.tell(await self._timed([complete]))
         elif kept is not None and not answer.verdict.is_final:
             await self._desk.keep(number, attempt, step, record)
 

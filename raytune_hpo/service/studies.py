@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import Observation
 from raytune_hpo.errors import ClusterError, HpoError, SpecMismatch, StudyNotFound
 from raytune_hpo.facts import StudyCreated, StudyStopped
@@ -317,15 +318,20 @@ class Studies:
         Raises:
             Problem: a limit is below what has begun, or the study cannot be continued from here.
         """
-        old, begun = await self.reads.read(name, lambda fold: (fold.ledger.spec.limits, len(fold.ledger.trials)))
-        new = Limits(**{**vars(old), **limits})
-        if new.num_trials is not None and new.num_trials < begun:
-            raise Problem("limit-too-small", f"num_trials is at least what has begun, {begun}; got {new.num_trials}")
+
+        def changed(ledger: Ledger) -> Limits:
+            new, begun = Limits(**{**vars(ledger.spec.limits), **limits}), len(ledger.trials)
+            if new.num_trials is not None and new.num_trials < begun:
+                raise Problem(
+                    "limit-too-small", f"num_trials is at least what has begun, {begun}; got {new.num_trials}"
+                )
+            return new
+
         study = self.hosted(name)
         if study is not None:
-            await study.extend(new)
+            await study.extend(changed)
         else:
-            await self.resume(name, new)
+            await self.resume(name, await self.reads.read(name, lambda fold: changed(fold.ledger)))
 
     async def resume(self, name: str, limits: Limits | None = None) -> None:
         """Begin a new session of a study that has ended.

@@ -35,7 +35,8 @@ async def create(call: Call) -> Answer:
     if call.token.study is not None:
         raise Problem("forbidden", "this token is for one study; making others takes a token for all")
     if "/" in new.name or new.name in (".", ".."):
-        raise Problem("invalid", f"the name of a study over HTTP has no '/', got {new.name!r}", errors=[("/name", "")])
+        rule = f"the name of a study over HTTP has no '/', and is neither '.' nor '..'; got {new.name!r}"
+        raise Problem("invalid", rule, errors=[("/name", rule)])
     is_new = await call.service.studies.create(new)
     location = call.request.url_for("get_study", study=new.name).path
     return Answer(body=await _resource(call, new.name), status=201 if is_new else 200, headers={"Location": location})

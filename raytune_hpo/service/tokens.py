@@ -47,6 +47,10 @@ class Token:
         """Whether the token's role includes ``role``."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
+    def is_valid(self, now: float) -> bool:
+        """Whether it has not expired, at a time in epoch seconds."""
+        return self.expires_at is None or self.expires_at > now
+
     def record(self) -> dict[str, Any]:
         """The token as JSON, without its digest."""
         return {key: value for key, value in asdict(self).items() if key != "digest"}
@@ -93,12 +97,16 @@ class TokenStore:
             under: the token whose end is also that of the new one.
 
         Raises:
-            SpecError: there is no such role, or the role is not for one study.
+            SpecError: there is no such role, or the role is not for one study, or it would expire at once.
         """
         if role not in ROLES:
             raise SpecError(f"a role is one of {', '.join(ROLES)}, got {role!r}")
         if study is not None and role == "admin":
             raise SpecError("an admin's token is for all studies; leave the study out, or make it an editor's")
+        if expires_in_s is not None and not expires_in_s > 0:
+            raise SpecError(
+                f"a token expires after a time above 0 s, got {expires_in_s:g}; leave it out for one that stays"
+            )
         now, key = self._clock.now(), secrets.token_hex(4)
         secret = f"hpo_{key}_{secrets.token_urlsafe(32)}"
         ends = [] if expires_in_s is None else [now + expires_in_s]
@@ -115,8 +123,8 @@ class TokenStore:
         )
         with self._lock:
             self._read()
-            alive = {k: t for k, t in self._tokens.items() if t.expires_at is None or t.expires_at > now}
-            self._write({**alive, key: token})
+            valid = {k: t for k, t in self._tokens.items() if t.is_valid(now)}
+            self._write({**valid, key: token})
         return secret, token
 
     def find(self, secret: str) -> Token | None:
@@ -126,12 +134,14 @@ class TokenStore:
             token = self._tokens.get(secret.split("_")[1] if secret.count("_") >= 2 else "")
         if token is None or not hmac.compare_digest(token.digest, _digest(secret)):
             return None
-        return token if token.expires_at is None or token.expires_at > self._clock.now() else None
+        return token if token.is_valid(self._clock.now()) else None
 
     def list(self) -> Sequence[Token]:
+        """The tokens that are valid now."""
+        now = self._clock.now()
         with self._lock:
             self._read()
-            return list(self._tokens.values())
+            return [token for token in self._tokens.values() if token.is_valid(now)]
 
     def revoke(self, key: str) -> bool:
         """Revoke a token, and those of the browsers that logged in with it; return whether there was one of this id."""

@@ -148,26 +148,34 @@ async def report(call: Call) -> Answer:
     workers, number = await call.service.studies.require_workers(call.study), call.number
     trial = await _known(workers, number, given.attempt)
     _check_steps(trial, given)
-    rows: list[tuple[int, Mapping[str, Any]]] = []
+    rows, wrong = _checked(workers, given)
+    attempt, held = given.attempt, workers.leases.named(trial.worker)
+    heard: dict[str, Any] = {"verdict": Verdict.CONTINUE.value, "next_step": None}
+    if rows:
+        late, kept = f"{call.token.id}-late-{number}", given.checkpoint if wrong is None else None
+        answer, attempt, held = await workers.report(trial, attempt, rows, kept, late)
+        heard = {"verdict": answer.verdict.value, "next_step": answer.next_step}
+    if wrong is not None and heard["verdict"] == Verdict.CONTINUE:  # else the reports before it have ended the trial
+        failure = failure_of(wrong)._asdict()
+        end = EndTrial(number=number, attempt=attempt, status=Status.FAILED, at=0.0, **failure)
+        await workers.tell(trial.worker if held is None else held.name, [end])
+        heard = {"verdict": Verdict.STOP.value, "next_step": None, "error": str(wrong)}
+    return Answer(body={**heard, "attempt": attempt, **_renewed(call, workers, held)})
+
+
+def _checked(
+    workers: HttpWorkers, given: shapes.ReportsOfAttempt
+) -> tuple[list[tuple[int, Mapping[str, Any]]], ObjectiveError | None]:
+    """The steps and metrics of the reports before the first one that breaks a rule, and what is wrong with that one."""
     for row in given.reports:
         shapes.check_metrics(row.metrics)
+    rows: list[tuple[int, Mapping[str, Any]]] = []
+    for row in given.reports:
         try:
             rows.append((row.step, workers.rules.of_report(row.metrics)))
         except ObjectiveError as wrong:
-            end = EndTrial(
-                number=number,
-                attempt=given.attempt,
-                status=Status.FAILED,
-                at=0.0,
-                **failure_of(wrong)._asdict(),
-            )
-            await workers.tell(trial.worker, [end])
-            heard = {"verdict": Verdict.STOP.value, "next_step": None, "attempt": given.attempt, "error": str(wrong)}
-            return Answer(body={**heard, **_renewed(call, workers, workers.leases.named(trial.worker))})
-    late = f"{call.token.id}-late-{number}"
-    answer, attempt, held = await workers.report(trial, given.attempt, rows, given.checkpoint, late)
-    heard = {"verdict": answer.verdict.value, "next_step": answer.next_step, "attempt": attempt}
-    return Answer(body={**heard, **_renewed(call, workers, held)})
+            return rows, wrong
+    return rows, None
 
 
 def _renewed(call: Call, workers: HttpWorkers, held: Lease | None) -> dict[str, Any]:

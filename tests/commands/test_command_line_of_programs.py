@@ -70,6 +70,25 @@ def test_the_baseline_is_first_and_the_answer_is_a_ratio_with_an_interval(call):
     assert ratio["value"] > 2
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["--check", "grep -qv 37"], "trial 0 failed: ObjectiveError: the check command failed"),
+        (["--constraint", "y <= 5"], "trial 0 breaks the constraint on y"),
+    ],
+)
+def test_a_baseline_without_a_value_is_told(call, given, why):
+    result = call(*parabola("--baseline", '{"x": 9}', "--num-trials", 3, "--confirm", 1, *given))
+    assert f"nothing is compared with the baseline: {why}" in result.stdout
+    assert "(n=1)" in result.stdout and result.exit_code == 0
+
+
+def test_a_search_in_which_nothing_is_feasible_says_so(call):
+    result = call(*parabola("--constraint", "y <= 0"))
+    assert result.exit_code == 1
+    assert result.stderr.endswith("raytune-hpo: 0 of 4 completed trials are feasible; broken: y <= 0 by 4\n")
+
+
 def test_words_after_two_dashes_are_taken_as_they_are(call):
     result = call("--param", "x=[1, 3]", "--metric", "json:y=.", "--sampler", "grid", "--repeats", 1, "--confirm", 0,
                   "--json", "--", sys.executable, "-I", "-S", "-c", PARABOLA, "{x}")  # fmt: skip

@@ -84,7 +84,7 @@ def test_runs_that_lie_far_apart_are_said_to_be_unstable():
     assert "unstable: MAD 90% over 3 runs" in unstable([1.0, 10.0, 100.0])
 
 
-def run_off(searched, draw, *, kept=(), repeats=5, goal=None, fails=lambda number: False):
+def run_off(searched, draw, *, kept=(), repeats=5, goal=None, fails=lambda number: False, breaks=lambda number: False):
     """The fresh values of each candidate, of a runoff in which one program runs after the other."""
     sampler = Runoff(searched=searched, repeats=repeats, kept=kept).bind(None, [goal or Goal("time")], 0)
     fresh = {number: [] for number in searched}
@@ -97,7 +97,10 @@ def run_off(searched, draw, *, kept=(), repeats=5, goal=None, fails=lambda numbe
         value = draw(candidate)
         fresh[candidate].append(value)
         status, metrics = (Status.FAILED, {}) if failed else (Status.COMPLETED, {"time": value})
-        sampler.tell(Trial(number=number, config=suggestion.config, status=status, metrics=metrics))
+        violations = {"peak_mb": 1.0} if breaks(candidate) else {}
+        sampler.tell(
+            Trial(number=number, config=suggestion.config, status=status, metrics=metrics, violations=violations)
+        )
     raise AssertionError("it has no end")
 
 
@@ -179,6 +182,8 @@ def test_a_runoff_goes_by_the_goal_and_by_values_of_any_sign():
 
 def test_what_fails_in_most_rounds_of_a_runoff_is_out_and_where_all_fail_it_ends():
     fresh = run_off({1: (1.0, 1), 2: (1.0, 1)}, lambda n: 1.0, fails=lambda number: number == 1)
+    assert (len(fresh[1]), len(fresh[2])) == (2, 5)
+    fresh = run_off({1: (1.0, 1), 2: (1.0, 1)}, lambda n: 1.0, breaks=lambda number: number == 1)
     assert (len(fresh[1]), len(fresh[2])) == (2, 5)
     fresh = run_off({1: (1.0, 1), 2: (1.0, 1)}, lambda n: 1.0, fails=lambda number: True)
     assert sum(map(len, fresh.values())) <= most_runs(5, 2)

@@ -123,6 +123,8 @@ def test_a_failure_says_what_the_program_said():
     code = "import sys; print('starting'); sys.exit('cannot open the file')"
     results = tuned(hpo.Command(python(code, "{x}")), {"x": hpo.ordinal([1])})
     assert "the command ended with exit code 1: cannot open the file" in results[0].error
+    results = tuned(hpo.Command(python(code, "{x}"), cleanup="false"), {"x": hpo.ordinal([1])})
+    assert "the command ended with exit code 1: cannot open the file" in results[0].error  # and not what came after it
     assert hpo.Command(python("import sys; sys.exit(3)"), ok_exit=[0, 3], repeats=1)({})["runs"] == 1
 
 
@@ -168,6 +170,9 @@ def test_a_run_beyond_its_cap_is_pruned_with_the_bound():
 def test_a_run_beyond_its_time_is_a_failure():
     results = tuned(hpo.Command(python(SLEEP, "{s}"), timeout_s=0.2), {"s": hpo.ordinal([30])})
     assert "longer than timeout_s=0.2" in results[0].error
+    far_off = hpo.Command(python(SLEEP, "{s}"), timeout_s=1, cap=1e6, repeats=1)
+    results = tuned(far_off, {"s": hpo.ordinal([0, 30])})
+    assert [trial.status for trial in results] == ["completed", "failed"]  # not pruned: it has not come to the cap
 
 
 REPORTING = """

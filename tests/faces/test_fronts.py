@@ -90,6 +90,7 @@ def test_the_best_so_far_is_the_lowest_of_those_that_got_farthest():
         _ = results.best_trial
     assert "4 trials without a result have reports: results.best_so_far" in str(results)
     assert "1 trial without a result has reports: results.best_so_far" in str(results_of(pruned(0.9), failed()))
+    assert "\nno trial has completed\n" in str(results_of(pruned(0.9)))
 
 
 def test_completed_trials_count_for_the_best_so_far_and_no_reports_give_none():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -198,6 +199,12 @@ class Door(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/config"):
             self.answer(200, self.runs[self.query("group")])
+        elif self.path.startswith("/moved"):
+            self.send_response(302)
+            self.send_header("Location", "/who")
+            self.end_headers()
+        elif self.path.startswith("/who"):
+            self.answer(200, {"token": self.headers["Authorization"]})
         elif self.path.startswith("/measure"):
             self.answer(
                 200, {"metrics": {"cost": float(self.query("end")) - float(self.query("start"))}, "context": {}}
@@ -242,6 +249,11 @@ def test_over_http_what_is_put_is_read_back_and_what_is_stale_is_refused(door):
         applier.apply({"threads": 4}, "canary", 4)
 
 
+def test_a_token_stays_with_the_address_that_it_is_for(door):
+    assert HttpApplier(f"{door}/who", token="secret").read("control") == {"token": "Bearer secret"}
+    assert HttpApplier(f"{door}/moved", token="secret").read("control") == {"token": None}
+
+
 def test_prometheus_answers_numbers_and_what_it_does_not_know_is_left_out(door):
     meter = PrometheusMeter(door, {"p99": 'p{group="{group}"}[{window}]', "lost": "none"}, {"rps": "up"})
     metrics, context = meter.measure("canary", 0.0, 300.0)
@@ -275,6 +287,22 @@ def test_a_file_is_written_and_its_process_told(tmp_path, monkeypatch):
 def test_a_program_that_fails_or_says_nothing_useful_is_an_error(program):
     with pytest.raises(HpoError):
         CommandApplier(program, program, program).measure("control", 0.0, 1.0)
+
+
+def test_what_a_program_has_started_changes_nothing_once_it_is_given_up(tmp_path):
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)  # it ends with the last process that writes to it
+    program = ["sh", "-c", f"exec 3> {tmp_path}/alive; sleep 60 & wait"]
+    with pytest.raises(HpoError, match="timed out"):
+        CommandApplier(program, program, program, timeout_s=0.2).apply({}, "canary", 1)
+    assert select.select([alive], [], [], 10)[0] and os.read(alive, 1) == b""
+    os.close(alive)
+
+
+def test_a_program_that_fails_in_another_encoding_is_told():
+    program = ["sh", "-c", r"printf 'caf\351' >&2; exit 3"]
+    with pytest.raises(HpoError, match=r"sh ended with 3: caf\\xe9"):
+        CommandApplier(program, program, program).read("control")
 
 
 def test_values_never_meet_a_shell(tmp_path):

@@ -232,6 +232,14 @@ def test_a_knob_that_is_turned_by_hand_freezes_and_stays_turned():
     assert story.fold.incumbent()["threads"] == 33
 
 
+def test_a_knob_that_is_gone_is_named():
+    story = Story()
+    story.run(until="holding")
+    del story.system.runs["control"]["threads"]
+    story.run(until="frozen")
+    assert "changed control by hand: threads is missing;" in story.fold.frozen.reason
+
+
 def test_a_context_never_seen_gets_the_baseline():
     story = Story(FAST)
     story.run(until="canary")

@@ -377,8 +377,10 @@ def test_importances_say_whose_trials_they_speak_of():
 
 def test_the_timeline_says_how_busy_the_workers_were():
     assert "1 worker" in titles(STUDIES["one trial"].plot.timeline())[0]
-    (bars,) = named(STUDIES["one trial"].plot.timeline(), "completed")
+    figure = STUDIES["one trial"].plot.timeline()
+    (bars,) = named(figure, "completed")
     assert (bars.base[0], bars.x[0]) == (0, 1000 * 2 / 1000)
+    assert figure.layout.xaxis2.rangemode == "tozero"  # of the time since the first trial was handed out
 
 
 def test_a_front_of_several_metrics_has_a_panel_for_each_pair():

@@ -109,6 +109,8 @@ def cookie(server, study):
 
 
 def test_the_link_is_good_once(server, cookie):
+    again = httpx.get(server.link, headers={"Cookie": cookie})
+    assert (again.status_code, again.headers["location"]) == (303, "/")  # whoever is logged in already
     again = httpx.get(server.link)
     assert again.status_code == 401
     assert "set-cookie" not in again.headers
@@ -191,6 +193,9 @@ def test_a_token_expires(tmp_path):
     assert store.find("hpo_") is None
     late, _ = store.create("viewer", expires_in_s=1e-9)
     assert store.find(late) is None
+    with pytest.raises(SpecError, match="expires after a time above 0 s, got 0"):
+        store.create("viewer", expires_in_s=0)
+    assert store.list() == [token]  # so that no other is taken for one with which somebody could still log in
 
 
 def test_the_last_admin_stays(own_server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.service.client import RemoteStudy
+from raytune_hpo.service.command_worker import work
 from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.leases import TERM_S, LeaseBook
 from raytune_hpo.service.models.tables import Tables
@@ -252,6 +255,21 @@ def test_a_study_that_is_stopped_as_soon_as_it_was_made_has_ended(tmp_path):
     _in_an_ended_study(tmp_path, do)
 
 
+def test_two_who_change_other_limits_at_once_both_have_their_way(tmp_path):
+    async def do(studies):
+        await studies.create(NewStudy(name="s", space=SPACE, sampler="random"))
+        given = [{"num_trials": 70}, {"time_budget_s": 80.0}, {"target": -1.0}, {"num_steps": 90}]
+        await asyncio.gather(*(studies.extend("s", limits) for limits in given))
+        limits = await studies.reads.read("s", lambda fold: fold.ledger.spec.limits.to_json())
+        assert {name: limits[name] for each in given for name in each} == {
+            k: v for each in given for k, v in each.items()
+        }
+        with pytest.raises(StudyNotFound):
+            await studies.extend("nowhere", {"num_trials": 70})
+
+    _in_an_ended_study(tmp_path, do)
+
+
 def test_a_study_that_is_being_continued_is_not_deleted(tmp_path, monkeypatch):
     async def do(studies):
         is_opening, opened = asyncio.Event(), HostedStudy.open
@@ -339,6 +357,19 @@ def test_a_number_that_is_not_finite_is_written_as_the_journal_has_it(server, wo
         told = server.result("not-finite", given, metrics={"loss": number})
         assert (told.status_code, told.json()["status"]) == (200, "failed")
         assert told.json()["error"] == f"ObjectiveError: metric 'loss' must be finite, got {word}"
+
+
+def test_reports_before_one_that_breaks_a_rule_count(server):
+    server.create("broken-off")
+    given = server.lease("broken-off")["assignments"][0]
+    path, values = f"/studies/broken-off/trials/{given['number']}", [0.5, 0.25, {"$float": "nan"}, 0.125]
+    rows = [{"step": step, "metrics": {"loss": value}} for step, value in enumerate(values, 1)]
+    for _ in range(2):
+        answer = server.api("worker").post(f"{path}/reports", json={"attempt": 1, "reports": rows})
+        assert (answer.status_code, answer.json()["verdict"]) == (200, "stop")
+    trial = server.api("viewer").get(path).json()
+    assert (trial["status"], trial["last_step"]) == ("failed", 2)
+    assert trial["duration_s"] == pytest.approx(trial["finished_at"] - trial["started_at"], abs=1)
 
 
 def test_a_result_that_is_none_is_repeated_after_the_end_of_its_study_too(server):
@@ -643,10 +674,36 @@ def test_a_command_is_a_worker(server, tmp_path):
         timeout=150,
     )
     assert done.returncode == 0, done.stderr
+    assert ": failed: the command ended with exit code 3\n" in done.stderr
     counts = status(server, "command")["counts"]
     assert (counts["completed"], counts["failed"]) == (2, 1)
     failed = server.api("viewer").get("/studies/command/trials?status=failed").json()["items"][0]
     assert failed["reason"] == "the command ended with exit code 3"
+
+
+def test_a_command_may_name_parameters_that_are_not_in_every_configuration(server, tmp_path):
+    branches = {
+        "svm": {"c": {"type": "float", "low": 1, "high": 2}},
+        "tree": {"depth": {"type": "int", "low": 3, "high": 3}},
+    }
+    points = [{"m": {"name": "svm", "c": 1.5}}, {"m": {"name": "tree", "depth": 3}}]
+    server.create(
+        "branched", space={"m": {"type": "branch", "options": branches}}, points=points, limits={"num_trials": 2}
+    )
+
+    def works(*places):
+        echo = "import sys; print(len(sys.argv), file=open(sys.argv[1], 'a')); print(1)"
+        command = [sys.executable, "-c", echo, str(tmp_path / "said"), *places]
+        said = []
+        with contextlib.suppress(hpo.errors.SpecError):
+            work(server.url, "branched", command, say=said.append, worker="w")
+        return said
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYTUNE_HPO_TOKEN", server.secrets["worker"])
+        assert works("--deep={deep}") == []
+        assert works("--c={c}", "--depth={depth}", "--m={m/name}")[:2] == ["trial 0: completed", "trial 1: completed"]
+    assert (tmp_path / "said").read_text().split() == ["4", "4"]
 
 
 def test_a_client_sends_texts_of_any_length_and_letters(server):
@@ -673,7 +730,7 @@ def test_a_worker_that_fails_everything_gets_nothing_for_a_while(server):
     server.result("quarantined", server.lease("quarantined", "good")["assignments"][0], metrics={"loss": 1})
     for _ in range(5):
         given = server.lease("quarantined", "bad")["assignments"][0]
-        server.result("quarantined", given, status="failed", error="no GPU", duration_s=0.1)
+        server.result("quarantined", given, status="failed", error="no GPU")
     refused = server.api("worker").post("/studies/quarantined/leases", json={"worker": "bad", "wait_s": 0})
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/worker-quarantined")
     listed = server.api("viewer").get("/workers").json()["items"]

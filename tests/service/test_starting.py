@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import threading
 import time
@@ -14,8 +15,8 @@ import httpx
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.errors import JournalError
-from raytune_hpo.facts import Fact
+from raytune_hpo.errors import JournalCorrupt, JournalError
+from raytune_hpo.facts import Fact, Saved, StudyStopped
 from raytune_hpo.journal import MemoryStorage
 from raytune_hpo.service.app import application
 from raytune_hpo.service.folds import ReadModel, StillReading
@@ -254,3 +255,36 @@ def test_what_is_known_is_read_on_while_the_storage_is_away() -> None:
         storage.is_away = True
         with pytest.raises(JournalError):
             ReadModel(storage, lambda: clock[0]).read_now("s", lambda fold: None)
+
+
+def _tell_all(storage: MemoryStorage, values: list[float]) -> None:
+    with hpo.Study({"x": hpo.Float(0, 1)}, name="s", sampler="random", storage=storage) as study:
+        for value in values:
+            study.tell(study.ask(), value)
+
+
+@pytest.mark.parametrize("later", [[7.0], [7.0, 8.0], [7.0, 8.0, 9.0]])
+def test_a_study_that_was_made_anew_elsewhere_is_read_anew(later: list[float]) -> None:
+    storage = MemoryStorage()
+    reads = ReadModel(storage, time.monotonic)
+    _tell_all(storage, [1.0, math.nan])
+    assert reads.read_now("s", lambda fold: fold.results.best_value) == 1.0
+    known = reads.read_now("s", lambda fold: fold)
+    assert reads.read_now("s", lambda fold: fold) is known
+    storage.delete("s")
+    _tell_all(storage, later)
+    assert reads.read_now("s", lambda fold: (fold.results.best_value, len(fold.ledger.trials))) == (7.0, len(later))
+
+
+def test_facts_that_do_not_add_up_stay_so() -> None:
+    storage = MemoryStorage()
+    reads = ReadModel(storage, time.monotonic)
+    _tell_all(storage, [1.0])
+    seq = reads.read_now("s", lambda fold: fold.seq)
+    journal = storage.journal("s", create=False, owner="a faulty one")
+    journal.append(
+        [Saved(number=5, attempt=1, step=1, checkpoint={}, at=9e9), StudyStopped(reason="?", at=9e9)], expect=seq
+    )
+    for _ in range(3):
+        with pytest.raises(JournalCorrupt, match="study 's' cannot be read: "):
+            reads.read_now("s", lambda fold: fold.ledger.stopped)

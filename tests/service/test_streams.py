@@ -1,12 +1,16 @@
-"""Reads that event streams of a study share."""
+"""Event streams: the reads that those of a study share, and their end."""
 
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
-from raytune_hpo.service.streams import SharedReads
+from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.service import events
+from raytune_hpo.service.streams import SharedReads, Streams
+from raytune_hpo.service.tokens import TokenStore
 
 
 def test_streams_of_a_study_share_a_read_that_is_new_enough():
@@ -56,5 +60,49 @@ def test_what_a_read_raises_reaches_every_stream():
         assert [str(error) for error in found] == ["no such study"] * 3
         with pytest.raises(ValueError, match="no such study"):
             await reads.newest("a", read, 0)
+
+    asyncio.run(story())
+
+
+@pytest.fixture
+def call(tmp_path):
+    """That of a request for the events of a study."""
+    store, streams = TokenStore(tmp_path / "tokens.json"), Streams()
+    _, token = store.create("viewer")
+    streams.enter(token.id)
+    access = SimpleNamespace(tokens=store)
+    return SimpleNamespace(token=token, service=SimpleNamespace(access=access, streams=streams, is_closing=False))
+
+
+def test_the_stream_of_a_busy_study_ends_with_its_token(call, monkeypatch):
+    monkeypatch.setattr(events, "LOOK_S", 0.001)
+    monkeypatch.setattr(events, "COMMENT_S", 0.005)
+
+    async def busy():
+        for number in range(100):
+            yield str(number)
+            yield None
+
+    async def story():
+        told = []
+        async for event in events._guarded(call, busy()):
+            told.append(event)
+            if event == "7":
+                call.service.access.tokens.revoke(call.token.id)
+        assert ": still here\n\n" in told and told[-1] == "9"
+
+    asyncio.run(story())
+
+
+def test_the_stream_of_a_study_that_is_deleted_ends(call):
+    async def deleted():
+        yield "first"
+        raise StudyNotFound("it was deleted")
+
+    async def story():
+        told = [event async for event in events._guarded(call, deleted())]
+        assert told[1:] == ["first"]
+        call.service.streams.enter(call.token.id)
+        assert call.service.streams._open == {call.token.id: 1}  # the other one was counted out
 
     asyncio.run(story())

@@ -51,7 +51,17 @@ class Pages:
         secret = request.query_params.get("token")
         if secret is None:
             return await self._frame.let_in(request, "viewer", self._studies.studies)
-        return self._with_cookie(request, secret)
+        answer = self._with_cookie(request, secret)
+        if answer.status_code == 401 and self._is_logged_in(request):  # the link of a log-in that has taken place
+            return RedirectResponse(f"{root_of(request)}/", 303)
+        return answer
+
+    def _is_logged_in(self, request: Request) -> bool:
+        try:
+            self._access.token_of(request, request.method)
+        except Problem:
+            return False
+        return True
 
     async def _log_in(self, request: Request) -> Response:
         try:
