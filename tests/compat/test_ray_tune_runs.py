@@ -269,13 +269,38 @@ def test_callbacks_hear_of_failures():
     assert ("error", "ERROR") in records.heard
 
 
-def test_a_callback_that_raises_ends_the_experiment():
-    class Breaks(tune.Callback):
-        def on_trial_result(self, **info):
-            raise LookupError("in the callback")
+@pytest.mark.parametrize("hook", ["setup", "on_trial_start", "on_trial_result", "on_experiment_end"])
+def test_a_callback_that_raises_ends_the_experiment(hook):
+    def breaks(**info):
+        raise LookupError("in the callback")
 
+    callback = tune.Callback()
+    setattr(callback, hook, breaks)
     with pytest.raises(LookupError, match="in the callback"):
-        listened(descent, [Breaks()])
+        listened(descent, [callback])
+
+
+def test_callbacks_hear_that_a_trial_is_tried_again():
+    heard = []
+
+    class Listens(tune.Callback):
+        def on_trial_start(self, **info):
+            heard.append("start")
+
+        def on_trial_recover(self, **info):
+            heard.append("recover")
+
+        def on_trial_restore(self, **info):
+            heard.append("restore")
+
+        def on_trial_error(self, trial, **info):
+            heard.append(str(trial.get_error()).splitlines()[-1])
+
+    def broken(config):
+        raise RuntimeError("no")
+
+    listened(broken, [Listens()], failure_config=tune.FailureConfig(max_failures=1))
+    assert heard == ["start", "recover", "restore", "RuntimeError: no"]
 
 
 def test_loggers_and_what_they_print(capsys):

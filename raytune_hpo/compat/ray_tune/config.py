@@ -136,6 +136,7 @@ class RunConfig:
         if self.local_dir is not None and self.storage_path is None:
             self.storage_path = self.local_dir
         stop_rule(self.stop)  # refuses early
+        _check_callbacks(self.callbacks)
         if self.storage_filesystem is not None or (self.storage_path is not None and "://" in str(self.storage_path)):
             raise NotCarried(
                 f"storage_path is a folder here, got {self.storage_path!r}; give one that all nodes share, or keep "
@@ -146,3 +147,16 @@ class RunConfig:
                 "SyncConfig has no effect here: trials write into storage_path itself; give a folder that all nodes share",
                 stacklevel=3,
             )
+
+
+def _check_callbacks(given: Any) -> None:
+    """Refuse what is no list of callbacks, before anything runs.
+
+    Raises:
+        ValueError: it is none.
+    """
+    are_callbacks = isinstance(given, Sequence) and all(
+        hasattr(each, "on_trial_result") and not isinstance(each, type) for each in given
+    )
+    if given is not None and not are_callbacks:
+        raise ValueError(f"callbacks is a list of objects derived from tune.Callback, such as [Mine()], got {given!r}")
