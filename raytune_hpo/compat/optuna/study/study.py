@@ -379,12 +379,21 @@ class Study:
         self._note(None, "system", _METRIC_NAMES, list(metric_names))
 
     def _note(self, number: int | None, kind: str, key: str, value: Any) -> None:
-        """Keep a note: in the journal if JSON can represent it, and otherwise with this object."""
+        """Keep a note: in the journal if JSON can represent it, and otherwise with this object, if the study is in memory.
+
+        Raises:
+            TypeError: the study is stored, and JSON cannot represent the value.
+        """
         try:
             plain = json_value(value)
-        except TypeError:
+        except TypeError as error:
+            if self._place.url is not None:
+                raise TypeError(
+                    f"attribute {key!r} of a stored study is kept as JSON, got {value!r}; write a file, as an artifact"
+                ) from error
             self._frozen_trials.objects[number, f"{kind}:{key}"] = value
         else:
+            self._frozen_trials.objects.pop((number, f"{kind}:{key}"), None)
             self._record.annotate(number, f"{kind}:{key}", plain)
 
     def _notes(self) -> tuple[dict[str, Any], dict[str, Any]]:
