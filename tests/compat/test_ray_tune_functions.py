@@ -17,7 +17,7 @@ from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune import air, train
 from raytune_hpo.compat.ray_tune.air import session
 from raytune_hpo.compat.ray_tune.listener import Nobody
-from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator
+from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator, ConcurrencyLimiter
 from raytune_hpo.compat.ray_tune.stopper import (
     CombinedStopper,
     ExperimentPlateauStopper,
@@ -533,6 +533,11 @@ def test_a_trial_that_is_restarted_keeps_the_folder_that_its_script_named():
 def test_a_trials_folder_lies_in_that_of_its_experiment(name):
     with pytest.raises(ValueError, match="without slashes"):
         run(descent, {"lr": 0.5}, trial_dirname_creator=lambda trial: name)
+
+
+def test_a_limit_is_for_a_searcher():
+    with pytest.raises(ValueError, match="limits a searcher of raytune_hpo.compat.ray_tune.search, got 'optuna'"):
+        ConcurrencyLimiter("optuna", max_concurrent=2)
 
 
 @pytest.mark.parametrize("callbacks", [3, tune.Callback(), [3], [tune.Callback]])

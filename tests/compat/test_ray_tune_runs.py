@@ -340,6 +340,22 @@ def test_what_trials_print_is_shown_with_their_names(capsys):
     assert len(lines) == 1 and lines[0].startswith("(prints_") and lines[0].endswith("hello from 5")
 
 
+@pytest.mark.parametrize(
+    "wanted, name", [(True, "stdout"), ("all.log", "all.log"), (("out.log", "err.log"), "out.log")]
+)
+def test_the_output_of_trials_is_in_the_file_that_the_script_names(wanted, name):
+    (result,) = listened(lambda config: print("hello"), [], log_to_file=wanted)
+    assert (Path(result.path) / name).read_text() == "hello\n"
+
+
+def test_callbacks_that_cannot_be_pickled_are_said_to_be_left_out(caplog):
+    callback = tune.Callback()
+    callback.lock = threading.Lock()
+    results = listened(descent, [callback])
+    assert "goes on without its callbacks" in caplog.text
+    assert len(tune.Tuner.restore(results.experiment_path, descent).fit()) == 1
+
+
 # ------------------------------------------------------------------------------------------------ names
 
 MODULES = """

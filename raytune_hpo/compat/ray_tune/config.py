@@ -116,7 +116,8 @@ class RunConfig:
         stop: when a trial ends: a dict (a value has been reached), a function of a trial's id and result, or a Stopper.
         callbacks: see ``raytune_hpo.compat.ray_tune.callback``.
         verbose: 0 shows nothing.
-        log_to_file: True also writes the output of trials into a file in each trial's folder; the journal keeps it anyway.
+        log_to_file: writes the output of trials into a file in each trial's folder, too: the name of the file, or two, the
+            first of which is used for all output; True: ``stdout``. The journal keeps the output anyway.
     """
 
     name: str | None = None

@@ -29,7 +29,6 @@ from raytune_hpo.errors import TrialStopped
 from raytune_hpo.runtime.trial_run import TrialRun, current_run
 
 _CLONE_FS = 0x200  # of Linux' sched.h: what threads share of file systems, among it the working folder
-_STDOUT = "stdout"
 _FROM_FOLDER = "TUNE_ORIG_WORKING_DIR"  # the folder that the script was started in, as trainables read it
 _thread = threading.local()
 
@@ -69,8 +68,8 @@ class TrialRunner:
                 return self._run(session, parameters)
         finally:
             session.record.close()
-            if experiment.logs_output:
-                with open(Path(trial.path) / _STDOUT, "a", encoding="utf-8") as file:
+            if experiment.log_file is not None:
+                with open(Path(trial.path) / experiment.log_file, "a", encoding="utf-8") as file:
                     file.write(str(run.output))
 
     def close(self) -> None:

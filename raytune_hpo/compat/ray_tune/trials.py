@@ -192,6 +192,7 @@ class Experiment:
         metrics: the goals' names.
         needs_goals: whether a scheduler judges each report, so that it must have the goals.
         stop: the values that end a trial when they are reached.
+        log_file: the name of the file for the output of a trial, in its folder; None: there is none.
     """
 
     name: str
@@ -216,7 +217,7 @@ class Experiment:
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     reuses: bool = False
     changes_folder: bool = True
-    logs_output: bool = False
+    log_file: str | None = None
     begins_anew: frozenset[int] = frozenset()
     skipped: frozenset[int] = frozenset()
     trial_name_creator: Callable[[Trial], str] | None = None

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -251,7 +251,7 @@ class Tuner:
             checkpoints=_checkpoints(self._trainable, run_config.checkpoint_config or CheckpointConfig()),
             reuses=config.reuse_actors,
             changes_folder=os.environ.get(_CHDIR, "1") != "0" and config.chdir_to_trial_dir is not False,
-            logs_output=bool(run_config.log_to_file),
+            log_file=_log_file(run_config.log_to_file),
             trial_name_creator=config.trial_name_creator,
             trial_dirname_creator=config.trial_dirname_creator,
         )
@@ -283,6 +283,10 @@ class Tuner:
                 _log.debug("an experiment's settings cannot be pickled: %s", error)
                 continue
             (folder / SAVED).write_bytes(data)
+            if run_config is bare and self._run_config.callbacks:
+                _log.warning(
+                    "experiment %s: Tuner.restore goes on without its callbacks, which cannot be pickled", folder
+                )
             return
         _log.warning("experiment %s holds what cannot be pickled, so that Tuner.restore cannot take it up", folder)
 
@@ -342,6 +346,13 @@ def _checkpoints(trainable: Prepared, config: CheckpointConfig) -> CheckpointCon
             "to tune.report"
         )
     return config
+
+
+def _log_file(wanted: bool | str | Sequence[str] | None) -> str | None:
+    """The name of the file for a trial's output, which is one text here: of a pair of names, the first."""
+    if not wanted:
+        return None
+    return "stdout" if wanted is True else wanted if isinstance(wanted, str) else wanted[0]
 
 
 def _read(path: Path) -> dict[str, Any]:
