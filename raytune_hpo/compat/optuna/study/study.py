@@ -431,7 +431,10 @@ class Study:
         if isinstance(number, bool) or not isinstance(number, int):
             raise TypeError(f"a trial is told by itself or by its number, got {trial!r}")
         if not 0 <= number < len(self._record.ledger.trials):
-            raise ValueError(f"the study has asked for {len(self._record.ledger.trials)} trials, got number {number}")
+            raise ValueError(
+                f"the study has asked for {len(self._record.ledger.trials)} trials, got number {number}; a trial that is "
+                f"enqueued has begun, and can be told, after ask()"
+            )
         return number
 
     def _tell_values(self, trial: Trial | int, given: Any) -> FrozenTrial:
