@@ -47,7 +47,7 @@ def upload_artifact(
     """
     if isinstance(study_or_trial, FrozenTrial):
         raise NotCarried(
-            "an artifact is uploaded for a study or a trial that runs, got a FrozenTrial; use study.trials there"
+            "an artifact is uploaded for a study or a trial that runs, got a FrozenTrial; upload it in the objective"
         )
     guessed, guessed_encoding = mimetypes.guess_type(file_path)
     name = str(uuid.uuid4())
