@@ -261,6 +261,15 @@ def test_spark_trials_end_with_their_time():
         minimised(lambda x: 1 / 0, hp.uniform("x", 0, 1), trials=SparkTrials(), max_evals=3, verbose=False)
 
 
+@pytest.mark.parametrize("before, after", [("xy", "x"), ("x", "xy"), ("x", "y")])
+def test_a_search_goes_on_with_other_labels(before, after):
+    trials = Trials()
+    for labels, max_evals in ((before, 15), (after, 20)):
+        space = {label: hp.uniform(label, 0, 1) for label in labels}
+        minimised(lambda config: sum(config.values()), space, max_evals=max_evals, trials=trials)
+    assert len(trials) == 20 and set(trials.trials[-1]["misc"]["vals"]) == set(after)
+
+
 def test_spark_trials_ask_a_stop_function_once_for_each_loss():
     asked = []
 
