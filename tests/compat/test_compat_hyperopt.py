@@ -261,6 +261,43 @@ def test_spark_trials_end_with_their_time():
         minimised(lambda x: 1 / 0, hp.uniform("x", 0, 1), trials=SparkTrials(), max_evals=3, verbose=False)
 
 
+@pytest.mark.parametrize("before, after", [("xy", "x"), ("x", "xy"), ("x", "y")])
+def test_a_search_goes_on_with_other_labels(before, after):
+    trials = Trials()
+    for labels, max_evals in ((before, 15), (after, 20)):
+        space = {label: hp.uniform(label, 0, 1) for label in labels}
+        minimised(lambda config: sum(config.values()), space, max_evals=max_evals, trials=trials)
+    assert len(trials) == 20 and set(trials.trials[-1]["misc"]["vals"]) == set(after)
+
+
+def test_spark_trials_ask_a_stop_function_once_for_each_loss():
+    asked = []
+
+    def stop(trials, *args):
+        asked.append((len(trials), None in trials.losses(), args))
+        return len(trials) >= 6, [len(trials)]
+
+    trials = SparkTrials(parallelism=2)
+    minimised(lambda x: x, hp.uniform("x", 0, 1), max_evals=100, trials=trials, early_stop_fn=stop)
+    assert asked == [(num, False, (num - 1,) if num > 1 else ()) for num in range(1, 7)]
+    asked.clear()
+    minimised(lambda x: x, hp.uniform("x", 0, 1), max_evals=101, trials=trials, early_stop_fn=stop)
+    assert len(asked) == 1  # those of the first search are not asked of again
+    flat = SparkTrials(parallelism=2)
+    minimised(
+        lambda x: 1.0, hp.uniform("x", 0, 1), max_evals=100, trials=flat, early_stop_fn=early_stop.no_progress_loss(5)
+    )
+    assert 5 <= len(flat) < 100
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": "a"}, {"loss_threshold": "a"}])
+def test_limits_of_spark_trials_are_numbers(wrong):
+    with pytest.raises(Exception, match="argument should be None or a"):
+        SparkTrials(**wrong)
+    with pytest.raises(Exception, match="argument should be None or a"):
+        minimised(lambda x: x, hp.uniform("x", 0, 1), max_evals=2, trials=SparkTrials(2), **wrong)
+
+
 def test_spark_trials_that_all_raise_say_why(caplog):
     with pytest.raises(AllTrialsFailed, match="all 2 trials failed; the first: ZeroDivisionError: division by zero"):
         minimised(lambda x: 1 / 0, hp.uniform("x", 0, 1), max_evals=2, trials=SparkTrials(2))

@@ -310,3 +310,48 @@ def test_a_store_that_fails_is_asked_again(tmp_path):
     never.left = 9
     with pytest.raises(OSError, match="later"):
         Backoff(never, max_retries=3, min_delay=0.001).write("c", io.BytesIO(b""))
+
+
+def searched(**options):
+    from sklearn.svm import SVC
+
+    space = {"C": optuna.distributions.FloatDistribution(0.1, 10, log=True)}
+    return optuna.integration.OptunaSearchCV(SVC(), space, **{"n_trials": 2, "cv": 2, "random_state": 0, **options})
+
+
+def test_a_search_is_an_estimator_with_the_results_of_its_trials():
+    from sklearn.base import clone, is_classifier
+    from sklearn.exceptions import NotFittedError
+
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = (X[:, 0] > 0).astype(int)
+    search = searched(subsample=0.5)
+    with pytest.raises(NotFittedError):
+        search.predict(X)
+    search.fit(X, y, sample_weight=np.ones(40))  # as many as there are rows, of which half are measured
+    assert is_classifier(search) and clone(search).get_params()["n_trials"] == 2
+    assert {"mean_test_score", "split0_test_score", "split1_test_score"} <= set(search.cv_results_)
+    search.set_user_attr("by", "me")
+    assert search.user_attrs_ == {"by": "me"} and len(search.trials_dataframe()) == search.n_trials_ == 2
+    with pytest.raises(NotFittedError, match="refit=True"):
+        searched(refit=False).fit(X, y).predict(X)
+
+
+def test_a_search_refuses_what_it_would_get_wrong():
+    X, y = np.zeros((8, 1)), np.arange(8) % 2
+    with pytest.raises(ValueError, match="scores are maximised"):
+        searched(study=optuna.create_study(direction="minimize")).fit(X, y)
+    with pytest.warns(UserWarning, match="no effect of enable_pruning"):
+        searched(enable_pruning=True).fit(X, y)
+
+
+def test_an_attribute_takes_the_place_of_an_object(tmp_path):
+    study = optuna.create_study()
+    trial = study.ask()
+    for value, read in ((b"bytes", b"bytes"), (1, 1), ({1, 2}, [1, 2]), (b"again", b"again")):
+        for of in (study, trial):
+            of.set_user_attr("k", value)
+        assert study.user_attrs == study.trials[0].user_attrs == {"k": read}
+    stored = optuna.create_study(storage=f"sqlite:///{tmp_path}/s.db")
+    with pytest.raises(TypeError, match="is kept as JSON, got b'bytes'"):
+        stored.set_user_attr("k", b"bytes")

@@ -143,6 +143,19 @@ def test_artifacts(tmp_path):
     assert (tmp_path / "copy.txt").read_text() == "weights"
     with pytest.raises(KeyError):
         store.open_reader("../model.txt")
+    with pytest.raises(FileExistsError):
+        optuna.artifacts.download_artifact(artifact_store=store, artifact_id=meta.artifact_id, file_path=str(file))
+    store.remove(meta.artifact_id)
+    with pytest.raises(optuna.artifacts.ArtifactNotFound, match="holds no artifact"):
+        store.remove(meta.artifact_id)
+
+
+def test_an_artifact_is_uploaded_by_position_too(tmp_path):
+    store = optuna.artifacts.FileSystemArtifactStore(tmp_path)
+    (tmp_path / "model.txt").write_text("weights")
+    name = optuna.artifacts.upload_artifact(optuna.create_study(), str(tmp_path / "model.txt"), store)
+    with store.open_reader(name) as reader:
+        assert reader.read() == b"weights"
 
 
 def test_a_search_of_scikit_learn():

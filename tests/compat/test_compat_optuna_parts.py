@@ -10,6 +10,7 @@ import sqlite3
 import time
 import warnings
 
+import numpy as np
 import pytest
 
 import raytune_hpo.compat.optuna as optuna
@@ -430,6 +431,11 @@ def test_a_journal_file_of_optunas_is_left_alone(tmp_path):
         optuna.storages.JournalStorage(journal)
 
 
+def test_a_journal_storage_takes_a_backend(tmp_path):
+    with pytest.raises(TypeError, match=r"takes a JournalFileBackend\(file_path\), got 'journal.log'"):
+        optuna.storages.JournalStorage("journal.log")
+
+
 def test_one_storage_for_several_studies(tmp_path):
     storage = optuna.storages.JournalStorage(optuna.storages.JournalFileBackend(str(tmp_path / "journal.log")))
     one, two = optuna.create_study(storage=storage), optuna.create_study(storage=storage)
@@ -493,3 +499,23 @@ def test_a_duration_does_not_change_with_the_clocks(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"x": 3}, "a distribution is a float's, an int's or a categorical one"),
+        ({1: optuna.distributions.FloatDistribution(0, 1)}, "the name of a parameter is a text"),
+        ([("x", optuna.distributions.FloatDistribution(0, 1))], "is a dict of distributions"),
+    ],
+)
+def test_what_is_no_distribution_begins_no_trial(given, words):
+    study = optuna.create_study()
+    with pytest.raises((TypeError, optuna.exceptions.OptunaError), match=words):
+        study.ask(given)
+    assert study.trials == []
+
+
+def test_reference_points_are_an_array():
+    with pytest.warns(UserWarning, match="no effect of reference_points"):
+        optuna.samplers.NSGAIIISampler(reference_points=np.eye(2))

@@ -17,10 +17,11 @@ from raytune_hpo.compat import ray_tune as tune
 from raytune_hpo.compat.ray_tune import air, train
 from raytune_hpo.compat.ray_tune.air import session
 from raytune_hpo.compat.ray_tune.listener import Nobody
-from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator
+from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator, ConcurrencyLimiter
 from raytune_hpo.compat.ray_tune.stopper import (
     CombinedStopper,
     ExperimentPlateauStopper,
+    FunctionStopper,
     MaximumIterationStopper,
     TrialPlateauStopper,
 )
@@ -335,6 +336,23 @@ def test_a_plateau_of_the_experiment_ends_it():
     assert 3 <= len(results) < 20
 
 
+def test_plateaus_are_those_of_ray_tune():
+    flat = ExperimentPlateauStopper("loss", top=2, patience=1)
+    assert [flat("t", {"loss": loss}) for loss in (1.0, 0.5, 0.5)] == [False, False, True]
+    longer = ExperimentPlateauStopper("loss", top=2, patience=2)
+    assert [longer("t", {"loss": 1.0}) for _ in range(3)] == [False, False, True]
+    exact = TrialPlateauStopper("loss", std=0.0, num_results=2, grace_period=1)
+    assert not any(exact("t", {"loss": 1.0}) for _ in range(5))
+
+
+def test_stoppers_that_cannot_work_are_refused():
+    assert FunctionStopper.is_valid_function(len) and not FunctionStopper.is_valid_function(tune.Stopper)
+    with pytest.raises(ValueError, match="a function of a trial's id and its result, got 3"):
+        FunctionStopper(3)
+    with pytest.raises(ValueError, match="a number of results, got '5'"):
+        MaximumIterationStopper("5")
+
+
 def test_a_time_budget_ends_the_experiment():
     results = run(endless, num_samples=-1, time_budget_s=0.5)
     assert results.num_errors == 0 and results.num_terminated == len(results) > 0
@@ -485,6 +503,47 @@ def test_names_are_the_scripts_to_make():
     made = run(descent, {"lr": 0.5}, trial_name_creator=lambda trial: f"t-{trial.trial_id}",
                trial_dirname_creator=lambda trial: f"d-{trial.trainable_name}")  # fmt: skip
     assert Path(made[0].path).name == "d-descent"
+
+
+@pytest.mark.parametrize("names", ["trial_name_creator", "trial_dirname_creator"])
+def test_trials_of_one_name_have_a_folder_each(names):
+    for _ in range(2):  # also those of a second experiment in the same folder
+        results = run(descent, {"lr": tune.grid_search([0.1, 0.5])}, name="again", **{names: lambda trial: "same"})
+        assert len({result.path for result in results}) == 2
+        assert [len(result.metrics_dataframe) for result in results] == [4, 4]
+        assert all(Path(result.path).name.startswith("same") for result in results)
+
+
+def test_a_trial_that_is_restarted_keeps_the_folder_that_its_script_named():
+    is_mended = []
+
+    def fragile(config):
+        tune.report({"loss": config["x"]})
+        if config["x"] == 2 and not is_mended:
+            raise RuntimeError("once")
+
+    first = run(fragile, {"x": tune.grid_search([1, 2])}, name="r", trial_dirname_creator=lambda trial: "same")
+    is_mended.append(True)
+    again = tune.Tuner.restore(first.experiment_path, fragile, restart_errored=True).fit()
+    assert [result.path for result in again] == [result.path for result in first]
+    assert [len(result.metrics_dataframe) for result in again] == [1, 1] and again.num_errors == 0
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/elsewhere"])
+def test_a_trials_folder_lies_in_that_of_its_experiment(name):
+    with pytest.raises(ValueError, match="without slashes"):
+        run(descent, {"lr": 0.5}, trial_dirname_creator=lambda trial: name)
+
+
+def test_a_limit_is_for_a_searcher():
+    with pytest.raises(ValueError, match="limits a searcher of raytune_hpo.compat.ray_tune.search, got 'optuna'"):
+        ConcurrencyLimiter("optuna", max_concurrent=2)
+
+
+@pytest.mark.parametrize("callbacks", [3, tune.Callback(), [3], [tune.Callback]])
+def test_what_is_no_list_of_callbacks_is_refused(callbacks):
+    with pytest.raises(ValueError, match="callbacks is a list of objects"):
+        tune.RunConfig(callbacks=callbacks)
 
 
 def test_the_context_names_the_trial():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from raytune_hpo.compat import ray_tune as tune
@@ -80,3 +82,23 @@ def test_a_script_that_restores_may_call_its_function_otherwise(tmp_path):
     again = tune.Tuner.restore(first.experiment_path, lambda config: falling(config)).get_results()
     assert [result.path for result in again] == [result.path for result in first]
     assert again[0].metrics["loss"] == first[0].metrics["loss"]
+
+
+def test_an_experiment_whose_folder_was_moved_goes_on(tmp_path):
+    is_mended = []
+
+    def fragile(config):
+        tune.report({"loss": config["x"]})
+        if config["x"] == 2 and not is_mended:
+            raise RuntimeError("once")
+
+    run_config = tune.RunConfig(name="before", storage_path=str(tmp_path), verbose=0)
+    before = tune.Tuner(fragile, param_space={"x": tune.grid_search([1, 2])}, run_config=run_config).fit()
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    is_mended.append(True)
+    tuner = tune.Tuner.restore(moved, fragile, resume_errored=True)
+    assert [result.metrics["loss"] for result in tuner.get_results()] == [1, 2]
+    after = tuner.fit()
+    assert after.num_errors == 0 and [Path(result.path).parent for result in after] == [moved, moved]
+    assert [r.metrics["trial_id"] for r in after] == [r.metrics["trial_id"] for r in before]
+    assert len(tune.Tuner.restore(moved, fragile).fit()) == 2  # once more: the folder knows where it began

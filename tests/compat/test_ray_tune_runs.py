@@ -269,13 +269,38 @@ def test_callbacks_hear_of_failures():
     assert ("error", "ERROR") in records.heard
 
 
-def test_a_callback_that_raises_ends_the_experiment():
-    class Breaks(tune.Callback):
-        def on_trial_result(self, **info):
-            raise LookupError("in the callback")
+@pytest.mark.parametrize("hook", ["setup", "on_trial_start", "on_trial_result", "on_experiment_end"])
+def test_a_callback_that_raises_ends_the_experiment(hook):
+    def breaks(**info):
+        raise LookupError("in the callback")
 
+    callback = tune.Callback()
+    setattr(callback, hook, breaks)
     with pytest.raises(LookupError, match="in the callback"):
-        listened(descent, [Breaks()])
+        listened(descent, [callback])
+
+
+def test_callbacks_hear_that_a_trial_is_tried_again():
+    heard = []
+
+    class Listens(tune.Callback):
+        def on_trial_start(self, **info):
+            heard.append("start")
+
+        def on_trial_recover(self, **info):
+            heard.append("recover")
+
+        def on_trial_restore(self, **info):
+            heard.append("restore")
+
+        def on_trial_error(self, trial, **info):
+            heard.append(str(trial.get_error()).splitlines()[-1])
+
+    def broken(config):
+        raise RuntimeError("no")
+
+    listened(broken, [Listens()], failure_config=tune.FailureConfig(max_failures=1))
+    assert heard == ["start", "recover", "restore", "RuntimeError: no"]
 
 
 def test_loggers_and_what_they_print(capsys):
@@ -313,6 +338,22 @@ def test_what_trials_print_is_shown_with_their_names(capsys):
     tune.Tuner(prints, param_space={"x": 5}, run_config=tune.RunConfig(log_to_file=True)).fit()
     lines = [line for line in capsys.readouterr().out.splitlines() if "hello" in line]
     assert len(lines) == 1 and lines[0].startswith("(prints_") and lines[0].endswith("hello from 5")
+
+
+@pytest.mark.parametrize(
+    "wanted, name", [(True, "stdout"), ("all.log", "all.log"), (("out.log", "err.log"), "out.log")]
+)
+def test_the_output_of_trials_is_in_the_file_that_the_script_names(wanted, name):
+    (result,) = listened(lambda config: print("hello"), [], log_to_file=wanted)
+    assert (Path(result.path) / name).read_text() == "hello\n"
+
+
+def test_callbacks_that_cannot_be_pickled_are_said_to_be_left_out(caplog):
+    callback = tune.Callback()
+    callback.lock = threading.Lock()
+    results = listened(descent, [callback])
+    assert "goes on without its callbacks" in caplog.text
+    assert len(tune.Tuner.restore(results.experiment_path, descent).fit()) == 1
 
 
 # ------------------------------------------------------------------------------------------------ names

@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 _HYPEROPTS_OWN = (
-    "anneal atpe base criteria early_stop exceptions graph_viz hp mix mongoexp plotting progress pyll pyll.base "
+    "algobase anneal atpe base criteria early_stop exceptions graph_viz hp mix mongoexp plotting progress pyll pyll.base "
     "pyll.stochastic pyll_utils rdists utils vectorize"
 )
 for _path in _HYPEROPTS_OWN.split():

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,8 +18,11 @@ from hyperopt.base import (
     JOB_STATE_ERROR,
     JOB_STATE_NEW,
     JOB_STATE_RUNNING,
+    STATUS_OK,
     Ctrl,
     spec_from_misc,
+    validate_loss_threshold,
+    validate_timeout,
 )
 from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.utils import coarse_utcnow
@@ -45,6 +48,9 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
         timeout: seconds after which no trial begins.
         loss_threshold: a loss at which the search ends.
         spark_session, resource_profile: of Spark; without effect.
+
+    Raises:
+        Exception: timeout is not above 0, or loss_threshold is no number.
     """
 
     asynchronous = True
@@ -61,6 +67,8 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
     ) -> None:
         wanted = parallelism if parallelism is not None and parallelism > 0 else os.cpu_count() or 1
         self.parallelism = min(wanted, self.MAX_CONCURRENT_JOBS_ALLOWED)
+        validate_timeout(timeout)
+        validate_loss_threshold(loss_threshold)
         self.timeout, self.loss_threshold = timeout, loss_threshold
         # Starts a trial that has been suggested; None between runs.
         self._begin: Callable[[dict[str, Any]], object] | None = None
@@ -95,6 +103,8 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
         trials_save_file: str = "",
     ) -> Any:
         """Minimise, as ``fmin`` does, which calls this method."""
+        validate_timeout(timeout)
+        validate_loss_threshold(loss_threshold)
         domain = hyperopt.Domain(fn, space, pass_expr_memo_ctrl=pass_expr_memo_ctrl)
         seconds = self.timeout if self.timeout is not None else timeout
         ends_at = None if seconds is None else time.monotonic() + seconds
@@ -111,7 +121,7 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
             loss_threshold=self.loss_threshold if self.loss_threshold is not None else loss_threshold,
             verbose=verbose,
             show_progressbar=show_progressbar,
-            early_stop_fn=early_stop_fn,
+            early_stop_fn=None if early_stop_fn is None else _EarlyStop(early_stop_fn, self),
             trials_save_file=trials_save_file,
             **options,
         )
@@ -176,6 +186,38 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
 
     def _count(self, *states: int) -> int:
         return int(self.count_by_state_unsynced(list(states)))
+
+
+class _EarlyStop:
+    """A stop function that is asked once for each loss, in a loop that asks all the time.
+
+    It sees the trials that have a loss, in the order in which they ended; ``result["loss"]`` of those that run is missing.
+
+    Args:
+        stop: the script's own function, of trials and of what it returned last.
+        before: trials of which those that have a loss count as asked.
+    """
+
+    def __init__(self, stop: Callable[..., tuple[bool, Sequence[Any]]], before: hyperopt.Trials) -> None:
+        self._stop = stop
+        self._ended = [trial for trial in before if _has_loss(trial)]
+        self._seen = {trial["tid"] for trial in self._ended}
+
+    def __call__(self, trials: hyperopt.Trials, *args: Any) -> tuple[bool, Sequence[Any]]:
+        more: Sequence[Any] = args
+        for trial in trials:
+            if trial["tid"] in self._seen or not _has_loss(trial):
+                continue
+            self._ended.append(trial)
+            self._seen.add(trial["tid"])
+            stops, more = self._stop(hyperopt.trials_from_docs(self._ended, validate=False), *more)
+            if stops:
+                return True, more
+        return False, more
+
+
+def _has_loss(trial: Mapping[str, Any]) -> bool:
+    return bool(trial["state"] == JOB_STATE_DONE and trial["result"]["status"] == STATUS_OK)
 
 
 @contextlib.contextmanager

@@ -104,9 +104,8 @@ class Learning:
 
     def _trial(self, document: Mapping[str, Any]) -> Trial:
         """A document of hyperopt as a trial of this package."""
-        config = {
-            label: self._plain(label, values[0]) for label, values in document["misc"]["vals"].items() if len(values)
-        }
+        drawn = document["misc"]["vals"]  # of an earlier search, perhaps, which had other labels too
+        config = {label: self._plain(label, drawn[label][0]) for label in self._domains if len(drawn.get(label, ()))}
         loss = _loss(document)
         has_ended = document["state"] in (JOB_STATE_DONE, JOB_STATE_ERROR)
         status = Status.RUNNING if not has_ended else Status.FAILED if loss is None else Status.COMPLETED

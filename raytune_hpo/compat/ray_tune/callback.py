@@ -27,6 +27,9 @@ class Callback:
     def on_trial_restore(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Called when a trial resumes."""
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Called when a trial has failed and is tried again."""
+
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Called when a trial has saved a checkpoint."""
 
@@ -48,8 +51,8 @@ class Callback:
         """Called after the last trial."""
 
     def get_state(self) -> dict[str, Any] | None:
-        """The state that a restored experiment needs; None for none."""
+        """Accepted, and never called: a restored experiment has its callbacks as they were when it began."""
         return None
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restore the state that ``get_state`` returned."""
+        """Accepted, and never called, see ``get_state``."""

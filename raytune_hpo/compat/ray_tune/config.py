@@ -116,7 +116,8 @@ class RunConfig:
         stop: when a trial ends: a dict (a value has been reached), a function of a trial's id and result, or a Stopper.
         callbacks: see ``raytune_hpo.compat.ray_tune.callback``.
         verbose: 0 shows nothing.
-        log_to_file: True also writes the output of trials into a file in each trial's folder; the journal keeps it anyway.
+        log_to_file: writes the output of trials into a file in each trial's folder, too: the name of the file, or two, the
+            first of which is used for all output; True: ``stdout``. The journal keeps the output anyway.
     """
 
     name: str | None = None
@@ -136,6 +137,7 @@ class RunConfig:
         if self.local_dir is not None and self.storage_path is None:
             self.storage_path = self.local_dir
         stop_rule(self.stop)  # refuses early
+        _check_callbacks(self.callbacks)
         if self.storage_filesystem is not None or (self.storage_path is not None and "://" in str(self.storage_path)):
             raise NotCarried(
                 f"storage_path is a folder here, got {self.storage_path!r}; give one that all nodes share, or keep "
@@ -146,3 +148,16 @@ class RunConfig:
                 "SyncConfig has no effect here: trials write into storage_path itself; give a folder that all nodes share",
                 stacklevel=3,
             )
+
+
+def _check_callbacks(given: Any) -> None:
+    """Refuse what is no list of callbacks, before anything runs.
+
+    Raises:
+        ValueError: it is none.
+    """
+    are_callbacks = isinstance(given, Sequence) and all(
+        hasattr(each, "on_trial_result") and not isinstance(each, type) for each in given
+    )
+    if given is not None and not are_callbacks:
+        raise ValueError(f"callbacks is a list of objects derived from tune.Callback, such as [Mine()], got {given!r}")

@@ -88,6 +88,8 @@ class Driver:
             before = self.trials.get(trial.trial_id)
             if before is not None:
                 trial.last_result = before.last_result
+                if before.status == Trial.RUNNING:
+                    self._tell("on_trial_recover", before)
             self.trials[trial.trial_id] = trial
             trial.status = Trial.RUNNING
             self._tell("on_trial_start" if before is None else "on_trial_restore", trial)
@@ -182,5 +184,6 @@ class Driver:
         try:
             return contextvars.Context().run(function)
         except Exception as error:
-            self.give_up(error)
+            self.failure = self.failure or error
+            self.stops_all.set()
             return None

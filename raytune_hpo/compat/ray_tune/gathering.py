@@ -12,7 +12,7 @@ from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
 from raytune_hpo.compat.ray_tune.search_plan import SearchPlan
 from raytune_hpo.compat.ray_tune.trial_folder import TrialFolder
-from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
+from raytune_hpo.compat.ray_tune.trials import Experiment, Trial, found_folder
 from raytune_hpo.facts import Status
 from raytune_hpo.results import Results
 from raytune_hpo.trial import Trial as OurTrial
@@ -62,6 +62,7 @@ def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: D
 
 def _found(trial: Trial, ours: OurTrial, *, is_over: bool) -> Trial | None:
     """A trial unknown to the driver, restored from its folder or else from the journal; None if it never began."""
+    trial.path = found_folder(trial)
     is_here = Path(trial.path).is_dir()
     if not is_here and not ours.reports and ours.status in (*_UNFINISHED, Status.PRUNED):
         return None

@@ -21,12 +21,14 @@ class PlacementGroupFactory:
         strategy: how bundles are spread over nodes; any but Ray's default has no effect, with a warning.
 
     Raises:
-        ValueError: there are no bundles, or an amount is not valid.
+        ValueError: there are no bundles, one is no dict, or an amount is not valid.
     """
 
     def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", **options: Any) -> None:
-        if not bundles:
-            raise ValueError("a PlacementGroupFactory needs at least one bundle, got none; write [{'CPU': 1}]")
+        if not bundles or not all(isinstance(bundle, Mapping) for bundle in bundles):
+            raise ValueError(
+                f"a PlacementGroupFactory needs a list of bundles, such as [{{'CPU': 1}}], got {bundles!r}"
+            )
         self.bundles = [_checked(bundle) for bundle in bundles]
         self.strategy = strategy
         warn_of_idle("PlacementGroupFactory", strategy=(strategy, "PACK"))
@@ -35,6 +37,11 @@ class PlacementGroupFactory:
     def head_cpus(self) -> float:
         """The CPUs of the first bundle."""
         return self.bundles[0].get("CPU", 0.0)
+
+    @property
+    def head_bundle_is_empty(self) -> bool:
+        """Whether the trainable itself needs nothing, and only its processes do."""
+        return not self.bundles[0]
 
     @property
     def required_resources(self) -> dict[str, float]:

@@ -38,10 +38,21 @@ class NoopStopper(Stopper):
 
 
 class FunctionStopper(Stopper):
-    """Stops trials by a function of a trial's id and result."""
+    """Stops trials by a function of a trial's id and result.
+
+    Raises:
+        ValueError: it is no function.
+    """
 
     def __init__(self, function: Callable[[str, dict[str, Any]], bool]) -> None:
+        if not self.is_valid_function(function):
+            raise ValueError(f"FunctionStopper takes a function of a trial's id and its result, got {function!r}")
         self._function = function
+
+    @classmethod
+    def is_valid_function(cls, fn: Any) -> bool:
+        """Whether it can be called, and is neither a class nor a Stopper."""
+        return callable(fn) and not isinstance(fn, (type, Stopper))
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return bool(self._function(trial_id, result))
@@ -51,9 +62,15 @@ class FunctionStopper(Stopper):
 
 
 class MaximumIterationStopper(Stopper):
-    """Stops each trial after ``max_iter`` results."""
+    """Stops each trial after ``max_iter`` results.
+
+    Raises:
+        ValueError: ``max_iter`` is no number.
+    """
 
     def __init__(self, max_iter: int) -> None:
+        if isinstance(max_iter, bool) or not isinstance(max_iter, (int, float, np.number)):
+            raise ValueError(f"MaximumIterationStopper takes a number of results, got {max_iter!r}")
         self._max_iter = max_iter
         self._seen: defaultdict[str, int] = defaultdict(int)
 
@@ -86,7 +103,7 @@ class TimeoutStopper(Stopper):
 
 
 class TrialPlateauStopper(Stopper):
-    """Stops a trial whose metric no longer changes: the standard deviation of its newest values is at most ``std``.
+    """Stops a trial whose metric no longer changes: the standard deviation of its newest values is below ``std``.
 
     Args:
         num_results: how many of the newest values are compared.
@@ -121,7 +138,7 @@ class TrialPlateauStopper(Stopper):
             return False
         if self._threshold is not None and not self._goal.loss(newest[-1]) <= self._goal.loss(self._threshold):
             return False
-        return bool(np.std(newest) <= self._std)
+        return bool(np.std(newest) < self._std)
 
     def stop_all(self) -> bool:
         return False
@@ -133,7 +150,7 @@ class ExperimentPlateauStopper(Stopper):
     Args:
         top: how many of the best values are compared.
         mode: "min" or "max".
-        patience: for how many more results the plateau has to last.
+        patience: for how many results the plateau has to last; 0 and 1 are the same.
     """
 
     def __init__(self, metric: str, std: float = 0.001, top: int = 10, mode: str = "min", patience: int = 0) -> None:
@@ -154,7 +171,7 @@ class ExperimentPlateauStopper(Stopper):
         return len(self._best) == self._top and bool(np.std(self._best) <= self._std)
 
     def stop_all(self) -> bool:
-        return self.has_plateaued() and self._num_flat > self._patience
+        return self.has_plateaued() and self._num_flat >= self._patience
 
 
 class CombinedStopper(Stopper):
@@ -187,7 +204,7 @@ def stop_rule(stop: Any) -> tuple[Mapping[str, Any], Stopper | None]:
         rules = [stop_rule(each) for each in stop]
         stoppers = [stopper for _, stopper in rules if stopper is not None]
         return {key: value for values, _ in rules for key, value in values.items()}, CombinedStopper(*stoppers)
-    if callable(stop) and not isinstance(stop, type):
+    if FunctionStopper.is_valid_function(stop):
         return {}, FunctionStopper(stop)
     raise ValueError(f"stop is a dict such as {{'training_iteration': 10}}, a function or a Stopper, got {stop!r}")
 

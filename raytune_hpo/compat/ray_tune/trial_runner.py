@@ -24,12 +24,11 @@ from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC
 from raytune_hpo.compat.ray_tune.session import entered, report
 from raytune_hpo.compat.ray_tune.trainable import Trainable
 from raytune_hpo.compat.ray_tune.trial_session import TrialSession
-from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
+from raytune_hpo.compat.ray_tune.trials import Experiment, Trial, claimed_folder, found_folder
 from raytune_hpo.errors import TrialStopped
 from raytune_hpo.runtime.trial_run import TrialRun, current_run
 
 _CLONE_FS = 0x200  # of Linux' sched.h: what threads share of file systems, among it the working folder
-_STDOUT = "stdout"
 _FROM_FOLDER = "TUNE_ORIG_WORKING_DIR"  # the folder that the script was started in, as trainables read it
 _thread = threading.local()
 
@@ -61,15 +60,16 @@ class TrialRunner:
         own = experiment.config_of(config, goes_on=assignment.from_step is not None)
         trial = experiment.trial(number, own)
         if number in experiment.begins_anew and assignment.attempt == 1:
-            shutil.rmtree(trial.path, ignore_errors=True)
+            shutil.rmtree(found_folder(trial), ignore_errors=True)
+        trial.path = claimed_folder(trial)
         session = TrialSession(experiment, trial, self._listener, run, self._beginning(run, trial))
         try:
             with entered(session), _in_folder(trial.path, self._working_folder):
                 return self._run(session, parameters)
         finally:
             session.record.close()
-            if experiment.logs_output:
-                with open(Path(trial.path) / _STDOUT, "a", encoding="utf-8") as file:
+            if experiment.log_file is not None:
+                with open(Path(trial.path) / experiment.log_file, "a", encoding="utf-8") as file:
                     file.write(str(run.output))
 
     def close(self) -> None:

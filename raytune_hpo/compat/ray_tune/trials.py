@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -13,11 +15,14 @@ from typing import Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig
+from raytune_hpo.compat.ray_tune.error import TuneError
 from raytune_hpo.compat.ray_tune.own_copy import own_copy
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory
 from raytune_hpo.compat.ray_tune.trial_folder import TrialFolder, flattened
 
 _MAX_NAME = 110  # characters of a folder's name; file systems allow 255 bytes
+_MAX_OWN = 60  # those of them that a script's own name may take, so that the trial's id is always there
+_OWNER = ".trial_id"  # in a folder that a script has named: whose it is
 MILLISECONDS = 1000
 
 
@@ -29,6 +34,7 @@ class Trial:
         trial_id: unique in the experiment.
         config: the configuration.
         path: of the trial's folder, ``local_path`` and ``logdir`` as well.
+        custom_name, custom_dirname: as the script's functions named the trial and its folder; None without them.
         last_result: the newest result; empty before there is one.
         status: "PENDING", "RUNNING", "PAUSED", "TERMINATED" or "ERROR".
         error: the text of the error that ended it.
@@ -44,6 +50,7 @@ class Trial:
     resources: PlacementGroupFactory
     path: str = ""
     custom_name: str | None = None
+    custom_dirname: str | None = None
     last_result: dict[str, Any] = field(default_factory=dict)
     status: str = PENDING
     error: str | None = None
@@ -98,6 +105,10 @@ class Trial:
     def error_file(self) -> str | None:
         file = Path(self.path) / "error.txt"
         return str(file) if file.exists() else None
+
+    def get_error(self) -> TuneError | None:
+        """The error that ended it, as ``error`` has it; None without one."""
+        return None if self.error is None else TuneError(self.error)
 
     def is_finished(self) -> bool:
         return self.status in (self.TERMINATED, self.ERROR)
@@ -164,6 +175,8 @@ class Experiment:
 
     Attributes:
         name: of the experiment; ``path``: of its folder.
+        origin: the path where it began, from which the names of its study and its trials are derived, so that it is found
+            again where its folder has been moved.
         session: which of the experiments in this folder it is, counted from 1.
         parameters: the names of the parameters that vary from trial to trial, for tags.
         transform: converts a suggested configuration into the one that a trainable gets; None: they are the same.
@@ -179,10 +192,12 @@ class Experiment:
         metrics: the goals' names.
         needs_goals: whether a scheduler judges each report, so that it must have the goals.
         stop: the values that end a trial when they are reached.
+        log_file: the name of the file for the output of a trial, in its folder; None: there is none.
     """
 
     name: str
     path: str
+    origin: str
     session: int = 1
     trainable_name: str
     parameters: tuple[str, ...] = ()
@@ -202,7 +217,7 @@ class Experiment:
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     reuses: bool = False
     changes_folder: bool = True
-    logs_output: bool = False
+    log_file: str | None = None
     begins_anew: frozenset[int] = frozenset()
     skipped: frozenset[int] = frozenset()
     trial_name_creator: Callable[[Trial], str] | None = None
@@ -233,15 +248,14 @@ class Experiment:
         if self.trial_name_creator is not None:
             trial.custom_name = str(self.trial_name_creator(trial))
         if self.trial_dirname_creator is not None and self.population is None:
-            folder = str(self.trial_dirname_creator(trial)).strip("/")
-        else:
-            folder = _safe(f"{trial.trial_name}_{tag}" if self.trial_name_creator is None else trial.trial_name)
-        trial.path = f"{self.path}/{folder}"
+            trial.custom_dirname = _checked_dirname(str(self.trial_dirname_creator(trial)))
+        named = trial.custom_name or trial.trainable_name
+        trial.path = f"{self.path}/{trial.custom_dirname or _safe(f'{named[:_MAX_OWN]}_{trial.trial_id}_{tag}')}"
         return trial
 
     def trial_id(self, number: int) -> str:
         """An id that is unique among all trials, those of earlier sessions included."""
-        return f"{_digest(f'{self.name}/{self.session}')}_{self._index(number):05d}"
+        return f"{_digest(f'{Path(self.origin).name}/{self.session}')}_{self._index(number):05d}"
 
     def _index(self, number: int) -> int:
         """The number of the trial as the script sees it: a repeating trial has the number of the earlier one."""
@@ -250,7 +264,7 @@ class Experiment:
     @property
     def study_name(self) -> str:
         """The name of the study, unique among the experiments on a cluster."""
-        return f"{self.name[-_MAX_NAME:]}-{_digest(f'{self.path}/{self.session}')}"
+        return f"{Path(self.origin).name[-_MAX_NAME:]}-{_digest(f'{self.origin}/{self.session}')}"
 
 
 @functools.lru_cache(maxsize=16)
@@ -267,6 +281,39 @@ def _tag(index: int, config: Mapping[str, Any], parameters: tuple[str, ...]) -> 
         if (value := flat.get(name)) is not None
     ]
     return f"{index}_{','.join(shown)}" if shown else str(index)
+
+
+def _checked_dirname(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name:
+        raise ValueError(
+            f"trial_dirname_creator names a folder within the experiment's, without slashes, got {name!r}; RunConfig("
+            f"storage_path=, name=) say where the experiment's folder is"
+        )
+    return name
+
+
+def found_folder(trial: Trial) -> str:
+    """The path of a trial's folder.
+
+    Where the script names the folders, several trials may have one name, those of earlier experiments in the same folder
+    among them: the first has the folder, and the others have their ids in addition.
+    """
+    if trial.custom_dirname is None:
+        return trial.path
+    try:
+        owner = (Path(trial.path) / _OWNER).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return trial.path
+    return trial.path if owner == trial.trial_id else f"{trial.path}_{trial.trial_id}"
+
+
+def claimed_folder(trial: Trial) -> str:
+    """The path of a trial's folder, as ``found_folder``; from now on it is this trial's."""
+    if trial.custom_dirname is not None:
+        os.makedirs(trial.path, exist_ok=True)
+        with suppress(FileExistsError), open(f"{trial.path}/{_OWNER}", "x", encoding="utf-8") as file:
+            file.write(trial.trial_id)
+    return found_folder(trial)
 
 
 def _safe(name: str) -> str:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -32,7 +32,7 @@ from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 
 SAVED = "tuner.pkl"  # the tuner's settings, in its experiment's folder
-SESSION = "session.json"  # of the newest experiment there: its number, and the trials that were repeated
+SESSION = "session.json"  # of the newest experiment there: its number, where it began, the trials that were repeated
 _RESULTS_DIRS = ("RAY_AIR_LOCAL_CACHE_DIR", "TUNE_RESULT_DIR")
 _CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
 _log = logging.getLogger("raytune_hpo")
@@ -213,11 +213,11 @@ class Tuner:
         number = session.get("number", 0) + begins
         experiment = self._experiment(folder, plan, {**plan.stop, **stop}, number)
         if begins:
-            write_json(folder / SESSION, {"number": number, "identities": {}})
+            _write_session(experiment)
             self._save(folder, plan)
         else:
             again = {int(new): old for new, old in session.get("identities", {}).items()}
-            experiment = replace(experiment, identities=again)
+            experiment = replace(experiment, identities=again, origin=session.get("origin", str(folder)))
         return Running(
             experiment=experiment,
             plan=plan,
@@ -232,6 +232,7 @@ class Tuner:
         return Experiment(
             name=folder.name,
             path=str(folder),
+            origin=str(folder),
             session=session,
             trainable_name=self._trainable_name,
             parameters=tuple(column.name for column in plan.space.columns),
@@ -250,7 +251,7 @@ class Tuner:
             checkpoints=_checkpoints(self._trainable, run_config.checkpoint_config or CheckpointConfig()),
             reuses=config.reuse_actors,
             changes_folder=os.environ.get(_CHDIR, "1") != "0" and config.chdir_to_trial_dir is not False,
-            logs_output=bool(run_config.log_to_file),
+            log_file=_log_file(run_config.log_to_file),
             trial_name_creator=config.trial_name_creator,
             trial_dirname_creator=config.trial_dirname_creator,
         )
@@ -282,6 +283,10 @@ class Tuner:
                 _log.debug("an experiment's settings cannot be pickled: %s", error)
                 continue
             (folder / SAVED).write_bytes(data)
+            if run_config is bare and self._run_config.callbacks:
+                _log.warning(
+                    "experiment %s: Tuner.restore goes on without its callbacks, which cannot be pickled", folder
+                )
             return
         _log.warning("experiment %s holds what cannot be pickled, so that Tuner.restore cannot take it up", folder)
 
@@ -301,10 +306,19 @@ def _resumed(running: Running, resumption: Resumption) -> Running:
     failed = [t.number for t in trials if t.status is Status.FAILED and t.number not in before.values()]
     again = {len(trials) + i: before.get(number, number) for i, number in enumerate(failed)}
     identities = {**before, **again}
-    write_json(Path(experiment.path) / SESSION, {"number": experiment.session, "identities": identities})
     anew = frozenset(again) if resumption.errored == "restart" else frozenset()
     experiment = replace(experiment, identities=identities, begins_anew=anew)
+    _write_session(experiment)
     return replace(running, experiment=experiment, retries=bool(failed))
+
+
+def _write_session(experiment: Experiment) -> None:
+    session = {
+        "number": experiment.session,
+        "origin": experiment.origin,
+        "identities": dict(experiment.identities),
+    }
+    write_json(Path(experiment.path) / SESSION, session)
 
 
 def experiment_folder(config: RunConfig, trainable: Prepared) -> Path:
@@ -332,6 +346,13 @@ def _checkpoints(trainable: Prepared, config: CheckpointConfig) -> CheckpointCon
             "to tune.report"
         )
     return config
+
+
+def _log_file(wanted: bool | str | Sequence[str] | None) -> str | None:
+    """The name of the file for a trial's output, which is one text here: of a pair of names, the first."""
+    if not wanted:
+        return None
+    return "stdout" if wanted is True else wanted if isinstance(wanted, str) else wanted[0]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -42,10 +42,7 @@ class FileSystemArtifactStore:
         Raises:
             ArtifactNotFound: there is none of that name.
         """
-        path = self._path(artifact_id)
-        if not path.is_file():
-            raise ArtifactNotFound(f"{self._base_path} holds no artifact {artifact_id!r}")
-        return path.open("rb")
+        return self._existing(artifact_id).open("rb")
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Keep an artifact."""
@@ -53,8 +50,18 @@ class FileSystemArtifactStore:
             shutil.copyfileobj(content_body, file)
 
     def remove(self, artifact_id: str) -> None:
-        """Forget an artifact."""
-        self._path(artifact_id).unlink(missing_ok=True)
+        """Forget an artifact.
+
+        Raises:
+            ArtifactNotFound: there is none of that name.
+        """
+        self._existing(artifact_id).unlink()
+
+    def _existing(self, artifact_id: str) -> Path:
+        path = self._path(artifact_id)
+        if not path.is_file():
+            raise ArtifactNotFound(f"{self._base_path} holds no artifact {artifact_id!r}")
+        return path
 
     def _path(self, artifact_id: str) -> Path:
         path = self._base_path / artifact_id

@@ -32,10 +32,10 @@ class ArtifactMeta:
 
 
 def upload_artifact(
-    *,
-    artifact_store: ArtifactStore,
-    file_path: str,
     study_or_trial: Trial | Study,
+    file_path: str,
+    artifact_store: ArtifactStore,
+    *,
     storage: Any = None,
     mimetype: str | None = None,
     encoding: str | None = None,
@@ -47,7 +47,7 @@ def upload_artifact(
     """
     if isinstance(study_or_trial, FrozenTrial):
         raise NotCarried(
-            "an artifact is uploaded for a study or a trial that runs, got a FrozenTrial; use study.trials there"
+            "an artifact is uploaded for a study or a trial that runs, got a FrozenTrial; upload it in the objective"
         )
     guessed, guessed_encoding = mimetypes.guess_type(file_path)
     name = str(uuid.uuid4())
@@ -70,6 +70,11 @@ def get_all_artifact_meta(study_or_trial: Trial | FrozenTrial | Study, *, storag
 
 
 def download_artifact(*, artifact_store: ArtifactStore, file_path: str, artifact_id: str) -> None:
-    """Copy an artifact into a file."""
-    with artifact_store.open_reader(artifact_id) as reader, open(file_path, "wb") as file:
+    """Copy an artifact into a new file.
+
+    Raises:
+        ArtifactNotFound: the store has no artifact of that name.
+        FileExistsError: there is a file of that name; it stays as it is.
+    """
+    with artifact_store.open_reader(artifact_id) as reader, open(file_path, "xb") as file:
         shutil.copyfileobj(reader, file)

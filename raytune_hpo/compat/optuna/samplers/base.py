@@ -162,7 +162,7 @@ def check_sampler(sampler: Any) -> None:
 
 def not_carried(sampler: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Warn of arguments that have no effect on this package's sampler, by their names."""
-    named = [name for name, value in given.items() if value is not defaults[name] and value != defaults[name]]
+    named = [name for name, value in given.items() if not np.array_equal(value, defaults[name])]  # some are arrays
     if named:
         warnings.warn(
             f"{sampler}: no effect of {', '.join(named)} on the sampler of raytune_hpo that stands for it",

@@ -46,7 +46,13 @@ class JournalRedisBackend:
 
 
 class JournalStorage(BaseStorage):
-    """Studies in a file."""
+    """Studies in a file.
+
+    Raises:
+        TypeError: log_storage is no backend.
+    """
 
     def __init__(self, log_storage: JournalFileBackend) -> None:
+        if not isinstance(log_storage, JournalFileBackend):
+            raise TypeError(f"JournalStorage takes a JournalFileBackend(file_path), got {log_storage!r}")
         super().__init__(f"sqlite:///{log_storage.file_path}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.directions import StudyDirection, direction_of_mode
-from raytune_hpo.compat.optuna.distributions import BaseDistribution, current
+from raytune_hpo.compat.optuna.distributions import BaseDistribution, current, domain_and_form
 from raytune_hpo.compat.optuna.exceptions import UpdateFinishedTrialError
 from raytune_hpo.compat.optuna.logging import library_logger
 from raytune_hpo.compat.optuna.pruners import BasePruner, MedianPruner
@@ -32,7 +32,7 @@ from raytune_hpo.compat.optuna.study.optimizing import (
 from raytune_hpo.compat.optuna.study.workers import call_of
 from raytune_hpo.compat.optuna.trial._state import TrialState, state_of
 from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FIXED_PARAMS, FrozenTrial
-from raytune_hpo.compat.optuna.trial.live import Trial
+from raytune_hpo.compat.optuna.trial.live import Trial, check_name
 from raytune_hpo.facts import Status
 from raytune_hpo.metrics import json_value
 from raytune_hpo.numerics.pareto import pareto_front
@@ -277,7 +277,11 @@ class Study:
 
         Args:
             fixed_distributions: parameters that are suggested at once.
+
+        Raises:
+            TypeError: these are not distributions by the names of parameters; no trial begins.
         """
+        fixed = _checked_distributions(fixed_distributions or {})
         is_ours = self.sampler.is_ours
         assignment = self._record.ask(empty=not is_ours)
         relative: dict[str, Any] | None = None
@@ -287,8 +291,8 @@ class Study:
             space = self.sampler.infer_relative_search_space(self, frozen)
             relative = self.sampler.sample_relative(self, frozen, space)
         trial = Trial(self, assignment, relative)
-        for name, distribution in (fixed_distributions or {}).items():
-            trial._suggest(name, current(distribution))
+        for name, distribution in fixed.items():
+            trial._suggest(name, distribution)
         return trial
 
     def tell(
@@ -375,12 +379,21 @@ class Study:
         self._note(None, "system", _METRIC_NAMES, list(metric_names))
 
     def _note(self, number: int | None, kind: str, key: str, value: Any) -> None:
-        """Keep a note: in the journal if JSON can represent it, and otherwise with this object."""
+        """Keep a note: in the journal if JSON can represent it, and otherwise with this object, if the study is in memory.
+
+        Raises:
+            TypeError: the study is stored, and JSON cannot represent the value.
+        """
         try:
             plain = json_value(value)
-        except TypeError:
+        except TypeError as error:
+            if self._place.url is not None:
+                raise TypeError(
+                    f"attribute {key!r} of a stored study is kept as JSON, got {value!r}; write a file, as an artifact"
+                ) from error
             self._frozen_trials.objects[number, f"{kind}:{key}"] = value
         else:
+            self._frozen_trials.objects.pop((number, f"{kind}:{key}"), None)
             self._record.annotate(number, f"{kind}:{key}", plain)
 
     def _notes(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -418,7 +431,10 @@ class Study:
         if isinstance(number, bool) or not isinstance(number, int):
             raise TypeError(f"a trial is told by itself or by its number, got {trial!r}")
         if not 0 <= number < len(self._record.ledger.trials):
-            raise ValueError(f"the study has asked for {len(self._record.ledger.trials)} trials, got number {number}")
+            raise ValueError(
+                f"the study has asked for {len(self._record.ledger.trials)} trials, got number {number}; a trial that is "
+                f"enqueued has begun, and can be told, after ask()"
+            )
         return number
 
     def _tell_values(self, trial: Trial | int, given: Any) -> FrozenTrial:
@@ -481,3 +497,13 @@ class Study:
 
 def _is_feasible(trial: FrozenTrial) -> bool:
     return all(c <= 0 for c in trial.constraints.values())
+
+
+def _checked_distributions(given: Any) -> dict[str, BaseDistribution]:
+    """Fixed distributions under their current names, checked before their trial begins."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"fixed_distributions is a dict of distributions by the names of parameters, got {given!r}")
+    for name, distribution in given.items():
+        check_name(name)
+        domain_and_form(distribution)  # refuses what is no distribution
+    return {name: current(distribution) for name, distribution in given.items()}

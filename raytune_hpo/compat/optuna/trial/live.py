@@ -91,8 +91,7 @@ class Trial(BaseTrial):
     # -------------------------------------------------------------------------------------------- parameters
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        if not isinstance(name, str):
-            raise TypeError(f"the name of a parameter is a text, got {name!r}; write str({name!r})")
+        check_name(name)
         if name in self._distributions:
             self._check_again(name, distribution)
             return self._asked[name]
@@ -223,3 +222,9 @@ class Trial(BaseTrial):
                 stacklevel=2,
             )
         set_once(self, key, value)
+
+
+def check_name(name: Any) -> None:
+    """Refuse a parameter's name that is no text."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a parameter is a text, got {name!r}; write str({name!r})")

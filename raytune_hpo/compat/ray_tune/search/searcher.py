@@ -94,9 +94,14 @@ class ConcurrencyLimiter(Searcher):
 
     Args:
         batch: accepted, without effect: samplers know the running trials, and need not wait for all of a batch.
+
+    Raises:
+        ValueError: it is no searcher of this package, or max_concurrent is below 1.
     """
 
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
+        if not isinstance(searcher, Searcher):
+            raise ValueError(f"ConcurrencyLimiter limits a searcher of {__package__}, got {searcher!r}")
         if max_concurrent < 1:
             raise ValueError(f"max_concurrent is at least 1, got {max_concurrent}")
         self.searcher = searcher
