@@ -1,5 +1,6 @@
 """Total violations: by how much points break several constraints together.
 
+Y  (n, m)  losses, minimised
 C  (n, c)  by how much each constraint is broken; 0 or less where it is kept, NaN where that is not known
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.pareto import fronts
 
 
 def total_violations(C: Array) -> Array:
@@ -30,3 +32,16 @@ def by_feasibility(violations: Array) -> Array:
     levels = np.unique(violations[violations > 0])
     group = np.where(np.isnan(violations), 1, 0)
     return np.where(violations > 0, 2 + np.searchsorted(levels, violations), group)
+
+
+def feasible_fronts(Y: Array, C: Array) -> Array:
+    """The place (n,) of each row, 0 the best: by feasibility, and within a group by Pareto front."""
+    if not C.shape[1]:
+        return fronts(Y)
+    group, place = by_feasibility(total_violations(C)), np.zeros(len(Y), dtype=int)
+    first = 0
+    for level in np.unique(group):
+        members = np.flatnonzero(group == level)
+        place[members] = first + fronts(Y[members])
+        first = int(place[members].max()) + 1
+    return place
