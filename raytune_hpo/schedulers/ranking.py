@@ -130,7 +130,7 @@ class Ordered:
 class Sorted:
     """A ranking by several losses or with outcome constraints, among the newest 500 entries. See Ranking.
 
-    A query costs O(n^2): about a millisecond.
+    A query costs O(n^2): some milliseconds.
     """
 
     def __init__(self, criteria: Criteria) -> None:
