@@ -42,7 +42,7 @@ class Auto(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=12
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=13
     )
     _parts: Mapping[str, ModelBased]
 

@@ -156,7 +156,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=10
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, features=True, recalls=True, version=11
     )
 
     def __init__(
