@@ -42,7 +42,8 @@ class _Curve:
 
     @property
     def mean(self) -> Losses:
-        return tuple(total / self.num_scored for total in self.total)
+        # Rounding may put the mean of equal losses below them, and a tie would stop a trial.
+        return tuple(max(total / self.num_scored, best) for total, best in zip(self.total, self.best, strict=True))
 
 
 class Median:

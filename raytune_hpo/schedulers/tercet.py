@@ -94,4 +94,5 @@ class Tercet:
 def _mean(trial: Trial, since: int, before: int) -> Losses | None:
     """The mean losses of the reports from step ``since`` up to, but without, step ``before``; None if there are none."""
     rows = [r.losses for r in trial.reports if since <= r.step < before and r.losses is not None]
-    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True)) if rows else None
+    # Rounding may put the mean of equal losses below them, and a tie would stop a trial.
+    return tuple(max(sum(column) / len(rows), min(column)) for column in zip(*rows, strict=True)) if rows else None
