@@ -228,14 +228,19 @@ def _constraint(text: Any) -> Goal:
     return Goal(found["metric"], _BOUND_BY[found["sense"]], threshold=bound)
 
 
+def excesses_of(metrics: Mapping[str, Any], constraints: Sequence[Goal]) -> tuple[float, ...]:
+    """By how much each constraint is broken, in its units: 0 or less where it is kept, NaN where its metric is missing."""
+    return tuple([c.excess(metrics.get(c.metric, nan)) for c in constraints])
+
+
 def violations_of(metrics: Mapping[str, Any], constraints: Sequence[Goal]) -> dict[str, float]:
     """The violation of each broken constraint, by metric and in its units; empty if all hold.
 
     If a metric is missing, for instance because the scheduler ended the trial at its last step, the violation is NaN: a
     constraint that is not known to hold counts as broken.
     """
-    excesses = [(c.metric, c.excess(metrics.get(c.metric, nan))) for c in constraints]
-    return {metric: excess for metric, excess in excesses if not excess <= 0}  # of two bounds only one can be broken
+    excesses = zip(constraints, excesses_of(metrics, constraints), strict=True)
+    return {c.metric: excess for c, excess in excesses if not excess <= 0}  # of two bounds only one can be broken
 
 
 def _listed(what: str, value: Any) -> list[Any]:

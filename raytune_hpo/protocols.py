@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from inspect import signature
 from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
@@ -245,6 +246,33 @@ class Promoter(Scheduler, Protocol):
     def keeps(self, trial: Trial) -> bool:
         """Whether this paused or completed trial may still be continued, so that its checkpoint is worth keeping."""
         ...
+
+
+class ConstraintJudge(Scheduler, Protocol):
+    """A scheduler that pays attention to outcome constraints, since ``bind`` takes them."""
+
+    def bind(self: _Self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> _Self:
+        """As ``Scheduler.bind``; the constraints are goals whose thresholds are bounds.
+
+        Their metrics are in ``metrics`` of reports and results, where the objective has reported them.
+        """
+        ...
+
+
+def reads_constraints(scheduler: Scheduler) -> bool:
+    """Whether a scheduler pays attention to outcome constraints: ``bind`` takes them as a keyword."""
+    return "constraints" in signature(scheduler.bind).parameters
+
+
+def bound_scheduler(scheduler: Scheduler, goals: Sequence[Goal], constraints: Sequence[Goal] = ()) -> Scheduler:
+    """A fresh scheduler with the same options for one study; outcome constraints go to those that pay attention to them.
+
+    Raises:
+        SpecError: the options do not fit the goals.
+    """
+    if constraints and reads_constraints(scheduler):
+        return cast(ConstraintJudge, scheduler).bind(goals, constraints=constraints)
+    return scheduler.bind(goals)
 
 
 def as_promoter(scheduler: Scheduler | None) -> Promoter | None:

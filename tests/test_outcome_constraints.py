@@ -95,8 +95,8 @@ def test_without_a_feasible_trial_there_is_no_best():
 
 
 def test_a_scheduler_that_does_not_know_constraints_is_warned_of():
-    with pytest.warns(UserWarning, match=r"by loss alone.*\['mb <= 1'\].*leave scheduler out"):
-        study(outcome_constraints=["mb <= 1"], scheduler="median")
+    with pytest.warns(UserWarning, match=r"'patience' judges trials by loss alone.*\['mb <= 1'\].*take another"):
+        study(outcome_constraints=["mb <= 1"], scheduler="patience")
 
 
 def test_an_infeasible_trial_is_not_the_target():

@@ -18,6 +18,7 @@ from raytune_hpo.protocols import (
     Scheduler,
     as_promoter,
     bound_sampler,
+    bound_scheduler,
     last_step,
 )
 from raytune_hpo.registry import check_bound
@@ -43,7 +44,9 @@ class StudyFold:
         if self._growing is not None:
             self.sampler = cast(Sampler, self._growing)  # it has the traits of the sampler that it wraps
         self.scheduler: Scheduler | None = (
-            None if scheduler is None else check_bound("scheduler", scheduler, scheduler.bind(spec.goals))
+            None
+            if scheduler is None
+            else check_bound("scheduler", scheduler, bound_scheduler(scheduler, spec.goals, spec.constraints))
         )
         self.promoter: Promoter | None = as_promoter(self.scheduler)
         ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
+from statistics import mean
 from typing import Any
 
 from raytune_hpo.rng import derive
@@ -28,5 +30,6 @@ def means_so_far(own: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name, value in newest.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             values = [step[name] for step in own if isinstance(step.get(name), (int, float))]
-            means[name] = sum(values) / len(values)
+            total = sum(values)
+            means[name] = total / len(values) if isfinite(total) else mean(values)  # which is exact, and slow
     return means

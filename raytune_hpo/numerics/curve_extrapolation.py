@@ -36,7 +36,7 @@ def probability_below(t: Array, y: Array, T: float, value: float) -> float:
 
     spread = float(y.max() - y.min())
     if spread == 0:
-        return float(y[-1] < value)
+        return float(np.heaviside(value - y[-1], 0.5))  # of equals, either may end lower
     z, target = (y - y[-1]) / spread, (value - y[-1]) / spread
     G = (t / t[0]) ** -_EXPONENTS[:, None]  # (k, n); the regressors are 1 and a row of it
     g = (T / t[0]) ** -_EXPONENTS

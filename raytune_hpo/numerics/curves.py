@@ -206,7 +206,7 @@ def _unwarped(z: Array, scores: Array, values: Array) -> Array:
     best, middle = order[0], order[(len(order) - 1) // 2]
     rise = scores[middle] - scores[best]
     # Divided by a power of two, which changes no other digit: the difference of two of 1e308 is infinite.
-    _, exponent = np.frexp(max(abs(values[best]), abs(values[middle])))
+    exponent = max(np.frexp(max(abs(values[best]), abs(values[middle])))[1], 0)
     low, high = np.ldexp(values[[best, middle]], -exponent)
     slope = (high - low) / rise if rise > 0 else np.ldexp(1.0, -exponent)
     with np.errstate(over="ignore"):

@@ -16,7 +16,7 @@ from raytune_hpo.checkpoints.places import checked_place
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal, make_constraints, make_goals, ranges_of
 from raytune_hpo.options import is_real, number_option, positive, whole
-from raytune_hpo.protocols import bound_sampler
+from raytune_hpo.protocols import bound_sampler, bound_scheduler, reads_constraints
 from raytune_hpo.registry import check_bound, check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.runtime.instances import checked_instances, instance_names
@@ -193,28 +193,29 @@ class Settings:
                 f"give this study another name"
             )
         check_pairing(spec, sampler, scheduler)
-        self._warn(spec, sampler)
+        self._warn(spec, sampler, scheduler)
         check_bound("sampler", sampler, bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints))
         if scheduler is not None:
-            check_bound("scheduler", scheduler, scheduler.bind(goals))
+            check_bound("scheduler", scheduler, bound_scheduler(scheduler, goals, spec.constraints))
         for column in spec.space.columns:
             check_json_form(column.domain)
         for point in self.points_to_evaluate:
             spec.packed_point(point)
         return spec
 
-    def _warn(self, spec: StudySpec, sampler: Any) -> None:
+    def _warn(self, spec: StudySpec, sampler: Any, scheduler: Any) -> None:
         """Warn of settings to which the sampler or the scheduler pays no attention."""
         if self.features is not None and not sampler.traits.features:
             warnings.warn(
                 f"features are inputs of Gaussian processes, and sampler {spec.sampler.name!r} has none: they do nothing",
                 stacklevel=3,
             )
-        if spec.constraints and self.scheduler is not None:
+        if spec.constraints and self.scheduler is not None and not reads_constraints(scheduler):
             warnings.warn(
-                f"a scheduler compares trials by {', '.join(goal.metric for goal in spec.goals)} alone: trials that break "
+                f"scheduler {spec.scheduler and spec.scheduler.name!r} judges trials by "
+                f"{', '.join(goal.metric for goal in spec.goals)} alone: trials that break "
                 f"outcome_constraints={list(self.outcome_constraints)} may go on, and trials that keep them be stopped; "
-                f"leave scheduler out where many trials break them",
+                f"take another scheduler, or none, where many trials break them",
                 stacklevel=3,
             )
 

@@ -36,6 +36,7 @@ _MOST_POINTS = 20  # of a curve
 _DRAWN, _NEAR = 100, 200  # candidates from the prior, and near the best trials
 _PARENTS = 3
 _WORTH_GOING_ON = 0.05  # the least probability of beating the best completed trial with which a paused one is resumed
+_LEAST_GAIN = 0.01  # by which it must be beaten, in units of squashed losses; equals differ by the noise of the model
 
 
 class _Seen(NamedTuple):
@@ -59,9 +60,9 @@ class FreezeThaw(BaseSampler):
     Trials run in stretches: up to ``min_steps``, then each time half as far again. At the end of a stretch a trial is
     paused, and its worker asks for the next one. In the model, Swersky's, curves are mixtures of exponential decays
     towards asymptotes that are a Gaussian process over configurations. Once no new trial may begin, the most promising
-    ones are resumed until a trial has completed and no paused one beats it with a probability above 0.05. The sampler
-    brings ``stretches``, a scheduler that only pauses trials, and needs an objective that reports its steps and saves
-    checkpoints: one that does not save starts over each time.
+    ones are resumed until a trial has completed and no paused one beats it, by more than noise, with a probability above
+    0.05. The sampler brings ``stretches``, a scheduler that only pauses trials, and needs an objective that reports its
+    steps and saves checkpoints: one that does not save starts over each time.
 
     Args:
         max_steps: the last step of a trial.
@@ -80,7 +81,7 @@ class FreezeThaw(BaseSampler):
             old_share outside [0, 1); n_initial < 1; max_curves < 16.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=5)
+    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",), version=6)
 
     def __init__(
         self,
@@ -182,7 +183,7 @@ class FreezeThaw(BaseSampler):
         if not completed.any():
             return self._continued(int(ends[int(mean.argmin())]))
         final = seen.y[completed, (~np.isnan(seen.y[completed])).sum(axis=1) - 1]
-        chances = log_probability_of_improvement(mean, sd, float(final.min()))
+        chances = log_probability_of_improvement(mean, sd, float(final.min()) - _LEAST_GAIN)
         if chances.max() > math.log(_WORTH_GOING_ON):
             return self._continued(int(ends[int(chances.argmax())]))
         return Signal.WAIT if is_busy else Signal.EXHAUSTED

@@ -44,6 +44,7 @@ from raytune_hpo.samplers.history import Memo, Observed, last_due, representativ
 MOST_BOXED = 4  # goals; with more there are too many boxes, and weights that change with each turn are used instead
 _NUM_FANTASIES = 8
 _WIDE = 30  # trials for which the reference point is the worst of all; over as many more it moves to the front
+_FARTHEST = 1e3  # standard deviations at which a threshold is put
 _NUM_NORMALS = 64  # samples for an expectation without a closed form
 
 
@@ -68,13 +69,19 @@ class _Scores(NamedTuple):
     raw: Array
 
     def at(self, value: float) -> float:
-        """A raw value as the model would see it, by linear interpolation and, beyond the observed ones, extrapolation."""
+        """A raw value as the model would see it, by linear interpolation and, beyond the observed ones, extrapolation.
+
+        At most a thousand standard deviations away: farther off, acquisition functions lose their digits.
+        """
         raw, first = np.unique(self.raw, return_index=True)
         y = self.y[first]
         if len(raw) < 2:
-            return float(y[0] + value - raw[0])
-        i = int(np.clip(np.searchsorted(raw, value), 1, len(raw) - 1))
-        return float(y[i - 1] + (value - raw[i - 1]) / (raw[i] - raw[i - 1]) * (y[i] - y[i - 1]))
+            seen = y[0] + value - raw[0]
+        else:
+            i = int(np.clip(np.searchsorted(raw, value), 1, len(raw) - 1))
+            with np.errstate(over="ignore"):
+                seen = y[i - 1] + (value - raw[i - 1]) / (raw[i] - raw[i - 1]) * (y[i] - y[i - 1])
+        return float(np.clip(seen, -_FARTHEST, _FARTHEST))
 
 
 @dataclass(frozen=True)
@@ -228,7 +235,7 @@ def bilog(excesses: Array) -> Array:
 
     (Eriksson, Poloczek: Scalable Constrained Bayesian Optimization. AISTATS 2021)
     """
-    sizes = np.abs(excesses)
+    sizes = np.minimum(np.abs(excesses), np.finfo(np.float64).max / 2)  # the median of two of 1e308 would be infinite
     typical = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
     return np.asarray(np.sign(excesses) * np.log1p(sizes / typical))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
-from raytune_hpo.goals import Goal
+from raytune_hpo.goals import Goal, excesses_of
 from raytune_hpo.numerics.curves import Curves
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -246,7 +246,7 @@ class History:
         """By how much a trial breaks each constraint; NaN before it has completed, since a metric may still change."""
         if trial.status is not Status.COMPLETED:
             return (np.nan,) * len(self._constraints)
-        return tuple([c.excess(trial.metrics.get(c.metric, np.nan)) for c in self._constraints])
+        return excesses_of(trial.metrics, self._constraints)
 
     def _after(self, columns: _Columns, notes: Sequence[_Note]) -> _Columns:
         """The columns after these notes: the same arrays if all rows are new and there is room, else copies."""

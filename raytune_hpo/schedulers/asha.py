@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ from raytune_hpo.options import budget_options, flag_option, integer_option
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Ladder
 from raytune_hpo.schedulers.promotion import Promotion
-from raytune_hpo.schedulers.ranking import Ranking, ranking
+from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, Ranking, ranking
 from raytune_hpo.schedulers.rungs import Ended
 from raytune_hpo.trial import Trial
 
@@ -31,8 +32,9 @@ class ASHA:
     The rungs are at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
     or beyond enters that rung. A report that passes several rungs enters the highest, since in the lower ones the trial
     would be compared with trials that had fewer steps. The trial is stopped if, among the n entries of the rung (its own
-    included), at least n // eta others are strictly better; with several metrics, in an earlier Pareto front. With fewer
-    than eta entries no trial is stopped, and a tie never stops one.
+    included), at least n // eta others are strictly better; with several metrics, in an earlier Pareto front. Trials that
+    break an outcome constraint there are behind all others. With fewer than eta entries no trial is stopped, and a tie never
+    stops one.
 
     With ``promote``, every trial pauses at every rung. A free worker resumes the best paused trial of the highest rung at
     which that trial is among the best n // eta of all that reached it; if no rung has such a trial, the worker begins a
@@ -74,10 +76,10 @@ class ASHA:
         if delay and (not promote or max_steps is None):
             raise SpecError(f"asha needs promote=True and max_steps for delay=True, got {promote=}, {max_steps=}")
         self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
-        self._rungs: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by the rung's step
+        self._rungs: defaultdict[int, Ranking] = defaultdict(partial(ranking, ONE_LOSS))  # by the rung's step
         self._promotion: Promotion | None = None
 
-    def bind(self, goals: Sequence[Goal]) -> ASHA:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> ASHA:
         """A fresh ASHA for one study."""
         bound = ASHA(
             eta=self.eta,
@@ -86,9 +88,11 @@ class ASHA:
             promote=self.promotes,
             delay=self.delay,
         )
-        bound._rungs = defaultdict(partial(ranking, len(goals)))
+        criteria = Criteria(len(goals), constraints)
+        bound._ladder = replace(bound._ladder, criteria=criteria)
+        bound._rungs = defaultdict(partial(ranking, criteria))
         if self.promotes:
-            bound._promotion = Promotion(bound._ladder, len(goals), delay=self.delay)
+            bound._promotion = Promotion(bound._ladder, delay=self.delay)
         return bound
 
     def as_bracket(self, ended: Ended) -> ASHA:
@@ -106,7 +110,7 @@ class ASHA:
         if entry is None or rung is None:
             return Verdict.CONTINUE
         num_entries = rung.num_others(trial.number) + 1
-        if num_entries < self.eta or rung.num_better(trial.number, entry.losses) < num_entries // self.eta:
+        if num_entries < self.eta or rung.num_better(trial.number, entry.row) < num_entries // self.eta:
             return Verdict.CONTINUE
         return Verdict.STOP
 
@@ -117,7 +121,7 @@ class ASHA:
             return
         entry = self._ladder.entry(trial)
         if entry is not None:
-            self._rungs[entry.step].put(trial.number, entry.losses)
+            self._rungs[entry.step].put(trial.number, entry.row)
 
     def next_step(self, trial: Trial) -> int | None:
         """The first rung above the newest report; the next step if that report has no losses and so entered no rung."""

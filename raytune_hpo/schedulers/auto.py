@@ -67,6 +67,7 @@ class Auto:
         self.max_steps = None if max_steps is None else integer_option("auto", "max_steps", max_steps, least=2)
         self.eta = integer_option("auto", "eta", eta, least=2)
         self._goals: Sequence[Goal] = ()
+        self._constraints: Sequence[Goal] = ()
         self._trials: dict[int, Trial] = {}  # those that have reported
         self._yardsticks: dict[int, Trial] = {}  # completed in one attempt that no rule judged
         self._num_spared = 0  # attempts that no rule judged, although there was one
@@ -80,10 +81,10 @@ class Auto:
         self._parts: list[Promoter] = []  # the schedulers made from the rules, the newest last
         self._judged_by: dict[int, tuple[int, Promoter | None]] = {}  # a trial's attempt, and the rule when it began
 
-    def bind(self, goals: Sequence[Goal]) -> Auto:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Auto:
         """A fresh Auto for one study."""
         bound = Auto(max_steps=self.max_steps, eta=self.eta)
-        bound._goals = tuple(goals)
+        bound._goals, bound._constraints = tuple(goals), tuple(constraints)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -185,9 +186,9 @@ class Auto:
         self._rule = rule
         self._take(ASHA(eta=self.eta, min_steps=rule.first, max_steps=rule.last, promote=rule.promotes))
 
-    def _take(self, unbound: Promoter) -> None:
+    def _take(self, unbound: ASHA | Race) -> None:
         """Adopt a rule, after showing it all trials so far at its rungs."""
-        part = unbound.bind(self._goals)
+        part = unbound.bind(self._goals, constraints=self._constraints)
         for trial in self._trials.values():
             view = changed(trial, reports=NO_REPORTS, status=Status.RUNNING)
             while (step := part.next_step(view)) is not None and step <= trial.reports[-1].step:

@@ -13,7 +13,7 @@ import numpy as np
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.goals import Goal
+from raytune_hpo.goals import Goal, excesses_of
 from raytune_hpo.numerics.curve_extrapolation import probability_below
 from raytune_hpo.options import integer_option, share_option
 from raytune_hpo.schedulers.ranking import LAST_STEP, Losses
@@ -28,7 +28,8 @@ class Extrapolation:
     The trial's losses are extrapolated to its last step by a mixture of power laws. It is stopped if the probability that
     it ends below the best of the others is less than ``probability``; with several metrics, if there is another trial
     that it is that unlikely to beat in any of them. The others are the completed trials with their final
-    losses, and the running trials with their newest ones, so that the rule works before the first trial has completed.
+    losses, and the running trials with their newest ones, so that the rule works before the first trial has completed. One
+    that breaks an outcome constraint does not count.
 
     Args:
         max_steps: the last step of a trial.
@@ -58,14 +59,17 @@ class Extrapolation:
         self.probability = share_option("extrapolation", "probability", probability)
         self.min_reports = integer_option("extrapolation", "min_reports", min_reports, least=3)
         self.every = None if every is None else integer_option("extrapolation", "every", every, least=1)
+        self._constraints: Sequence[Goal] = ()
         self._completed: dict[int, Losses] = {}  # those that no other trial beats
         self._running: dict[int, Losses] = {}  # by their newest reports
 
-    def bind(self, goals: Sequence[Goal]) -> Extrapolation:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Extrapolation:
         """A fresh Extrapolation for one study."""
-        return Extrapolation(
+        bound = Extrapolation(
             max_steps=self.max_steps, probability=self.probability, min_reports=self.min_reports, every=self.every
         )
+        bound._constraints = tuple(constraints)
+        return bound
 
     def judge(self, trial: Trial) -> Verdict:
         """STOP if an extrapolation is due and the trial is unlikely to beat the best other one."""
@@ -85,6 +89,8 @@ class Extrapolation:
     def observe(self, trial: Trial) -> None:
         """Keep the newest losses of a running trial, and the final ones of a completed trial that no other beats."""
         self._running.pop(trial.number, None)
+        if any(excess > 0 for excess in excesses_of(trial.metrics, self._constraints)):
+            return
         if trial.status is Status.RUNNING and trial.reports and trial.reports[-1].losses is not None:
             self._running[trial.number] = trial.reports[-1].losses
         losses = trial.losses

@@ -16,6 +16,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.options import budget_options, flag_option
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.asha import ASHA
+from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria
 from raytune_hpo.schedulers.rungs import Ended
 from raytune_hpo.trial import Trial
 
@@ -56,11 +57,11 @@ class Hyperband:
         self.delay = flag_option("hyperband", "delay", delay)
         if delay and not promote:
             raise SpecError(f"hyperband needs promote=True for delay=True, got {promote=}")
-        self._ended = Ended()
+        self._ended = Ended(ONE_LOSS)
         self._brackets = self._made()
         self._deal = _Deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
 
-    def bind(self, goals: Sequence[Goal]) -> Hyperband:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Hyperband:
         """A fresh Hyperband for one study."""
         bound = Hyperband(
             max_steps=self.max_steps,
@@ -69,7 +70,10 @@ class Hyperband:
             promote=self.promotes,
             delay=self.delay,
         )
-        bound._brackets = [bracket.bind(goals).as_bracket(bound._ended) for bracket in bound._brackets]
+        ended = bound._ended = Ended(Criteria(len(goals), constraints))
+        bound._brackets = [
+            bracket.bind(goals, constraints=constraints).as_bracket(ended) for bracket in bound._brackets
+        ]
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -123,7 +127,7 @@ class Hyperband:
 class _Everyone(ASHA):
     """The last bracket: its trials run to their last step."""
 
-    def bind(self, goals: Sequence[Goal]) -> ASHA:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> ASHA:
         return self  # it keeps nothing
 
     def judge(self, trial: Trial) -> Verdict:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from raytune_hpo.schedulers.ranking import Losses, newest_scored
+from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, Row, newest_scored
 from raytune_hpo.trial import Trial
 
 
 class Entry(NamedTuple):
-    """A trial's entry into a rung: the rung's step, and the trial's losses there."""
+    """A trial's entry into a rung: the rung's step, and what the trial is ranked by there."""
 
     step: int
-    losses: Losses
+    row: Row
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Ladder:
     eta: int
     min_steps: int
     max_steps: int | None = None
+    criteria: Criteria = ONE_LOSS
 
     def entry(self, trial: Trial) -> Entry | None:
         """The highest rung that the trial first reaches with its newest report; None if there is none, or no losses."""
@@ -34,7 +35,7 @@ class Ladder:
         rung = self.reached(newest.step)
         if rung is None or (before is not None and before.step >= rung):
             return None
-        return Entry(rung, newest.losses)
+        return Entry(rung, self.criteria.row(newest))
 
     def next_step(self, trial: Trial) -> int | None:
         """The first rung above the newest report; the next step if that report has no losses and so entered no rung."""

@@ -17,7 +17,7 @@ from typing import ClassVar
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
-from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking
+from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, Losses, Ranking, ranking
 from raytune_hpo.trial import Report, Trial
 
 _MEDIAN = 0.5
@@ -42,7 +42,8 @@ class _Curve:
 
     @property
     def mean(self) -> Losses:
-        return tuple(total / self.num_scored for total in self.total)
+        # Rounding may put the mean of equal losses below them, and a tie would stop a trial.
+        return tuple(max(total / self.num_scored, best) for total, best in zip(self.total, self.best, strict=True))
 
 
 class Median:
@@ -51,6 +52,7 @@ class Median:
     With several metrics, it stops a trial whose best losses so far are in a later Pareto front than most of these averages.
 
     A trial at step s is compared with the others that reported at step s, each by the mean of its losses up to that step.
+    Those that break an outcome constraint at step s are behind all others.
 
     Args:
         grace_steps: no trial is stopped before this step.
@@ -66,12 +68,14 @@ class Median:
         self.grace_steps = integer_option("median", "grace_steps", grace_steps, least=1)
         self.min_trials = integer_option("median", "min_trials", min_trials, least=1)
         self._curves: dict[int, _Curve] = {}
-        self._means: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by step
+        self._criteria = ONE_LOSS
+        self._means: defaultdict[int, Ranking] = defaultdict(partial(ranking, self._criteria))  # by step
 
-    def bind(self, goals: Sequence[Goal]) -> Median:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Median:
         """A fresh Median for one study."""
         bound = Median(grace_steps=self.grace_steps, min_trials=self.min_trials)
-        bound._means = defaultdict(partial(ranking, len(goals)))
+        bound._criteria = Criteria(len(goals), constraints)
+        bound._means = defaultdict(partial(ranking, bound._criteria))
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -85,7 +89,8 @@ class Median:
         curve = self._start(trial)  # continue where ``observe`` stopped reading
         for index in range(curve.num_read, len(trial.reports)):
             curve = curve.then(trial.reports[index])
-        return Verdict.STOP if means.is_behind(trial.number, curve.best, _MEDIAN) else Verdict.CONTINUE
+        best = self._criteria.row(trial.reports[-1], curve.best)
+        return Verdict.STOP if means.is_behind(trial.number, best, _MEDIAN) else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
         """Add the reports not read yet. If a trial starts over, its new curve replaces the old one."""
@@ -94,7 +99,7 @@ class Median:
             report = trial.reports[index]
             curve = curve.then(report)
             if report.losses is not None:
-                self._means[report.step].put(trial.number, curve.mean)
+                self._means[report.step].put(trial.number, self._criteria.row(report, curve.mean))
         self._curves[trial.number] = curve
 
     def next_step(self, trial: Trial) -> int | None:

@@ -7,6 +7,7 @@ ICLR 2023, sections 3 and 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from raytune_hpo.options import budget_options
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Ladder
 from raytune_hpo.schedulers.promotion import Promotion
+from raytune_hpo.schedulers.ranking import Criteria
 from raytune_hpo.schedulers.soft_ranking import SoftRanking
 from raytune_hpo.trial import Trial
 
@@ -33,7 +35,8 @@ class PASHA:
     Two trials are out of order if one was better at the lower rung by more than a tolerance, and is worse at the upper
     one. The tolerance is the noise of the curves: the 90th percentile of the differences at the top between trials whose
     curves have crossed twice. This needs a report at every step; if an objective reports less often, the tolerance is 0
-    and rungs open sooner. With several metrics, "better" means better in all of them.
+    and rungs open sooner. With several metrics, "better" means better in all of them. Outcome
+    constraints play no part in this, only in who is promoted.
 
     The rule sees only the steps up to the top. If trials keep their order for long and change it late, it stops too soon,
     and ASHA is the better choice.
@@ -52,14 +55,15 @@ class PASHA:
     def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
         self.max_steps, self.min_steps, self.eta = budget_options("pasha", max_steps, min_steps, eta)
         self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
-        self._promotion = Promotion(self._ladder, 1)
+        self._promotion = Promotion(self._ladder)
         self._ranking = SoftRanking()
         self._promotion.top = self._ladder.above(self.min_steps)
 
-    def bind(self, goals: Sequence[Goal]) -> PASHA:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> PASHA:
         """A fresh PASHA for one study."""
         bound = PASHA(max_steps=self.max_steps, min_steps=self.min_steps, eta=self.eta)
-        bound._promotion = Promotion(bound._ladder, len(goals))
+        bound._ladder = replace(bound._ladder, criteria=Criteria(len(goals), constraints))
+        bound._promotion = Promotion(bound._ladder)
         bound._promotion.top = bound._ladder.above(bound.min_steps)
         return bound
 
@@ -79,11 +83,11 @@ class PASHA:
         if below is None:  # its reports skipped the rung below, so there is nothing to compare with
             self._open_above(entry.step)
         elif entry.step == top:
-            curve = np.full((top + 1, len(entry.losses)), np.nan)
+            assert below.losses is not None
+            curve = np.full((top + 1, len(below.losses)), np.nan)
             for report in trial.reports:
                 if report.losses is not None:
                     curve[min(report.step, top)] = report.losses
-            assert below.losses is not None
             self._ranking.put(trial.number, np.array(below.losses), curve)
             if self._ranking.has_changed():
                 self._open_above(top)

@@ -25,9 +25,9 @@ class Promotion:
         top: no trial is promoted from this rung or a higher one; None: there is no such limit.
     """
 
-    def __init__(self, ladder: Ladder, num_goals: int, *, delay: bool = False) -> None:
-        self._ladder, self._num_goals, self._delay = ladder, num_goals, delay
-        self.ended = Ended()
+    def __init__(self, ladder: Ladder, *, delay: bool = False) -> None:
+        self._ladder, self._delay = ladder, delay
+        self.ended = Ended(ladder.criteria)
         self._rungs: dict[int, Rung] = {}  # by step
         self._steps: list[int] = []  # of the rungs, the highest first
         self._paused_at: dict[int, int] = {}  # the rung at which a trial has paused
@@ -59,7 +59,7 @@ class Promotion:
         entry = self._ladder.entry(trial)
         if trial.status is Status.RUNNING and entry is not None:
             rung = self._rung(entry.step)
-            rung.put(number, entry.losses)
+            rung.put(number, entry.row)
             newest = trial.reports[-1]
             # If a worker is lost between the verdict and the pause, its trial is resumed from there without a promotion.
             if newest.verdict is Verdict.CONTINUE or newest.step == trial.from_step:
@@ -110,7 +110,7 @@ class Promotion:
 
     def _rung(self, step: int) -> Rung:
         if step not in self._rungs:
-            self._rungs[step] = Rung(self._num_goals)
+            self._rungs[step] = Rung(self._ladder.criteria)
             self._steps = sorted(self._rungs, reverse=True)
         return self._rungs[step]
 
@@ -125,7 +125,7 @@ class Promotion:
         rung = self._rungs.get(entry.step)
         if rung is None:  # a trial alone in its rung is never promoted
             return False
-        num_before = rung.place_if_next(number, entry.losses)
+        num_before = rung.place_if_next(number, entry.row)
         return num_before is not None and self._is_due(entry.step, num_before, newcomer=number not in rung)
 
     def _is_due(self, step: int, num_before: int, *, newcomer: bool = False) -> bool:
@@ -145,8 +145,7 @@ class Promotion:
 
     def _enter_above(self, trial: Trial) -> None:
         """Enter a trial that ended below its next rung there with its result; it is never promoted."""
-        assert trial.losses is not None
         scored = newest_scored(trial)
         step = self._ladder.min_steps if scored is None else self._ladder.above(scored.step)
         if step is not None:
-            self._rung(step).put(trial.number, trial.losses)
+            self._rung(step).put(trial.number, self._ladder.criteria.row(trial))

@@ -22,7 +22,7 @@ from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.options import integer_option, share_option
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Entry
-from raytune_hpo.schedulers.ranking import newest_scored
+from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, newest_scored
 from raytune_hpo.schedulers.rungs import Rung
 from raytune_hpo.trial import Trial
 
@@ -38,7 +38,8 @@ class Race:
     finished the block and are still in the race, on the inputs that they share. How hard an input is does not matter,
     since all have had the same inputs. A trial that is significantly worse than the best is eliminated: by a Friedman test
     with post-hoc comparisons among three or more trials, by a paired t-test between two. With several metrics, trials are
-    ranked on each input by their Pareto fronts.
+    ranked on each input by their Pareto fronts. A trial whose means break an outcome constraint eliminates none that keeps
+    them, and is the last to continue.
 
     While new trials begin, the best third of those that have finished a block continue with the next one. When no new
     trial may begin, all that are still in the race continue, block by block, until they are eliminated or have had all
@@ -65,17 +66,19 @@ class Race:
                 f"first={first}"
             )
         self._goals: Sequence[Goal] = ()
+        self._criteria = ONE_LOSS
         self._blocks: dict[int, Rung] = {}  # by the last step of each block
         self._values: dict[int, Array] = {}  # by trial in the race, on each input of the blocks that it has finished
+        self._breaking: set[int] = set()  # trials whose newest means break an outcome constraint
         self._out: set[int] = set()
         self._paused_at: dict[int, int] = {}
         self._is_winding_down = False  # whether trials continue that would not while new ones begin
         self._has_completed = False
 
-    def bind(self, goals: Sequence[Goal]) -> Race:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Race:
         """A fresh Race for one study."""
         bound = Race(first=self.first, alpha=self.alpha, max_steps=self.max_steps)
-        bound._goals = tuple(goals)
+        bound._goals, bound._criteria = tuple(goals), Criteria(len(goals), constraints)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -151,7 +154,9 @@ class Race:
             return None
         before = newest_scored(trial, before=len(trial.reports) - 1)
         end = self._last_end(newest.step)
-        return None if end == 0 or (before is not None and before.step >= end) else Entry(end, newest.losses)
+        return (
+            None if end == 0 or (before is not None and before.step >= end) else Entry(end, self._criteria.row(newest))
+        )
 
     def _has_room(self, end: int) -> bool:
         return len(self._blocks[end].promoted) < len(self._blocks[end]) // _ETA
@@ -173,19 +178,30 @@ class Race:
     def _enter(self, trial: Trial, entry: Entry) -> None:
         """Enter a trial that has finished a block, and eliminate those that are now significantly worse than the best."""
         number, end = trial.number, entry.step
-        block = self._blocks.setdefault(end, Rung(len(self._goals)))
-        block.put(number, entry.losses)
+        block = self._blocks.setdefault(end, Rung(self._criteria))
+        block.put(number, entry.row)
         if trial.reports[-1].verdict is Verdict.CONTINUE:
             block.promoted.add(number)
         if number in self._out:
             return
         self._values[number] = values_by_step(trial, self._goals)
+        is_broken = any(excess > 0 for excess in entry.row[len(self._goals) :])
+        (self._breaking.add if is_broken else self._breaking.discard)(number)
         field = sorted(other for other, values in self._values.items() if len(values) > end)[-_MOST_COMPARED:]
+        behind = self._behind([other for other in field if other not in self._breaking], end)
+        if self._breaking:
+            behind |= self._behind(field, end) & self._breaking
+        for other in behind:
+            self._leave(other)
+
+    def _behind(self, field: Sequence[int], end: int) -> set[int]:
+        """The trials that are significantly worse than the best of these, on the inputs of the blocks up to an end."""
+        if not field:
+            return set()
         V = np.array([self._values[other][: end + 1] for other in field])
         shared = ~np.isnan(V).any(axis=(0, 2))
-        for other, is_behind in zip(field, behind_best(self._ranked(V[:, shared]), self.alpha), strict=True):
-            if is_behind:
-                self._leave(other)
+        worse = behind_best(self._ranked(V[:, shared]), self.alpha)
+        return {other for other, is_worse in zip(field, worse, strict=True) if is_worse}
 
     def _ranked(self, V: Array) -> Array:
         """One number for each trial and input: its loss or, with several goals, its Pareto front."""

@@ -1,20 +1,18 @@
 """Rungs for promotion: the trials that have entered a rung, those paused there, and the next to be promoted.
 
-With one goal, trials are ordered by their losses. With several, a trial of an earlier Pareto front comes first; of more
-than 500 trials only those that entered last are sorted, since the cost grows with the square of their number. Of equals,
-the one with the lower number comes first.
+With one goal, trials are ordered by their losses. With several, or with outcome constraints, they are sorted as
+``ranking.py`` says; of more than 500 trials only those that entered last, since the cost grows with the square of their
+number. Of equals, the one with the lower number comes first.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from operator import le
 
 import numpy as np
 
 from raytune_hpo.facts import Status
-from raytune_hpo.numerics.pareto import fronts
-from raytune_hpo.schedulers.ranking import Losses
+from raytune_hpo.schedulers.ranking import Criteria, Row
 from raytune_hpo.trial import Trial
 
 _MOST_SORTED = 500
@@ -22,15 +20,15 @@ _Key = tuple[float, int]
 
 
 class Rung:
-    """The entries of one rung, by trial number. Queries cost O(log n) with one goal.
+    """The entries of one rung, by trial number. Queries cost O(log n) with one goal and no constraints.
 
     Attributes:
         promoted: the numbers of the trials that were promoted from here.
     """
 
-    def __init__(self, num_goals: int) -> None:
-        self._num_goals = num_goals
-        self._losses: dict[int, Losses] = {}
+    def __init__(self, criteria: Criteria) -> None:
+        self._criteria = criteria
+        self._rows: dict[int, Row] = {}
         self._paused: set[int] = set()
         self.promoted: set[int] = set()
         self._ordered: list[_Key] = []  # of all entries, the best first
@@ -38,22 +36,22 @@ class Rung:
         self._keys: dict[int, _Key] = {}
 
     def __len__(self) -> int:
-        return len(self._losses)
+        return len(self._rows)
 
     def __contains__(self, number: int) -> bool:
-        return number in self._losses
+        return number in self._rows
 
-    def put(self, number: int, losses: Losses) -> None:
+    def put(self, number: int, row: Row) -> None:
         """Set the entry of a trial."""
-        if self._losses.get(number) == losses:
+        if self._rows.get(number) == row:
             return
-        self._losses[number] = losses
-        if self._num_goals > 1:
+        self._rows[number] = row
+        if not self._criteria.is_one_loss:
             self._sort()
             return
         if number in self._keys:
             _remove(self._ordered, self._keys[number])
-        self._keys[number] = losses[0], number
+        self._keys[number] = row[0], number
         insort(self._ordered, self._keys[number])
         if number in self._paused:
             self._list_candidates()
@@ -74,13 +72,13 @@ class Rung:
 
     def drop(self, number: int) -> None:
         """Remove a trial's entry; the trial is not promoted."""
-        if number in self._losses:
+        if number in self._rows:
             self.leave(number, promoted=False)
-            del self._losses[number]
-            if self._num_goals > 1:
-                self._sort()
-            else:
+            del self._rows[number]
+            if self._criteria.is_one_loss:
                 _remove(self._ordered, self._keys.pop(number))
+            else:
+                self._sort()
 
     def is_paused(self, number: int) -> bool:
         """Whether the trial is paused here and may be promoted."""
@@ -98,29 +96,29 @@ class Rung:
         """The trials that have entered and come before this one."""
         return [other for _, other in self._ordered[: self.num_before(number)]]
 
-    def losses_of(self, number: int) -> Losses:
+    def row_of(self, number: int) -> Row:
         """The entry of a trial."""
-        return self._losses[number]
+        return self._rows[number]
 
-    def place_if_next(self, number: int, losses: Losses) -> int | None:
-        """How many would come before the trial if it paused here with these losses; None if another paused trial comes
+    def place_if_next(self, number: int, row: Row) -> int | None:
+        """How many would come before the trial if it paused here with this row; None if another paused trial comes
         first."""
-        if self._num_goals > 1:
-            rung = Rung(self._num_goals)
-            rung._losses, rung._paused = {**self._losses, number: losses}, self._paused | {number}
+        if not self._criteria.is_one_loss:
+            rung = Rung(self._criteria)
+            rung._rows, rung._paused = {**self._rows, number: row}, self._paused | {number}
             rung._sort()
             return rung.num_before(number) if rung.best_paused() == number else None
-        own, key = self._keys.get(number), (losses[0], number)
+        own, key = self._keys.get(number), (row[0], number)
         if any(other < key for other in self._candidates[:2] if other != own):
             return None
         return bisect_left(self._ordered, key) - (own is not None and own < key)
 
     def _sort(self) -> None:
-        numbers = sorted(self._losses) if len(self._losses) <= _MOST_SORTED else list(self._losses)[-_MOST_SORTED:]
-        front = fronts(np.array([self._losses[number] for number in numbers]).reshape(-1, self._num_goals))
-        late = float(len(self._losses))  # entries that are not sorted come last
-        self._keys = {number: (late, number) for number in self._losses}
-        self._keys |= {number: (float(place), number) for number, place in zip(numbers, front, strict=True)}
+        numbers = sorted(self._rows) if len(self._rows) <= _MOST_SORTED else list(self._rows)[-_MOST_SORTED:]
+        places = self._criteria.places(np.array([self._rows[number] for number in numbers])) if numbers else ()
+        late = float(len(self._rows))  # entries that are not sorted come last
+        self._keys = {number: (late, number) for number in self._rows}
+        self._keys |= {number: (float(place), number) for number, place in zip(numbers, places, strict=True)}
         self._ordered = sorted(self._keys.values())
         self._list_candidates()
 
@@ -131,8 +129,9 @@ class Rung:
 class Ended:
     """The trials of a study that have ended: those with a result, and those without."""
 
-    def __init__(self) -> None:
-        self._results: dict[int, Losses] = {}
+    def __init__(self, criteria: Criteria) -> None:
+        self._criteria = criteria
+        self._results: dict[int, Row] = {}
         self._without: set[int] = set()
 
     def observe(self, trial: Trial) -> None:
@@ -141,7 +140,7 @@ class Ended:
         if not trial.status.is_finished:
             self._without.discard(number)
         elif trial.status is Status.COMPLETED and trial.losses is not None:
-            self._results[number] = trial.losses
+            self._results[number] = self._criteria.row(trial)
         else:
             self._without.add(number)
 
@@ -154,9 +153,9 @@ class Ended:
         best = rung.best_paused()
         if best is None or not self._without.issuperset(rung.before(best)):
             return None
-        entry = rung.losses_of(best)
+        entry = rung.row_of(best)
         elsewhere = (result for number, result in self._results.items() if number not in rung)
-        return None if any(all(map(le, result, entry)) for result in elsewhere) else best
+        return None if any(self._criteria.is_no_worse(result, entry) for result in elsewhere) else best
 
     def may_be_unrivalled(self, rung: Rung, number: int) -> bool:
         """Whether a trial is the best that is paused at a rung, and none of those before it has a result yet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from raytune_hpo.facts import Status, Verdict
@@ -16,7 +17,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.options import budget_options
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Ladder
-from raytune_hpo.schedulers.ranking import Losses, newest_scored
+from raytune_hpo.schedulers.ranking import Criteria, Row, newest_scored
 from raytune_hpo.schedulers.rungs import Ended, Rung
 from raytune_hpo.trial import Trial
 
@@ -28,8 +29,8 @@ class SuccessiveHalving:
     has eta**r trials with consecutive numbers, of which one runs to max_steps. A trial enters a rung with its first report
     at the rung's step or beyond. A rung is closed when all its trials have reached it: those that failed or were stopped
     by the user count as its worst; one that completed earlier counts with its result, and is not promoted. Then the best
-    n // eta of n are promoted, in the order of their losses or, with several metrics, of their Pareto fronts. No worker
-    waits for a rung to close: it begins the next bracket.
+    n // eta of n are promoted, in the order of their losses or, with several metrics, of their Pareto fronts; trials that
+    break an outcome constraint come last. No worker waits for a rung to close: it begins the next bracket.
 
     At the end of a study, a bracket that cannot be filled any more is treated as full. Then the best trial that is paused
     at a rung resumes, from the highest rung on, if no better trial has been promoted from there, or has completed.
@@ -52,16 +53,16 @@ class SuccessiveHalving:
         self.max_steps, self.min_steps, self.eta = budget_options("successive_halving", max_steps, min_steps, eta)
         self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
         self._steps = tuple(self._ladder.rungs())
-        self._num_goals = 1
         self._brackets: list[_Bracket] = []
         self._due: list[int] = []  # the brackets that have a trial to promote, in order
         self._heading_for: dict[int, int] = {}  # by trial, the rung that it runs towards or is paused at; else 0
-        self._ended = Ended()
+        self._ended = Ended(self._ladder.criteria)
 
-    def bind(self, goals: Sequence[Goal]) -> SuccessiveHalving:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> SuccessiveHalving:
         """A fresh SuccessiveHalving for one study."""
         bound = SuccessiveHalving(max_steps=self.max_steps, min_steps=self.min_steps, eta=self.eta)
-        bound._num_goals = len(goals)
+        criteria = Criteria(len(goals), constraints)
+        bound._ladder, bound._ended = replace(bound._ladder, criteria=criteria), Ended(criteria)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -80,9 +81,9 @@ class SuccessiveHalving:
         bracket = self._bracket_of(number)
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
-            bracket.enter(rung, number, None if scored is None else scored.losses, paused=True)
-        elif trial.status is Status.COMPLETED:
-            bracket.enter(rung, number, trial.losses, paused=False)
+            bracket.enter(rung, number, None if scored is None else self._ladder.criteria.row(scored), paused=True)
+        elif trial.status is Status.COMPLETED and trial.losses is not None:
+            bracket.enter(rung, number, self._ladder.criteria.row(trial), paused=False)
         elif trial.status.is_finished:
             bracket.enter(rung, number, None, paused=False)
         elif trial.status is Status.RUNNING and bracket.is_paused(rung, number):
@@ -132,7 +133,7 @@ class SuccessiveHalving:
 
     def _bracket_of(self, number: int) -> _Bracket:
         while len(self._brackets) <= number // self._size:
-            self._brackets.append(_Bracket(self._size, self.eta, len(self._steps), self._num_goals))
+            self._brackets.append(_Bracket(self._size, self.eta, len(self._steps), self._ladder.criteria))
         return self._brackets[number // self._size]
 
     def _list_if_due(self, index: int) -> None:
@@ -147,10 +148,10 @@ class SuccessiveHalving:
     def _unrivalled(self) -> tuple[int, int] | None:
         """The highest rung with unrivalled trials, and the best of these in any bracket."""
         for rung in reversed(range(len(self._steps))):
-            together = Rung(self._num_goals)
+            together = Rung(self._ladder.criteria)
             for bracket in self._brackets:
                 if (best := self._ended.unrivalled(bracket.rungs[rung])) is not None:
-                    together.put(best, bracket.rungs[rung].losses_of(best))
+                    together.put(best, bracket.rungs[rung].row_of(best))
                     together.pause(best)
             if (best := together.best_paused()) is not None:
                 return rung, best
@@ -170,19 +171,19 @@ class _Bracket:
         size: the number of trials of the full bracket.
     """
 
-    def __init__(self, size: int, eta: int, num_rungs: int, num_goals: int) -> None:
+    def __init__(self, size: int, eta: int, num_rungs: int, criteria: Criteria) -> None:
         self._size, self._eta = size, eta
-        self.rungs = [Rung(num_goals) for _ in range(num_rungs)]
+        self.rungs = [Rung(criteria) for _ in range(num_rungs)]
         self._lost: list[set[int]] = [set() for _ in range(num_rungs)]  # trials without a result, by rung
         self._is_cut_short = False
 
-    def enter(self, rung: int, number: int, losses: Losses | None, *, paused: bool) -> None:
-        """Enter a trial that has reached a rung; without losses it counts as the worst there."""
-        if losses is None:
+    def enter(self, rung: int, number: int, row: Row | None, *, paused: bool) -> None:
+        """Enter a trial that has reached a rung; without a row it counts as the worst there."""
+        if row is None:
             self.rungs[rung].drop(number)
             self._lost[rung].add(number)
             return
-        self.rungs[rung].put(number, losses)
+        self.rungs[rung].put(number, row)
         if paused:
             self.rungs[rung].pause(number)
 

@@ -14,7 +14,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, named_option, number_option
-from raytune_hpo.schedulers.ranking import LAST_STEP, Losses, Ranking, first_to_reach, ranking
+from raytune_hpo.schedulers.ranking import LAST_STEP, ONE_LOSS, Criteria, Losses, Ranking, first_to_reach, ranking
 from raytune_hpo.trial import Trial
 
 VARIANTS = ("compound", "recorded")
@@ -27,7 +27,8 @@ class Tercet:
     the average losses, over the steps before, of all but the worst ``beta`` of the other trials. The second checkpoint is
     at floor(E (1 - beta)). A trial is stopped there if it is worse than the averages, since the first checkpoint, of the
     best ``beta`` of the others. Cho et al. call the rule Deca with beta = 0.1, Penta with 0.2 and Tetra with 0.25. With
-    several metrics, "worse" means being in a later Pareto front than that share of the others' averages.
+    several metrics, "worse" means being in a later Pareto front than that share of the others' averages. Trials that break
+    an outcome constraint at the checkpoint are behind all others.
 
     Args:
         max_steps: E, the last step of a trial.
@@ -56,21 +57,22 @@ class Tercet:
         first = beta if variant == "recorded" else 1 - beta
         # The checkpoint's step, the first step of the averages, and the share of the others that may be better.
         self._checkpoints = ((half, 0, first), (late, half, beta))
-        self._means: tuple[Ranking, ...] = tuple(ranking(1) for _ in self._checkpoints)
+        self._criteria = ONE_LOSS
+        self._means: tuple[Ranking, ...] = tuple(ranking(self._criteria) for _ in self._checkpoints)
 
-    def bind(self, goals: Sequence[Goal]) -> Tercet:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Tercet:
         """A fresh Tercet for one study."""
         bound = Tercet(max_steps=self.max_steps, beta=self.beta, variant=self.variant, min_trials=self.min_trials)
-        bound._means = tuple(ranking(len(goals)) for _ in bound._checkpoints)
+        bound._criteria = Criteria(len(goals), constraints)
+        bound._means = tuple(ranking(bound._criteria) for _ in bound._checkpoints)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
         """STOP if the newest report reaches a checkpoint and is worse than the others' averages."""
         for (step, _, share), means in zip(self._checkpoints, self._means, strict=True):
-            losses = trial.reports[-1].losses if first_to_reach(trial, step) else None
-            if losses is None or means.num_others(trial.number) < self.min_trials:
+            if not first_to_reach(trial, step) or means.num_others(trial.number) < self.min_trials:
                 continue
-            if means.is_behind(trial.number, losses, share):
+            if means.is_behind(trial.number, self._criteria.row(trial.reports[-1]), share):
                 return Verdict.STOP
         return Verdict.CONTINUE
 
@@ -78,7 +80,7 @@ class Tercet:
         """Enter the trial's average if its newest report reaches a checkpoint."""
         for (step, since, _), means in zip(self._checkpoints, self._means, strict=True):
             if first_to_reach(trial, step) and (mean := _mean(trial, since, step)) is not None:
-                means.put(trial.number, mean)
+                means.put(trial.number, self._criteria.row(trial.reports[-1], mean))
 
     def next_step(self, trial: Trial) -> int | None:
         """The next checkpoint; the next step if the report at a checkpoint had no losses."""
@@ -92,4 +94,5 @@ class Tercet:
 def _mean(trial: Trial, since: int, before: int) -> Losses | None:
     """The mean losses of the reports from step ``since`` up to, but without, step ``before``; None if there are none."""
     rows = [r.losses for r in trial.reports if since <= r.step < before and r.losses is not None]
-    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True)) if rows else None
+    # Rounding may put the mean of equal losses below them, and a tie would stop a trial.
+    return tuple(max(sum(column) / len(rows), min(column)) for column in zip(*rows, strict=True)) if rows else None

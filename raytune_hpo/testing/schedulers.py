@@ -9,12 +9,13 @@ import numpy as np
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import make_constraints, violations_of
 from raytune_hpo.options import is_integral
-from raytune_hpo.protocols import Continue, Scheduler, as_promoter
+from raytune_hpo.protocols import Continue, Scheduler, as_promoter, bound_scheduler, reads_constraints
 from raytune_hpo.registry import check_part
 from raytune_hpo.testing.cases import case
 from raytune_hpo.testing.promoters import promoter_cases
-from raytune_hpo.testing.races import SchedulerMaker, curves, has_just_reported, race
+from raytune_hpo.testing.races import Race, SchedulerMaker, curves, has_just_reported, race
 from raytune_hpo.testing.trials import (
     GOALS,
     TWO_GOALS,
@@ -27,13 +28,16 @@ from raytune_hpo.testing.trials import (
     start,
 )
 
+_BREAKABLE = make_constraints(["size >= 1"])  # among the trials that break it are the best
+
 
 def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
     """Every check of a scheduler, by name.
 
     If a member of the contract is missing, the only case is ``is_a_scheduler``, which reports it. ``good_survive`` and
-    ``equals_survive`` are for rules that compare trials; all others apply to every rule. A scheduler that pauses and
-    promotes gets ``promoter_cases`` as well, but not ``equals_survive``, since it keeps some of several equals paused.
+    ``equals_survive`` are for rules that compare trials, ``heeds_constraints`` for those that are bound with constraints;
+    all others apply to every rule. A scheduler that pauses and promotes gets ``promoter_cases`` as well, but not
+    ``equals_survive``, since it keeps some of several equals paused.
     """
     try:
         check_is_a_scheduler(make)
@@ -212,6 +216,25 @@ def check_judges_several_goals(make: SchedulerMaker) -> None:
     assert verdicts[0] == verdicts[1], "with two goals, the same reports get the same verdicts"
 
 
+def check_heeds_constraints(make: SchedulerMaker) -> None:
+    """If ``bind`` takes constraints, more of the trials that survive keep them than do so without; again alike."""
+    if not reads_constraints(make()):
+        return
+    without = race(make().bind(GOALS), curves())
+    heeding, again = (race(bound_scheduler(make(), GOALS, _BREAKABLE), curves()) for _ in range(2))
+    assert heeding.verdicts == again.verdicts, "with constraints, the same reports get the same verdicts"
+    assert _share_feasible(heeding) > _share_feasible(without), (
+        "bind takes constraints, and of the trials that are not stopped no more keep them than without: trials that break "
+        "one come behind all others, whatever their losses; or leave the keyword out"
+    )
+
+
+def _share_feasible(run: Race) -> float:
+    """The share of the trials not stopped that keep the constraints at the end."""
+    kept = [trial for trial in run.seen if trial.status is Status.COMPLETED]
+    return float(np.mean([not violations_of(trial.metrics, _BREAKABLE) for trial in kept]))
+
+
 SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
     check_is_a_scheduler,
     check_documented,
@@ -227,6 +250,7 @@ SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
     check_reports_without_losses,
     check_odd_trials,
     check_judges_several_goals,
+    check_heeds_constraints,
 )
 
 

@@ -106,3 +106,8 @@ def test_expected_losses_are_finite_however_large_the_losses_are():
     huge = expected(1.7e308)
     assert np.isfinite(huge).all()
     np.testing.assert_allclose(huge[:2] / 1.7e308, last[:2])
+    with np.errstate(over="raise", invalid="raise"):
+        equal = expected_losses(
+            curves(({1: 5e-320}, 5e-320), ({1: 5e-320}, None)), lambda y: standardised(half_ranked(y))
+        )
+    np.testing.assert_array_equal(equal, 5e-320)

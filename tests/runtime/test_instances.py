@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -192,6 +194,12 @@ def test_members_of_a_population_do_not_run_over_instances():
 def test_means_are_of_numbers_and_the_rest_is_the_last():
     own = [{"a": 1, "b": "x", "ok": True}, {"a": 2.0, "b": "y", "ok": False, "new": 5}]
     assert means_so_far(own) == {"a": 1.5, "b": "y", "ok": False, "new": 5}
+
+
+def test_the_mean_of_values_as_large_as_floats_is_finite():
+    huge = 1.7976931348623157e308
+    assert means_so_far([{"loss": huge}] * 12) == {"loss": huge}
+    assert means_so_far([{"loss": -huge, "a": math.inf}, {"loss": -huge, "a": -math.inf}])["loss"] == -huge
 
 
 def test_on_the_virtual_clock_each_instance_takes_its_own_time_and_none_is_run_twice():

@@ -113,6 +113,19 @@ def test_at_the_limit_it_goes_on_until_a_trial_has_completed_and_no_paused_one_i
     assert best - min(finals) < 0.02, "what is left paused would not have been better by much"
 
 
+def test_at_the_limit_what_only_equals_the_best_stays_paused():
+    sampler = bound()
+    for number, config in enumerate(SPACE.sample(12, derive(0, "some"))):
+        trial = start(number, config)
+        for step in range(1, 4):
+            trial = report(trial, step, 1.0)
+        if number:
+            sampler.observe(evolve(trial, Paused(number=number, attempt=1, step=3, at=0.0), GOALS))
+        else:
+            sampler.tell(finish(report(trial, LAST, 1.0), {"loss": 1.0}))
+    assert ask(sampler, None, (), SEED, turn=0) is Signal.EXHAUSTED
+
+
 def test_with_nothing_that_may_go_on_it_waits_for_what_runs_or_is_exhausted():
     sampler = bound()
     assert ask(sampler, None, (), SEED, turn=0) is Signal.EXHAUSTED

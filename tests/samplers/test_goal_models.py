@@ -103,6 +103,18 @@ def test_thresholds_keep_the_search_where_it_is_interesting():
     assert np.mean([trial.config["x"] < 0.45 for trial in late]) > 0.7
 
 
+@pytest.mark.parametrize("threshold", [1e308, -1e308])
+def test_a_threshold_beyond_all_values_leaves_the_acquisition_finite(threshold):
+    with np.errstate(over="raise", invalid="raise"):
+        late = played(GP, 14, goals=make_goals(["f", "g"], thresholds={"f": threshold})).finished[8:]
+    assert min(abs(trial.config["y"] - 0.5) for trial in late) < 0.02
+
+
+def test_bounds_as_large_as_floats_are_bounds():
+    with np.errstate(over="raise", invalid="raise"):
+        assert (bilog(np.array([1.7e308, 1.2e308, np.inf, -1e308])) * [1, 1, 1, -1] > 0).all()
+
+
 def test_a_region_of_failures_is_left():
     space = Space({"x": Float(0, 1), "y": Float(0, 1), "c": Choice(["a", "b"])})
     loop = Loop.of(GP, space, goals=TWO)

@@ -35,7 +35,12 @@ def test_the_further_a_value_is_below_the_less_probable_it_is():
     steps, seen = np.arange(1, 16, dtype=float), curve(0.3, rng)[:15]
     found = [probability_below(steps, seen, E, value) for value in (-1.0, 0.2, 0.35, 0.5, 2.0)]
     assert found == sorted(found) and found[0] < 0.01 and found[-1] > 0.99
-    assert probability_below(steps, np.full(15, 0.5), E, 0.4) == 0.0
+    flat = [probability_below(steps, np.full(15, 0.5), E, value) for value in (0.4, 0.5, 0.6)]
+    assert flat == [0.0, 0.5, 1.0]
+
+
+def test_of_equal_flat_curves_none_is_stopped():
+    assert not testing.race(Extrapolation(max_steps=27).bind(testing.GOALS), [[0.1] * 27] * 12).stopped
 
 
 def test_what_gains_speed_is_not_given_up():

@@ -75,3 +75,8 @@ def test_an_older_snapshot_is_judged_by_what_it_shows():
 def test_options_are_checked_at_the_door(option):
     with pytest.raises(SpecError, match=f"median needs a whole number {option} >= 1, got {option}=0"):
         Median(**{option: 0})
+
+
+@pytest.mark.parametrize("loss", [0.1, 0.7, -123.456, 1.7e308, -1.7e308])
+def test_of_equal_flat_curves_none_is_stopped_whatever_their_mean_is_rounded_to(loss):
+    assert not testing.race(Median().bind(testing.GOALS), [[loss] * 27] * 12).stopped

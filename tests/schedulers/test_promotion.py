@@ -17,6 +17,7 @@ from raytune_hpo.facts import Reported, Started, Status, Verdict
 from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.protocols import as_promoter
 from raytune_hpo.schedulers import ASHA
+from raytune_hpo.schedulers.ranking import Criteria
 from raytune_hpo.schedulers.rungs import Rung
 from raytune_hpo.trial import Reports
 from tests.core.test_random_events import plain
@@ -202,7 +203,7 @@ def test_at_the_end_of_hyperband_it_is_the_highest_rung_from_which_one_goes_on()
 
 @pytest.mark.parametrize("num_goals", [1, 2])
 def test_a_rung_answers_as_sorting_its_entries_would(num_goals):
-    chance, rung, entries = random.Random(0), Rung(num_goals), {}
+    chance, rung, entries = random.Random(0), Rung(Criteria(num_goals)), {}
     for _ in range(300):
         number, losses = chance.randrange(40), tuple(float(chance.randrange(6)) for _ in range(num_goals))
         if chance.random() < 0.1 and number in entries:

@@ -97,6 +97,11 @@ class ForOneGoal(Judging):
         return Verdict.STOP if loss > 1 else Verdict.CONTINUE
 
 
+class DeafToConstraints(ASHA):
+    def bind(self, goals, *, constraints=()):
+        return type(self)()
+
+
 @pytest.mark.parametrize(
     ("scheduler", "check"),
     [
@@ -109,6 +114,7 @@ class ForOneGoal(Judging):
         (StopsEquals, testing.check_equals_survive),
         (KeepsLostAttempts, testing.check_repeat_replaces),
         (CountsReports, testing.check_odd_trials),
+        (DeafToConstraints, testing.check_heeds_constraints),
     ],
 )
 def test_a_broken_scheduler_is_caught(scheduler, check):

@@ -7,7 +7,7 @@ from raytune_hpo import testing
 from raytune_hpo.facts import Reported, Status, Verdict
 from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.schedulers import ASHA, Extrapolation, Hyperband, Median, Patience, Tercet, Threshold
-from raytune_hpo.schedulers.ranking import Ordered, Sorted, ranking
+from raytune_hpo.schedulers.ranking import Criteria, Ordered, Sorted, ranking
 from raytune_hpo.trial import evolve
 
 STEPS = 27
@@ -111,7 +111,7 @@ def test_patience_and_thresholds_are_met_by_any_metric():
 def test_a_ranking_by_fronts_counts_those_in_earlier_fronts_with_or_without_its_own_entry():
     rng = np.random.default_rng(0)
     rows = [tuple(row) for row in rng.integers(0, 6, size=(60, 2)).tolist()]
-    ranks = ranking(2)
+    ranks = ranking(Criteria(2))
     for number, row in enumerate(rows):
         before = ranks.num_better(number, row)
         ranks.put(number, row)
@@ -121,8 +121,8 @@ def test_a_ranking_by_fronts_counts_those_in_earlier_fronts_with_or_without_its_
 
 
 def test_one_goal_is_ranked_by_its_order_and_many_peers_by_the_newest():
-    assert isinstance(ranking(1), Ordered)
-    ranks = Sorted(2)
+    assert isinstance(ranking(Criteria(1)), Ordered)
+    ranks = Sorted(Criteria(2))
     for number in range(600):
         ranks.put(number, (float(number), float(number)))
     assert ranks.num_others(10_000) == 500

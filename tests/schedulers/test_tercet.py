@@ -97,3 +97,8 @@ def test_steps_that_are_not_reported_do_not_lose_the_checkpoint():
 def test_options_that_cannot_be_are_refused(options, said):
     with pytest.raises(SpecError, match=said):
         Tercet(**options)
+
+
+@pytest.mark.parametrize("loss", [0.1, 0.7, -123.456, 1.7e308, -1.7e308])
+def test_of_equal_flat_curves_none_is_stopped_whatever_their_mean_is_rounded_to(loss):
+    assert not testing.race(Tercet(max_steps=E).bind(testing.GOALS), [[loss] * E] * 12).stopped

@@ -29,10 +29,10 @@ class RunningOn:
         kind = Hyperband if brackets else ASHA
         self._inner: Hyperband | ASHA = kind(eta=eta, min_steps=min_steps, max_steps=rungs_below)
 
-    def bind(self, goals: Sequence[Goal]) -> RunningOn:
+    def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> RunningOn:
         """A fresh scheduler for one study."""
         bound = RunningOn(rungs_below=self.rungs_below, min_steps=self.min_steps, eta=self.eta, brackets=self.brackets)
-        bound._inner = self._inner.bind(goals)
+        bound._inner = self._inner.bind(goals, constraints=constraints)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
