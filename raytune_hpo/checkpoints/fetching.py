@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raytune_hpo.checkpoints.folders import measured
+from raytune_hpo.checkpoints.temporary import temporary_folder
 
 BYTES, DIGEST, NODE, URL = "bytes", "digest", "node", "url"  # of a record
 
@@ -31,7 +32,6 @@ class Nodes(Protocol):
 _ANOTHER = "what is there now is not what was saved"
 nodes: list[Nodes] = []  # at most one: set when this process joins a cluster
 _here: dict[str, Path] = {}  # folders that this process has fetched, by digest
-_home: list[tempfile.TemporaryDirectory[str]] = []  # the folder of fetched checkpoints, deleted with the process
 
 
 def fetched(record: Mapping[str, Any]) -> Path:
@@ -54,7 +54,7 @@ def fetched(record: Mapping[str, Any]) -> Path:
             raise ValueError(_ANOTHER)
     digest = str(record.get(DIGEST))
     if digest not in _here or not _here[digest].is_dir():
-        folder = Path(tempfile.mkdtemp(dir=_folder()))
+        folder = Path(tempfile.mkdtemp(dir=temporary_folder()))
         _bring(record, folder)
         if not _is_whole(folder, record):
             raise ValueError(_ANOTHER)
@@ -87,9 +87,3 @@ def _bring(record: Mapping[str, Any], folder: Path) -> None:
 
 def _is_whole(folder: Path, record: Mapping[str, Any]) -> bool:
     return measured(folder)[1] == record.get(DIGEST)
-
-
-def _folder() -> str:
-    if not _home:
-        _home.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-checkpoints-", ignore_cleanup_errors=True))
-    return _home[0].name

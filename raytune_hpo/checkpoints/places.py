@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import secrets
-import tempfile
 from os import PathLike
 from pathlib import Path
 from urllib.parse import quote
 
 from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.checkpoints.temporary import temporary_place
 from raytune_hpo.errors import SpecError
 
 MAX_NAME = 120  # bytes of a study's name in a folder's name
 _SQLITE, _MEMORY = "sqlite:///", "memory"
-_MEMORY_DISK = "/dev/shm"  # on Linux
-_temporary: dict[bool, tempfile.TemporaryDirectory[str]] = {}  # by ``in_memory``; they go with the process
-_count = itertools.count()
 
 
 def place_of(checkpoints: str | None, storage: str, study: str) -> str:
@@ -42,19 +38,6 @@ def is_own_place(place: str, storage: str, study: str) -> bool:
     if storage == _MEMORY:
         return False  # studies in memory have separate places, but which is whose is unknown
     return place == place_of(None, storage, study) or place.rpartition("/")[2] == _shared_name(storage, study)
-
-
-def temporary_place(*, in_memory: bool = False) -> str:
-    """A new temporary folder, which is deleted when this process ends.
-
-    Args:
-        in_memory: whether its contents are small enough for a file system in memory, if there is one.
-    """
-    if in_memory not in _temporary:
-        parent = _MEMORY_DISK if in_memory and os.access(_MEMORY_DISK, os.W_OK) else None
-        made = tempfile.TemporaryDirectory(prefix="raytune_hpo-", dir=parent, ignore_cleanup_errors=True)
-        _temporary[in_memory] = made
-    return f"{_temporary[in_memory].name}/{next(_count)}"
 
 
 def _shared_name(storage: str, study: str) -> str:
