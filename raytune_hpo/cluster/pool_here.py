@@ -43,6 +43,7 @@ class PoolHere:
     async def _live(self) -> None:
         run, closing = asyncio.create_task(self._pool.run()), asyncio.create_task(self._closing.wait())
         await asyncio.wait({run, closing}, return_when=asyncio.FIRST_COMPLETED)
+        run.cancel()  # or it would tell of an optimizer that goes first
         await self._pool.close()
         goes_on = asyncio.all_tasks() - {asyncio.current_task()}  # calls of workers that have just been killed
         for task in goes_on:
