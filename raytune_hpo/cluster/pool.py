@@ -154,7 +154,7 @@ class WorkerPool:
     async def close(self) -> None:
         """End all workers: in order if the study is over, and at once if not."""
         self._closed = True
-        with suppress(asyncio.TimeoutError, RayError):  # they are killed all the same
+        with suppress(asyncio.TimeoutError, RayError, ClusterError):  # they are killed all the same
             if self._members and (await asyncio.wait_for(self._tell("pulse", 0.0), LEAVE_S)).is_over:
                 await self._let_leave()
         self._dismiss_all()
@@ -169,6 +169,8 @@ class WorkerPool:
         return refs
 
     async def _tell(self, method: str, *args: Any) -> Any:
+        if self._connection != connection():  # Ray would start another cluster, and ask that
+            raise ClusterError("the process of the worker pool has left the cluster")
         call = self._optimizer.call.options(name=title(OPTIMIZER, self._settings.study))  # its process's name, too
         return await call.remote(method, *args)
 
