@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import tempfile
@@ -107,13 +106,6 @@ def make_private(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise HpoError(f"{folder} cannot be made: {error.strerror or error}; name a folder that can be") from error
-
-
-def folder_of_process(prefix: str, parent: str | None = None) -> str:
-    """A new temporary folder, which is deleted when this process ends."""
-    made = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-    atexit.register(made.cleanup)  # or its end would be that of an object, with a ResourceWarning
-    return made.name
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,8 +1,6 @@
 """Files that are written whole: the old one or the new one, on the disk before anyone finds it."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -54,9 +52,3 @@ def test_what_a_link_points_to_is_written_and_a_pipe_is_written_to(tmp_path):
     os.close(writer)
     with open(reader) as pipe:
         assert pipe.read() == "new"
-
-
-def test_a_folder_of_a_process_is_deleted_at_its_end_without_a_warning(tmp_path):
-    program = f"from raytune_hpo.files import folder_of_process; print(folder_of_process('it-', {str(tmp_path)!r}))"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"{tmp_path}/it-") and done.stderr == "" and list(tmp_path.iterdir()) == []

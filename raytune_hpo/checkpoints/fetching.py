@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from raytune_hpo.checkpoints.folders import measured
-from raytune_hpo.files import folder_of_process
+from raytune_hpo.checkpoints.temporary import temporary_folder
 
 BYTES, DIGEST, NODE, URL = "bytes", "digest", "node", "url"  # of a record
 
@@ -55,7 +54,7 @@ def fetched(record: Mapping[str, Any]) -> Path:
             raise ValueError(_ANOTHER)
     digest = str(record.get(DIGEST))
     if digest not in _here or not _here[digest].is_dir():
-        folder = Path(tempfile.mkdtemp(dir=_home()))
+        folder = Path(tempfile.mkdtemp(dir=temporary_folder()))
         _bring(record, folder)
         if not _is_whole(folder, record):
             raise ValueError(_ANOTHER)
@@ -88,9 +87,3 @@ def _bring(record: Mapping[str, Any], folder: Path) -> None:
 
 def _is_whole(folder: Path, record: Mapping[str, Any]) -> bool:
     return measured(folder)[1] == record.get(DIGEST)
-
-
-@cache
-def _home() -> str:
-    """The folder of fetched checkpoints."""
-    return folder_of_process("raytune_hpo-checkpoints-")

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import secrets
-from functools import cache
 from os import PathLike
 from pathlib import Path
 from urllib.parse import quote
 
 from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.checkpoints.temporary import temporary_place
 from raytune_hpo.errors import SpecError
-from raytune_hpo.files import folder_of_process
 
 MAX_NAME = 120  # bytes of a study's name in a folder's name
 _SQLITE, _MEMORY = "sqlite:///", "memory"
-_MEMORY_DISK = "/dev/shm"  # on Linux
-_count = itertools.count()
 
 
 def place_of(checkpoints: str | None, storage: str, study: str) -> str:
@@ -42,21 +38,6 @@ def is_own_place(place: str, storage: str, study: str) -> bool:
     if storage == _MEMORY:
         return False  # studies in memory have separate places, but which is whose is unknown
     return place == place_of(None, storage, study) or place.rpartition("/")[2] == _shared_name(storage, study)
-
-
-def temporary_place(*, in_memory: bool = False) -> str:
-    """A new temporary folder, which is deleted when this process ends.
-
-    Args:
-        in_memory: whether its contents are small enough for a file system in memory, if there is one.
-    """
-    return f"{_temporary_root(in_memory)}/{next(_count)}"
-
-
-@cache
-def _temporary_root(in_memory: bool) -> str:
-    parent = _MEMORY_DISK if in_memory and os.access(_MEMORY_DISK, os.W_OK) else None
-    return folder_of_process("raytune_hpo-", parent)
 
 
 def _shared_name(storage: str, study: str) -> str:

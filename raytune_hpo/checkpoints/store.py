@@ -12,6 +12,7 @@ from typing import Any
 
 from raytune_hpo.checkpoints.fetching import BYTES, DIGEST, NODE, URL, is_elsewhere, is_local, nodes
 from raytune_hpo.checkpoints.folders import measured, removed, swept, written
+from raytune_hpo.checkpoints.temporary import temporary_folder
 from raytune_hpo.errors import SpecError
 
 Write = Callable[[Path], object]
@@ -89,7 +90,7 @@ class CheckpointStore:
     def _upload(self, name: str, write: Write) -> dict[str, Any]:
         from raytune_hpo.checkpoints.remote import upload
 
-        with tempfile.TemporaryDirectory(prefix="raytune_hpo-") as folder:
+        with tempfile.TemporaryDirectory(dir=temporary_folder()) as folder:
             write(Path(folder))
             size, digest = measured(Path(folder))
             url = f"{self.url.rstrip('/')}/{name}"

@@ -31,14 +31,22 @@ _LEFT_BEHIND = (
 )  # handouts: the workshop's labs and notebooks in a wheel, which no worker reads
 
 
-def digest_of(folder: str) -> str:
-    """The digest of the package's Python files."""
+def digest_of(contents: Mapping[str, bytes]) -> str:
+    """The digest of the package's files, see ``contents_of``."""
     total = hashlib.blake2b(digest_size=12)
-    for name in sorted(files_of(folder)):
+    for name in sorted(contents):
         total.update(name.encode())
-        with open(os.path.join(folder, name), "rb") as file:
-            total.update(file.read())
+        total.update(contents[name])
     return total.hexdigest()
+
+
+def contents_of(folder: str) -> dict[str, bytes]:
+    """The contents of the package's files by name, see ``files_of``."""
+    contents = {}
+    for name in files_of(folder):
+        with open(os.path.join(folder, name), "rb") as file:
+            contents[name] = file.read()
+    return contents
 
 
 def files_of(folder: str) -> list[str]:
@@ -53,7 +61,8 @@ def files_of(folder: str) -> list[str]:
 def make_importable(digest: str, archive: bytes) -> None:
     """Make ``import raytune_hpo`` import exactly the sender's files."""
     spec = importlib.util.find_spec(PACKAGE)
-    if spec is not None and spec.submodule_search_locations and digest_of(spec.submodule_search_locations[0]) == digest:
+    folders = None if spec is None else spec.submodule_search_locations
+    if folders and digest_of(contents_of(folders[0])) == digest:
         return
     sys.path.insert(0, _unpacked(digest, archive))
     importlib.invalidate_caches()
@@ -63,19 +72,20 @@ def _unpacked(digest: str, archive: bytes) -> str:
     folder = os.path.join(_home(), digest)
     if _is_intact(folder, digest):
         return folder
-    new = tempfile.mkdtemp(dir=_home())
-    with zipfile.ZipFile(io.BytesIO(archive)) as file:
-        file.extractall(new)
-    _settle(new, folder)
-    if not _is_intact(folder, digest):
+    for _ in range(2):
+        new = tempfile.mkdtemp(dir=_home())
+        with zipfile.ZipFile(io.BytesIO(archive)) as file:
+            file.extractall(new)
+        _settle(new, folder)
+        if _is_intact(folder, digest):
+            return folder
         # What is there is a link, or incomplete (a cleaner of /tmp, a full disk): move it away.
         os.rename(folder, os.path.join(tempfile.mkdtemp(dir=_home()), "broken"))
-        return _unpacked(digest, archive)
-    return folder
+    raise RuntimeError(f"the package was unpacked to {folder}, and what is there is not what was sent; set TMPDIR")
 
 
 def _is_intact(folder: str, digest: str) -> bool:
-    return _is_own(folder) and digest_of(os.path.join(folder, PACKAGE)) == digest
+    return _is_own(folder) and digest_of(contents_of(os.path.join(folder, PACKAGE))) == digest
 
 
 def _is_own(folder: str) -> bool:

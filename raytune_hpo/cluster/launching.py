@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorAlreadyExistsError, ActorDiedError, GetTimeoutError, RayError
 
-from raytune_hpo.checkpoints.places import temporary_place
+from raytune_hpo.checkpoints.temporary import temporary_place
 from raytune_hpo.cluster import is_remote
 from raytune_hpo.cluster.connecting import Say, connect, silence
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words

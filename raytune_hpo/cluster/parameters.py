@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,14 +20,22 @@ class WithParameters:
         self.__doc__ = objective.__doc__
 
     def __call__(self, config: dict[str, Any]) -> Any:
-        return self.objective(config, **self.parameters)
+        return self.objective(config, **self._values)
+
+    @functools.cached_property
+    def _values(self) -> dict[str, Any]:
+        """The arguments, without references: on Ray, workers have fetched the objects already; other runtimes do it here."""
+        ray: Any = sys.modules.get("ray")
+        if ray is None:  # nobody can have made a reference
+            return self.parameters
+        return {name: ray.get(v) if isinstance(v, ray.ObjectRef) else v for name, v in self.parameters.items()}
 
 
 def with_parameters(objective: Callable[..., Any], **parameters: Any) -> Objective:
     """The objective with big arguments filled in: ``hpo.with_parameters(objective, X=X, y=y)``.
 
     They are put into Ray's object store once, and workers of one node share their memory: treat arrays as read-only. For an
-    object that is there already, give its reference; on Ray, the objective gets the object.
+    object that is there already, give its reference; the objective gets the object.
 
     Raises:
         SpecError: the objective cannot be called.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from raytune_hpo.cluster.connecting import connection
 from raytune_hpo.cluster.failures import cause_of
 from raytune_hpo.cluster.pulse import Pulse
 from raytune_hpo.cluster.resources import actor_options, num_requests, room, thread_limits
@@ -37,7 +38,8 @@ from raytune_hpo.errors import ClusterError, HpoError
 
 PULSE_S = 1.0  # how often the pool checks for more room
 PREFIX_CHARS = 8
-LEAVE_S = 5.0
+HEAR_S = 1.0  # how long after a study's end a worker may work on
+LEAVE_S = 5.0  # how long a worker, or the optimizer, may take to end in order before it is killed
 MAX_BAD_STARTS = 3  # in a row, before the study fails
 _log = logging.getLogger("raytune_hpo")
 
@@ -65,11 +67,12 @@ class PoolSettings:
 
 @dataclass
 class _Member:
-    """A worker that was requested; ``ready`` once it is placed and its process is up."""
+    """A worker that was requested; ``ready`` once it is placed and its process is up, ``leaves`` once its work is done."""
 
     actor: Any = None
     group: PlacementGroup | None = None
     ready: bool = False
+    leaves: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -85,6 +88,7 @@ class WorkerPool:
 
     def __init__(self, settings: PoolSettings, *, has_process: bool = True) -> None:
         self._settings, self._has_process = settings, has_process
+        self._connection = connection()
         try:
             self._optimizer = find(OPTIMIZER, settings.study)
         except ValueError as error:
@@ -129,7 +133,7 @@ class WorkerPool:
         except Exception as error:
             await self._give_up(error)
         self._closed = True
-        self._dismiss_all()
+        await self._let_leave()
         if self._settings.linger_s is not None:
             await self._linger(self._settings.linger_s)
 
@@ -148,8 +152,11 @@ class WorkerPool:
         self._leaving.set()
 
     async def close(self) -> None:
-        """End all workers, whatever they are doing."""
+        """End all workers: in order if the study is over, and at once if not."""
         self._closed = True
+        with suppress(asyncio.TimeoutError, RayError, ClusterError):  # they are killed all the same
+            if self._members and (await asyncio.wait_for(self._tell("pulse", 0.0), LEAVE_S)).is_over:
+                await self._let_leave()
         self._dismiss_all()
 
     async def _held(self) -> dict[str, Any]:
@@ -162,6 +169,8 @@ class WorkerPool:
         return refs
 
     async def _tell(self, method: str, *args: Any) -> Any:
+        if self._connection != connection():  # Ray would start another cluster, and ask that
+            raise ClusterError("the process of the worker pool has left the cluster")
         call = self._optimizer.call.options(name=title(OPTIMIZER, self._settings.study))  # its process's name, too
         return await call.remote(method, *args)
 
@@ -192,8 +201,7 @@ class WorkerPool:
         """Request as many workers as fit now, and one more: an autoscaler sees only requests."""
         async with self._resizing:
             if self._waiting == 0:
-                for name in [name for name, member in self._members.items() if not member.ready]:
-                    self._dismiss(name)
+                self._dismiss_all(lambda member: not member.ready)
             elif not self._closed:
                 for _ in range(await self._wanted()):
                     self._hire()
@@ -221,14 +229,28 @@ class WorkerPool:
 
     def _dismiss(self, name: str) -> None:
         member = self._members.pop(name, None)
-        if member is not None:
-            if member.actor is not None:
-                ray.kill(member.actor)
-            if member.group is not None:
-                remove_placement_group(member.group)
+        if member is None or self._connection != connection():  # it has gone, and Ray would start another cluster
+            return
+        if member.actor is not None:
+            ray.kill(member.actor)
+        if member.group is not None:
+            remove_placement_group(member.group)
 
-    def _dismiss_all(self) -> None:
-        for name in list(self._members):
+    async def _let_leave(self) -> None:
+        """End all workers of a study that is over: those that work on are killed, the others may take some time."""
+        self._dismiss_all(lambda member: not member.ready)
+        await self._wait(HEAR_S)
+        self._dismiss_all(lambda member: not member.leaves)
+        await self._wait(LEAVE_S)
+        self._dismiss_all()
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Wait for the end of all workers."""
+        if tasks := [member.task for member in self._members.values() if member.task is not None]:
+            await asyncio.wait(tasks, timeout=timeout_s)
+
+    def _dismiss_all(self, which: Callable[[_Member], bool] = lambda member: True) -> None:
+        for name in [name for name, member in self._members.items() if which(member)]:
             self._dismiss(name)
 
     # -------------------------------------------------------------------------------------------- one worker
@@ -254,6 +276,10 @@ class WorkerPool:
             if name in self._members:
                 reason, blameless = cause_of(error)
                 await self._tell("lost", name, reason, blameless)
+        else:
+            member.leaves = True
+            with suppress(asyncio.TimeoutError, RayError):  # it is killed all the same
+                await asyncio.wait_for(_call(member.actor, "leave", title(WORKER, self._settings.study)), LEAVE_S)
         self._dismiss(name)
 
     def _employ(self, name: str, member: _Member) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import threading
 from contextlib import suppress
 
-from raytune_hpo.cluster.pool import PoolSettings, WorkerPool
+from raytune_hpo.cluster.pool import LEAVE_S, PoolSettings, WorkerPool
 
-_CLOSE_S = 5.0
+_MOMENT_S = 0.1
+_CLOSE_S = 2 * LEAVE_S
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -23,10 +25,12 @@ class PoolHere:
         self._thread.start()
 
     def close(self) -> None:
-        """End all workers, whatever they are doing."""
+        """End all workers; those that need more than a moment to leave do so while this process goes on."""
         with suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join(_CLOSE_S)
+        self._thread.join(_MOMENT_S)
+        if self._thread.is_alive():
+            atexit.register(self._thread.join, _CLOSE_S)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -34,10 +38,12 @@ class PoolHere:
             self._loop.run_until_complete(self._live())
         finally:
             self._loop.close()
+            atexit.unregister(self._thread.join)
 
     async def _live(self) -> None:
         run, closing = asyncio.create_task(self._pool.run()), asyncio.create_task(self._closing.wait())
         await asyncio.wait({run, closing}, return_when=asyncio.FIRST_COMPLETED)
+        run.cancel()  # or it would tell of an optimizer that goes first
         await self._pool.close()
         goes_on = asyncio.all_tasks() - {asyncio.current_task()}  # calls of workers that have just been killed
         for task in goes_on:

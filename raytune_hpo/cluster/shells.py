@@ -31,12 +31,12 @@ ANSWER_S = 900.0  # longer than a restarted optimizer waits for its journal; aft
 @functools.cache
 def package() -> tuple[str, bytes]:
     """This package: the digest of its files, and a zip file."""
-    folder = os.path.dirname(raytune_hpo.__file__)
+    contents = bootstrap.contents_of(os.path.dirname(raytune_hpo.__file__))  # read once: somebody may be editing them
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in bootstrap.files_of(folder):
-            archive.write(os.path.join(folder, name), os.path.join(bootstrap.PACKAGE, name))
-    return bootstrap.digest_of(folder), data.getvalue()
+        for name, content in contents.items():
+            archive.writestr(f"{bootstrap.PACKAGE}/{name}", content)
+    return bootstrap.digest_of(contents), data.getvalue()
 
 
 @functools.cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -98,6 +100,15 @@ class TrialWorker:
             threading.Thread(target=watch.run, name="raytune_hpo-watch", daemon=True).start()
         with routed(), inherited():
             self._worker.loop()
+
+    def leave(self) -> None:
+        """Do what a process does at its end, as the pool kills this one: exit handlers, then the objective's destructors.
+
+        Ray's own way, ``exit_actor``, gives the CPUs and GPUs to the next worker first, and cannot end a handler that hangs.
+        """
+        atexit._run_exitfuncs()
+        self._worker = None
+        gc.collect()
 
 
 class RayChannel:

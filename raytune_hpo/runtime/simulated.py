@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raytune_hpo.analysis.failures import reason_of_failure
-from raytune_hpo.checkpoints.places import temporary_place
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import BriefStore
+from raytune_hpo.checkpoints.temporary import temporary_place
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.messages import (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,5 +73,20 @@ def test_content_that_is_not_what_it_was_is_replaced(home: Path, tmp_path: Path,
         shutil.move(folder, tmp_path / "moved")
         folder.symlink_to(tmp_path / "moved")
     assert unpacked() == folder
-    assert bootstrap.digest_of(str(folder / "raytune_hpo")) == package()[0]
+    assert bootstrap.digest_of(bootstrap.contents_of(str(folder / "raytune_hpo"))) == package()[0]
     assert not folder.is_symlink()
+
+
+def test_a_package_that_is_not_what_its_digest_says_is_refused(home: Path) -> None:
+    digest, archive = package()
+    with pytest.raises(RuntimeError, match=r"is not what was sent; set TMPDIR"):
+        bootstrap._unpacked(digest[::-1], archive)
+
+
+def test_a_file_that_changes_meanwhile_is_sent_as_it_was_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was read twice, for the digest and for the archive; workers unpacked it over and over."""
+    readings = itertools.count()
+    monkeypatch.setattr(bootstrap, "contents_of", lambda folder: {"errors.py": f"reading {next(readings)}".encode()})
+    digest, archive = package.__wrapped__()
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        assert bootstrap.digest_of({"errors.py": file.read("raytune_hpo/errors.py")}) == digest

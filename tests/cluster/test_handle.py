@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from cluster_support import SPACE
 from ray.exceptions import ActorDiedError
 
 import raytune_hpo as hpo
-from raytune_hpo.cluster import handle, shells
+from raytune_hpo.cluster import handle, pool, shells
 from raytune_hpo.cluster.handle import ClusterHandle
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
@@ -82,6 +83,16 @@ print("done")
 def test_whoever_has_left_the_cluster_is_told_so_and_starts_no_other() -> None:
     process = subprocess.run([sys.executable, "-c", LEAVES], capture_output=True, text=True, timeout=240, check=False)
     assert process.stdout == "done\n", process.stderr
+
+
+def test_a_pool_whose_process_has_left_the_cluster_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would start another cluster for the question."""
+    monkeypatch.setattr(pool, "find", lambda role, study: None)
+    monkeypatch.setattr(pool, "connection", lambda: "this one")
+    workers = pool.WorkerPool(SimpleNamespace(study="s"), has_process=False)
+    monkeypatch.setattr(pool, "connection", lambda: None)
+    with pytest.raises(hpo.errors.ClusterError, match="has left the cluster"):
+        asyncio.run(workers._tell("pulse", 0.0))
 
 
 def test_a_file_of_another_node_is_not_looked_for_here(

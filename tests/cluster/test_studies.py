@@ -165,6 +165,14 @@ def test_parameters_travel_once_and_are_shared(name: str) -> None:
     assert {trial.metrics["shared"] for trial in results} == {True}
 
 
+def test_a_parameter_given_by_reference_is_the_object_in_threads_too(name: str) -> None:
+    import ray
+
+    objective = hpo.with_parameters(lambda config, data, factor: data[0] * factor, data=ray.put([21.0]), factor=2.0)
+    results = hpo.tune(objective, SPACE, num_trials=2, runtime="local", name=name, storage="memory", **SETTINGS)
+    assert [trial.metrics for trial in results] == [{"loss": 42.0}] * 2
+
+
 @pytest.mark.slow
 def test_big_objectives_and_big_spaces_survive_restarts(name: str) -> None:
     from cluster_support import kill

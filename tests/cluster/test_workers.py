@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cluster_support import SPACE, assert_each_once, facts_of, wait_until
 
 import raytune_hpo as hpo
+from raytune_hpo.cluster import pool
 from raytune_hpo.facts import Printed, Requeued
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
@@ -32,6 +36,53 @@ def test_isolation_process_gives_each_trial_a_process_of_its_own(name: str) -> N
 
     results = hpo.tune(pid, SPACE, num_trials=4, isolation="process", name=name, storage="memory", **SETTINGS)
     assert len({trial.metrics["pid"] for trial in results}) == 4
+
+
+def leaves_traces(folder: Path, handler_s: float) -> Callable[[dict], float]:
+    """An objective whose process leaves a file when it begins, another in an exit handler, and one in a destructor."""
+
+    def trace(kind: str) -> None:
+        (folder / f"{kind}-{os.getpid()}").touch()
+
+    def say_goodbye() -> None:
+        time.sleep(handler_s)
+        trace("handler")
+
+    class Objective:
+        def __call__(self, config):
+            if not (folder / f"begin-{os.getpid()}").exists():
+                trace("begin")
+                atexit.register(say_goodbye)
+            return config["x"]
+
+        def __del__(self):
+            if (folder / f"begin-{os.getpid()}").exists():  # in a worker that has run a trial
+                trace("destructor")
+
+    return Objective()
+
+
+def pids_of(kind: str, folder: Path) -> set[int]:
+    return {int(path.name.rpartition("-")[2]) for path in folder.glob(f"{kind}-*")}
+
+
+@pytest.mark.parametrize("isolation", ["actor", "process"])
+def test_exit_handlers_and_destructors_run_in_a_worker_that_is_needed_no_more(
+    name: str, tmp_path: Path, isolation: str
+) -> None:
+    objective = leaves_traces(tmp_path, handler_s=0.0)
+    hpo.tune(objective, SPACE, num_trials=2, isolation=isolation, name=name, storage="memory", **SETTINGS)
+    wait_until(lambda: pids_of("handler", tmp_path) == pids_of("destructor", tmp_path) == pids_of("begin", tmp_path))
+
+
+def test_a_worker_whose_exit_handler_hangs_is_killed_and_nobody_waits_for_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LEAVE_S", 0.5)
+    objective = leaves_traces(tmp_path, handler_s=600.0)
+    hpo.tune(objective, SPACE, num_trials=2, name=name, storage="memory", **SETTINGS)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids_of("begin", tmp_path)))
+    assert pids_of("begin", tmp_path) and not pids_of("handler", tmp_path)
 
 
 @pytest.mark.slow
