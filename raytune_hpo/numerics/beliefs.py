@@ -51,6 +51,12 @@ class Belief:
         """Even coordinates u (n,) as coordinates drawn from the belief, in the same order."""
         return np.interp(u, self._cumulated, np.linspace(0.0, 1.0, _NUM_BINS + 1))
 
+    @cached_property
+    def peak(self) -> float:
+        """The coordinate where the density is highest; the middle one of several that are alike."""
+        highest = np.flatnonzero(np.isclose(self.masses, self.masses.max(), rtol=1e-9, atol=0.0))
+        return float(MIDDLES[highest[len(highest) // 2]])
+
     def log_density(self, x: Array) -> tuple[Array, Array]:
         """The log density (n,), and its derivative (n,); both 0 where x is NaN."""
         at = np.clip(np.nan_to_num(x, nan=0.5) * _NUM_BINS - 0.5, 0.0, _NUM_BINS - 1.0)
@@ -95,6 +101,13 @@ class Beliefs:
             X[:, j] = belief.quantiles(X[:, j])
         return X
 
+    def peaked(self, U: Array) -> Array:
+        """Points U (n, d) moved to where each belief is highest; columns without a belief stay."""
+        X = np.array(U)
+        for j, belief in (*self.by_column.items(), *self.of_options.items()):
+            X[:, j] = belief.peak
+        return X
+
     def log_density(self, X: Array) -> Array:
         """The logarithm (n,) of the density of draws from the beliefs, relative to even draws."""
         return sum((belief.log_density(X[:, j])[0] for j, belief in self.by_column.items()), np.zeros(len(X)))
@@ -107,6 +120,17 @@ class Beliefs:
             total += log
         within = np.abs(total) <= _MOST
         return np.clip(total, -_MOST, _MOST), np.where(within[:, None], gradient, 0.0)
+
+    def lead(self, X: Array, Y: Array) -> bool:
+        """Whether the best of the points X (n, d), by losses Y (n, m), are preferred to the others, or as much.
+
+        Points with a missing loss do not count; without any others, nothing speaks against the beliefs.
+        """
+        told = ~np.isnan(Y).any(axis=1)
+        if not told.any():
+            return True
+        preferred = self.log_preference(X[told])[0]
+        return bool(preferred[Y[told].argmin(axis=0)].mean() >= preferred.mean())
 
     def credibility(self, X: Array, losses: Array) -> float:
         """How credible the beliefs are after losses (n,) at points X (n, d): from 1 to 0 if preferred points are the worse.

@@ -50,7 +50,7 @@ class BOHB(ModelBased):
             bandwidth_factor or min_bandwidth not above 0; min_points < 1.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, version=5)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, version=6)
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ class CMAES(BaseSampler):
         SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=4)
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=5)
     _ordered: Array  # the columns of the Gaussian
     _nominal: Array
 
@@ -122,9 +122,10 @@ class CMAES(BaseSampler):
         search, cube = self._search, self._cube
         if not cube.axes:
             return Suggestion(cube.config(np.empty(0)))
-        known = np.concatenate([self._history.read().X, cube.encode(pending)])
+        observed = self._history.read()
+        known = np.concatenate([observed.X, cube.encode(pending)])
         if search is None:
-            rows = cube.spread(len(known), self._seed, rng)
+            rows = cube.spread(len(known), self._seed, rng, observed)
             return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         points = self._draw(search, rng)
         rows = cube.proper(points)

@@ -17,6 +17,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axes, is_among, row_keys
 from raytune_hpo.numerics.neighbours import neighbours
 from raytune_hpo.numerics.quasi import sobol
+from raytune_hpo.samplers.history import Observed
 from raytune_hpo.space import Space
 from raytune_hpo.space.axis import axis_of
 from raytune_hpo.space.coding import CodedAlike
@@ -80,14 +81,25 @@ class Cube:
         """
         return self.proper(self.space.beliefs.drawn(rng.random((n, self.space.num_columns))))
 
-    def spread(self, index: int, seed: int, rng: np.random.Generator) -> Array:
-        """Row number ``index`` (1, d) of a design that covers the cube evenly; every other row follows the beliefs.
+    def spread(self, index: int, seed: int, rng: np.random.Generator, observed: Observed | None = None) -> Array:
+        """Row number ``index`` (1, d) of a design that covers the cube evenly.
 
-        If the row breaks a constraint, a draw takes its place.
+        The first row is where the beliefs are highest. As long as they are not contradicted, every other row after it is
+        drawn from them. If a row breaks a constraint, a draw takes its place.
+
+        Args:
+            observed: the trials so far, which may contradict the beliefs.
         """
         start = index - index % _SOBOL_BATCH
         even = sobol(self.space.num_columns, start, _SOBOL_BATCH, seed)[index - start :][:1]
-        X = self.proper(even if index % 2 else self.space.beliefs.drawn(even))
+        beliefs = self.space.beliefs
+        if index == 0:
+            row = beliefs.peaked(even)
+        elif index % 2 == 0 and (observed is None or beliefs.lead(observed.X, observed.Y)):
+            row = beliefs.drawn(even)
+        else:
+            row = even
+        X = self.proper(row)
         return X if self.feasible(X)[0] else self.draw(1, rng)
 
     def feasible(self, X: Array) -> Array:

@@ -146,7 +146,7 @@ class FreezeThaw(BaseSampler):
         running, begun = cube.encode(silent), len(observed) + len(silent)
         known = np.concatenate([observed.X, running])
         if begun < self._num_initial or np.isnan(observed.Y[:, 0]).all():
-            return self._begun(cube.first_new(cube.spread(begun, self._seed, rng), known, rng))
+            return self._begun(cube.first_new(cube.spread(begun, self._seed, rng, observed), known, rng))
         posterior, seen = self._posterior(observed)
         candidates = self._candidates(posterior, seen, known, running, rng)
         old = self._among(seen, paused)

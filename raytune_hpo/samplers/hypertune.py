@@ -65,7 +65,9 @@ class HyperTune(GP):
             min_completed < 1.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, features=True, version=9)  # the ensemble is for a single goal
+    traits: ClassVar[Traits] = replace(
+        ModelBased.traits, features=True, version=10
+    )  # the ensemble is for a single goal
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class ModelBased(ConstraintLearner, ABC):
         fits: the models that were fitted, as memos. Samplers of one study whose ``model_key`` is the same may share it.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=3)
+    traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=4)
     fits: Any = None
     sources: tuple[Source, ...] = ()
     _opening: Opening | None = None
@@ -144,12 +144,12 @@ class ModelBased(ConstraintLearner, ABC):
         """The rows to try before the model is used: those that earlier studies suggest, and an even design."""
         begun = len(observed) + len(running)
         if not self.sources:
-            return self._cube.spread(begun, self._seed, rng)
+            return self._cube.spread(begun, self._seed, rng, observed)
         if self._opening is None:  # not before: only an ask does its linear algebra as any other process would
             self._opening = Opening.of(self._cube, self.sources)
         opened = int(self._opening.begun(np.concatenate([observed.X, running])).sum())
         rows = self._opening.untried(observed, running)
-        return rows if len(rows) else self._cube.spread(begun - opened, self._seed, rng)
+        return rows if len(rows) else self._cube.spread(begun - opened, self._seed, rng, observed)
 
     def compared(self, pending: Sequence[Trial]) -> tuple[Observed, Array]:
         """The observed trials with comparable losses, and the rows (p, d) of the pending trials that are not among them."""

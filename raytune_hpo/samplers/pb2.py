@@ -56,7 +56,7 @@ class PB2(TrainingPopulation):
         SpecError: an option out of range.
     """
 
-    traits: ClassVar[Traits] = replace(TrainingPopulation.traits, version=2)
+    traits: ClassVar[Traits] = replace(TrainingPopulation.traits, version=3)
     _changes: list[tuple[float, float, float]]  # generation, loss before, fall of the loss per step
     _settings: list[Mapping[str, Any]]
 

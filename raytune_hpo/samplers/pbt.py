@@ -8,6 +8,7 @@ selection (section 4.1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,7 +51,7 @@ class PBT(TrainingPopulation):
         SpecError: an option out of range.
     """
 
-    traits: ClassVar[Traits] = Traits(ahead=False, multi_goal=True, segments=True, whole_space=True, needs=("scipy",))
+    traits: ClassVar[Traits] = replace(TrainingPopulation.traits, multi_goal=True)
 
     def __init__(
         self,

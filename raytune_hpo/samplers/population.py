@@ -35,7 +35,7 @@ class Evolutionary(ConstraintLearner, ABC):
     A failed trial has infinite losses, a pruned one those of its last report.
     """
 
-    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=4)
+    traits: ClassVar[Traits] = Traits(needs=("scipy",), version=5)
     population: int
     _nominal: Array
     _is_founded: bool
@@ -71,9 +71,10 @@ class Evolutionary(ConstraintLearner, ABC):
         cube = self._cube
         if not cube.axes:
             return Suggestion(cube.config(np.empty(0)))
-        known = np.concatenate([self._history.read().X, cube.encode(pending)])
+        observed = self._history.read()
+        known = np.concatenate([observed.X, cube.encode(pending)])
         if not self._is_founded:
-            rows = cube.spread(len(known), self._seed, rng)
+            rows = cube.spread(len(known), self._seed, rng, observed)
             return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         for _ in range(_ATTEMPTS):
             point, meta = self.child(number, rng)

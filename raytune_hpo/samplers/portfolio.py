@@ -69,7 +69,7 @@ class Portfolio(BaseSampler):
             warm_up_s < 0; a strategy that ends in T without ``truth``.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_reports=True, features=True, needs=("scipy",), version=9)
+    traits: ClassVar[Traits] = Traits(reads_reports=True, features=True, needs=("scipy",), version=10)
     _arms: tuple[Sampler, ...]
     _labels: tuple[str, ...]
 

@@ -89,7 +89,7 @@ class RF(ModelBased):
             random_share outside [0, 1).
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=6)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=7)
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class TPE(ModelBased):
             above 0.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=6)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=7)
 
     def __init__(
         self,

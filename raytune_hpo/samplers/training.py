@@ -33,7 +33,7 @@ class TrainingPopulation(BaseSampler, ABC):
     an even design, or with the points that a user enqueued before all of them have begun.
     """
 
-    traits: ClassVar[Traits] = Traits(ahead=False, segments=True, whole_space=True, needs=("scipy",))
+    traits: ClassVar[Traits] = Traits(ahead=False, segments=True, whole_space=True, needs=("scipy",), version=2)
     population: int
     interval: int
     max_steps: int

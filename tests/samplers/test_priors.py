@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.samplers import GP, TPE, Auto, Random, Sobol
+from raytune_hpo.samplers import CMAES, DE, GP, NSGA2, RF, TPE, Auto, Evolution, Random, Sobol
 from raytune_hpo.space import Space
 from raytune_hpo.testing.trials import Loop
 
@@ -45,8 +45,54 @@ def test_a_prior_in_the_worst_corner_is_got_over(make):
 
 
 def test_what_the_losses_contradict_is_believed_no_longer():
-    """The worst corner, which half of the even design looks into."""
+    """The worst corner, where the first trial is."""
     assert average(GP, space(0.0), 20) < 2 * average(GP, space(), 20)
+
+
+def early_configs(make, space, loss, num):
+    loop = Loop.of(make, space)
+    for _ in range(num):
+        trial = loop.ask()
+        loop.tell(trial, {"loss": loss(trial.config)})
+    return [trial.config for trial in loop.finished]
+
+
+@pytest.mark.parametrize("make", [GP, TPE, RF, Auto, CMAES, DE, Evolution, NSGA2])
+def test_the_first_trial_is_what_is_believed_best(make):
+    believed = {
+        "lr": hpo.Float(1e-5, 1e-1, log=True, prior=hpo.Normal(1e-3, 0.25)),
+        "dropout": hpo.Float(0, 0.9, prior=hpo.Beta(2, 5)),
+        "batch": hpo.Ordinal([16, 32, 64, 128], weights=[1, 4, 9, 1]),
+        "optimizer": hpo.Choice(["adamw", "sgd", "adam"], weights=[5, 1, 1]),
+        "depth": hpo.Int(1, 20, prior=hpo.Normal(3, 0.1)),
+    }
+    (first,) = early_configs(make, Space(believed), lambda config: config["dropout"], 1)
+    assert first["lr"] == pytest.approx(1e-3, rel=0.01)
+    assert first["dropout"] == pytest.approx(0.9 * 0.2, abs=0.001), (
+        "the mode of a beta distribution is (a - 1) / (a + b - 2)"
+    )
+    assert (first["batch"], first["optimizer"], first["depth"]) == (64, "adamw", 3)
+
+
+@pytest.mark.parametrize("make", [GP, TPE, RF, Evolution])
+def test_the_even_design_follows_beliefs_as_long_as_they_lead(make):
+    def near(loss):
+        return sum(max(config.values()) < 0.5 for config in early_configs(make, space(0.1, 0.05), loss, 9))
+
+    assert near(lambda config: sum(config.values())) >= 4
+    assert near(lambda config: -sum(config.values())) <= 2
+
+
+def test_beliefs_lead_as_long_as_the_best_trials_are_preferred():
+    beliefs = Space({"x": hpo.Float(0, 1, prior=hpo.Normal(0.9, 0.2))}).beliefs
+    X = np.array([[0.9], [0.1], [0.5]])
+    assert beliefs.lead(X, np.array([[1.0], [2.0], [3.0]]))
+    assert not beliefs.lead(X, np.array([[2.0], [1.0], [3.0]]))
+    assert beliefs.lead(X, np.full((3, 1), np.nan)), "there is nothing to compare"
+    assert beliefs.lead(X, np.array([[2.0], [np.nan], [3.0]])), "a trial without a loss is not the best one"
+    assert beliefs.lead(X[:1], np.ones((1, 1)))
+    both = np.array([[1.0, 3.0], [2.0, 1.0], [3.0, 2.0]])
+    assert not beliefs.lead(X, both), "each goal has a best trial, and on average they are not preferred"
 
 
 def test_losses_say_how_far_a_prior_can_be_believed():
