@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -64,7 +65,8 @@ def test_a_head_that_comes_byte_by_byte_has_no_longer(talk):
         while not ended.done():
             writer.write(b"a")
             await asyncio.sleep(HEAD_S / 10)
-        assert ended.result() == b""
+        with contextlib.suppress(ConnectionResetError):  # a byte may arrive after the server has closed the connection
+            assert ended.result() == b""
 
     talk(say)
 
