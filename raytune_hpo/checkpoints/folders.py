@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,13 +94,24 @@ def _synced(folder: Path) -> Contents:
 
     All is synced at once, which takes little longer than one file, and meanwhile the digest is computed.
     """
-    paths = [*paths_below(folder), folder]
-    with ThreadPoolExecutor(min(len(paths), _MOST_SYNCS), thread_name_prefix="raytune_hpo-syncing") as syncing:
-        syncs = syncing.map(_sync, paths)
+    paths, outside = [*paths_below(folder), folder], contextvars.Context()  # else the threads would keep the trial's
+    syncs = outside.run(lambda: [_syncing().submit(_sync, path) for path in paths])
+    try:
         contents = measured(folder)
-        for _ in syncs:  # raises what went wrong
-            pass
+    finally:
+        wait(syncs)
+    for sync in syncs:
+        sync.result()  # raises what went wrong
     return contents
+
+
+@cache
+def _syncing() -> ThreadPoolExecutor:
+    """Threads that sync files; they stay, since starting them takes longer than syncing a small file."""
+    return ThreadPoolExecutor(_MOST_SYNCS, thread_name_prefix="raytune_hpo-syncing")
+
+
+os.register_at_fork(after_in_child=_syncing.cache_clear)  # a child process has no threads but its own
 
 
 def _sync(path: Path) -> None:

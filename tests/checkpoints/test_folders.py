@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -80,6 +81,18 @@ def test_what_cannot_be_synced_leaves_nothing_and_is_told(tmp_path, monkeypatch,
     with pytest.raises(OSError, match="no space") as caught:
         written(tmp_path, "0-1-5", write("weights"))
     assert caught.value.errno == errno.ENOSPC and list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_process_writes_folders_too(tmp_path):
+    written(tmp_path, "0-1-5", write("weights"))  # the threads that sync are in this process alone
+
+    def save(folder):
+        (folder / "model").write_text("more")
+
+    child = multiprocessing.get_context("fork").Process(target=written, args=(tmp_path, "0-1-6", save))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0 and (tmp_path / "0-1-6" / "model").read_text() == "more"
 
 
 def test_the_digest_is_of_names_and_contents_and_the_size_of_all_files(tmp_path):
