@@ -404,6 +404,15 @@ def test_a_save_that_raises_after_the_last_step_costs_the_checkpoint_and_not_the
     assert "trial 0 has its result, and its last checkpoint could not be saved" in terminal()
 
 
+def test_with_several_goals_the_checkpoint_of_the_best_trial_is_kept_also_where_the_first_one_is_tied():
+    def objective(config):
+        hpo.report(errors=3, seconds=config["x"], step=1, save=lambda folder: None)
+
+    results = tune(objective, metric=["errors", "seconds"], mode=["min", "min"], num_trials=12)
+    assert results.best_trial.metrics["seconds"] == min(trial.metrics["seconds"] for trial in results)
+    assert [trial.number for trial in results if trial.checkpoint] == [results.best_trial.number]
+
+
 def test_a_damaged_checkpoint_costs_steps_and_no_trial(tmp_path):
     training, storage = Training(), tmp_path / "s.db"
     settings = {"scheduler": PROMOTING, "storage": storage, "name": "s"}
