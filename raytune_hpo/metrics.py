@@ -100,7 +100,8 @@ class MetricRules:
         Raises:
             ObjectiveError: a rule is broken; the message names the metric, the rule and the value.
         """
-        return self._checked(metrics, self._of_goals if self.every_report else frozenset())
+        required = self._of_goals if self.every_report else frozenset()
+        return self._checked(metrics, required, of_report=True)
 
     def of_result(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """A result's metrics as plain values.
@@ -118,7 +119,9 @@ class MetricRules:
         """
         return self._checked(metrics, frozenset())
 
-    def _checked(self, metrics: Mapping[str, Any], required: frozenset[str]) -> dict[str, Any]:
+    def _checked(
+        self, metrics: Mapping[str, Any], required: frozenset[str], *, of_report: bool = False
+    ) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         bound = self._bound
         for key, value in metrics.items():
@@ -133,16 +136,21 @@ class MetricRules:
                 if interval is not None and not interval[0] <= plain[name] <= interval[1]:
                     raise ObjectiveError(f"metric {name!r} must lie in valid_range {interval}, got {plain[name]}")
             elif name in required:
-                way_out = (
-                    "or set metric= to one of those" if name in self._of_goals else "its outcome constraint needs it"
-                )
-                raise ObjectiveError(
-                    f"the objective must give metric {name!r}, got {sorted(plain) or 'no metrics'}; "
-                    f"return or report it, {way_out}"
-                )
+                raise ObjectiveError(self._missing(name, sorted(plain), of_report=of_report))
         if plain.get("status") == _FAILED:
             raise ObjectiveError('the objective gave status "fail"; its trial fails, as in hyperopt')
         return plain
+
+    def _missing(self, name: str, given: Sequence[str], *, of_report: bool) -> str:
+        """The message about a metric that a result or a judged report must have."""
+        got = given or "no metrics"
+        if of_report:
+            return (
+                f"the objective must give metric {name!r} in every report, since each is judged, got {got}; report all "
+                f"metrics of a step in one call, leave out reports without it, or set metric= to one that is always there"
+            )
+        way_out = "or set metric= to one of those" if name in self._of_goals else "its outcome constraint needs it"
+        return f"the objective must give metric {name!r}, got {got}; return or report it, {way_out}"
 
 
 def _number(name: str, value: Any) -> float:

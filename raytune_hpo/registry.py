@@ -92,6 +92,11 @@ def load(role: str, name: str) -> type:
     if name.startswith(_OWN_PATH):
         parts = {**parts, name: name}
     if name not in parts:
+        other = {"sampler": "scheduler", "scheduler": "sampler"}.get(role)
+        if other is not None and name in installed(other):
+            raise SpecError(
+                f"{name!r} is a {other} and not a {role}; write {other}={name!r}, or its dict of options there"
+            )
         raise SpecError(f"unknown {role} {name!r}; {nearest(_FOREIGN.get(role, {}).get(name, name), parts)}")
     module, _, attribute = parts[name].partition(":")
     try:
@@ -169,7 +174,8 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     options = with_new_names(options, renamed(cls))
     for option in options:
         if option not in known:
-            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(str(option), known)}")
+            meant = next((own for own in foreign_words.OPTIONS.get(option, ()) if own in known), str(option))
+            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(meant, known)}")
     try:
         return cls(**options)
     except TypeError as error:  # an option was compared with its bounds before its type was checked

@@ -27,7 +27,8 @@ class Limits:
         time_budget_s: seconds of running time, over all sessions.
         target: ends the study once the first metric is at least this good, in the metric's own units.
         max_failures: how many trials may fail in one session.
-        num_steps: how many steps all trials may make together; steps that were lost and repeated count twice.
+        num_steps: how many steps all trials may make together; steps that were lost and repeated count twice, and a trial
+            that ends without a report counts as one.
         stagnation: whether the study ends when its newest trials have brought no progress, see ``Results.stagnation``.
     """
 

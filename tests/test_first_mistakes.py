@@ -14,6 +14,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.display import foreign_words
 from raytune_hpo.errors import SpecError
+from raytune_hpo.registry import installed, load, option_names
 
 SPACE = {"x": hpo.uniform(0, 1)}
 SMALL = {"metric": "loss", "num_trials": 2, "runtime": "local", "progress": False, "storage": "memory"}
@@ -123,6 +124,30 @@ def test_no_word_of_another_tuner_hides_one_of_ours():
         (foreign_words.TRIAL, fit()[0]),
     ):
         assert not [name for name in table if hasattr(owner, name)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"scheduler": "pbt"}, "'pbt' is a sampler and not a scheduler; write sampler='pbt'"),
+        ({"sampler": "asha"}, "'asha' is a scheduler and not a sampler; write scheduler='asha'"),
+        ({"scheduler": {"name": "asha", "max_t": 9}}, "did you mean 'max_steps'?"),
+        ({"scheduler": {"name": "asha", "grace_period": 9}}, "did you mean 'min_steps'?"),
+        ({"scheduler": {"name": "median", "grace_period": 9}}, "did you mean 'grace_steps'?"),
+        ({"scheduler": {"name": "hyperband", "max_steps": 9, "reduction_factor": 3}}, "did you mean 'eta'?"),
+        ({"sampler": {"name": "pbt", "max_steps": 9, "perturbation_interval": 3}}, "did you mean 'interval'?"),
+    ],
+)
+def test_parts_and_options_that_other_tuners_call_otherwise_are_named(settings, said):
+    with pytest.raises(hpo.errors.SpecError) as caught:
+        fit(**settings)
+    assert said in str(caught.value)
+
+
+def test_every_hint_at_an_option_names_one():
+    known = {o for role in ("sampler", "scheduler") for n in installed(role) for o in option_names(load(role, n))}
+    assert known.issuperset(own for meant in foreign_words.OPTIONS.values() for own in meant)
+    assert known.isdisjoint(foreign_words.OPTIONS)
 
 
 # ------------------------------------------------------------------------------------------------ objectives

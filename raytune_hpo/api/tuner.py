@@ -46,7 +46,8 @@ class Tuner:
             ``hpo.schedulers``; without a scheduler, every trial runs to its end.
         num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
         max_failures: how many trials may fail in one session before the study stops; the same call continues it.
-        num_steps: how many steps all trials may make together, as a budget of training.
+        num_steps: how many steps all trials may make together, as a budget of training; a trial without reports counts as
+            one step.
         stagnation: whether to stop when the newest trials, five for each parameter, have brought no progress.
         max_concurrent: trials at the same time; None: as many as there is room for.
         resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles. Only Ray

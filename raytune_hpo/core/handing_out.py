@@ -277,7 +277,8 @@ class HandingOut(StudyFold):
         limits = ledger.spec.limits
         if self._is_through():
             return "num_trials"
-        if limits.num_steps is not None and ledger.num_steps >= limits.num_steps:
+        # A trial that reports nothing counts as a step, or a study with no other limit would never end.
+        if limits.num_steps is not None and ledger.num_steps + ledger.num_silent >= limits.num_steps:
             return "num_steps"
         if limits.max_failures is not None and self._num_failed() >= limits.max_failures:
             return "max_failures"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.facts import Status
@@ -12,6 +12,7 @@ from raytune_hpo.goals import to_losses, violations_of
 from raytune_hpo.protocols import Promoter
 from raytune_hpo.trial import Trial
 
+Losses: TypeAlias = tuple[float, ...]
 _SWEEP_EVERY = 16  # checkpoints more than after the last sweep, and as many again as there were then
 
 
@@ -28,7 +29,8 @@ class Keeping:
 
     def __init__(self, ledger: Ledger, promoter: Promoter | None, num_best: int) -> None:
         self._ledger, self._promoter, self._num_best = ledger, promoter, num_best
-        self._best: list[tuple[float, int]] | None = None  # losses and numbers of the best that have one
+        # Losses and numbers of the best that have one. By the first goal; of equals there, those on the front come first.
+        self._best: list[tuple[Losses, int]] | None = None
         self._sweep_at = _SWEEP_EVERY
 
     def is_wanted(self, trial: Trial, metrics: Mapping[str, Any]) -> bool:
@@ -38,7 +40,7 @@ class Keeping:
         if losses is None or violations_of(metrics, spec.constraints):
             return False
         best = self._of_best()
-        is_good = len(best) < self._num_best or (bool(best) and (losses[0], trial.number) < best[-1])
+        is_good = len(best) < self._num_best or (bool(best) and (losses, trial.number) < best[-1])
         return is_good or (self._promoter is not None and self._promoter.keeps(trial))
 
     def unwanted(self, number: int) -> Iterator[tuple[int, int]]:
@@ -75,7 +77,7 @@ class Keeping:
     def _is_best(self, trial: Trial) -> bool:
         return any(number == trial.number for _, number in self._of_best())
 
-    def _of_best(self) -> list[tuple[float, int]]:
+    def _of_best(self) -> list[tuple[Losses, int]]:
         if self._best is None:
             self._best = []
             for number in self._ledger.checkpoints:
@@ -91,8 +93,8 @@ class Keeping:
     def _enter(self, trial: Trial) -> None:
         best = self._best
         assert best is not None
-        if trial.losses is not None and trial.is_feasible and (trial.losses[0], trial.number) not in best:
-            insort(best, (trial.losses[0], trial.number))
+        if trial.losses is not None and trial.is_feasible and (trial.losses, trial.number) not in best:
+            insort(best, (trial.losses, trial.number))
             del best[self._num_best :]
 
 

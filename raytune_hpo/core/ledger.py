@@ -131,6 +131,7 @@ class Ledger:
         parents: the numbers of trials from which others were derived.
         num_continued: how often a paused trial was chosen to continue.
         num_steps: how many steps all trials have made; those that were lost and made again count twice.
+        num_silent: how many trials have ended without a report.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
         suspects: waiting trials that were running when a session died, with how often that happened to them.
         enqueued: the queue of what the user wants tried, the configurations packed, by position: how many were enqueued
@@ -162,7 +163,7 @@ class Ledger:
         self.checkpoints: dict[int, None] = {}
         self.parents: set[int] = set()
         self.num_continued = 0
-        self.num_steps = 0
+        self.num_steps = self.num_silent = 0
         self.requeued: dict[int, None] = {}
         self.suspects: dict[int, int] = {}
         self.enqueued: OrderedDict[int, Enqueued] = OrderedDict()
@@ -412,6 +413,7 @@ class Ledger:
             self.stop_asked.discard(number)
             self.finished.append(trial)
             self.told.append(trial)
+            self.num_silent += not trial.reports
             self._rank(trial)
             if trial.status is Status.FAILED and self.first_failure is None:
                 self.first_failure = trial

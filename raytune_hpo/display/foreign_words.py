@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from raytune_hpo.errors import nearest
@@ -121,6 +121,23 @@ TRIAL: Mapping[str, str] = {
         ("suggest_float", "suggest_int", "suggest_categorical"),
         "config[...]: the space is given to the study beforehand",
     ),
+}
+
+OPTIONS: Mapping[str, Sequence[str]] = {  # of samplers and schedulers; of several, the first that the part has is meant
+    "max_t": ("max_steps",),
+    "max_resource": ("max_steps",),
+    "max_epochs": ("max_steps",),
+    "grace_period": ("min_steps", "grace_steps"),
+    "min_resource": ("min_steps",),
+    "n_warmup_steps": ("grace_steps", "min_steps"),
+    "reduction_factor": ("eta",),
+    "min_samples_required": ("min_trials",),
+    "perturbation_interval": ("interval",),
+    "population_size": ("population",),
+    "num_samples": ("population",),
+    "quantile_fraction": ("quantile",),
+    "resample_probability": ("redraw",),
+    "perturbation_factors": ("perturb",),
 }
 
 SAMPLERS: Mapping[str, str] = _table(

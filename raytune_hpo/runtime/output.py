@@ -135,3 +135,13 @@ def captured() -> Iterator[BoundedText]:
         yield text
     finally:
         _capture.reset(token)
+
+
+@contextlib.contextmanager
+def uncaptured() -> Iterator[None]:
+    """Let this thread write where it would outside a trial: what its user has to know while the trial runs."""
+    token = _capture.set(None)
+    try:
+        yield
+    finally:
+        _capture.reset(token)

@@ -15,6 +15,7 @@ from raytune_hpo.checkpoints.store import CheckpointStore, copy_of
 from raytune_hpo.core.messages import Assignment
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError
+from raytune_hpo.runtime.output import uncaptured
 
 RETRY_S = 5.0  # the interval of retries on a full disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,7 +85,8 @@ class Saving:
                     f"{type(error).__name__}: {error}; set checkpoints= to a folder or URL where they can"
                 ) from error
             if not self._was_full:
-                _log.warning("the disk is full: trial %d waits to save its checkpoint", self._assignment.number)
+                with uncaptured():
+                    _log.warning("the disk is full: trial %d waits to save its checkpoint", self._assignment.number)
                 self._was_full = True
             raise DiskFull from error
         self._saved_at, self._was_full = time.monotonic(), False

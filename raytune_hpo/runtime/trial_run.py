@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import inspect
+import logging
 import os
 import sys
 import threading
@@ -24,10 +26,11 @@ from raytune_hpo.metrics import MetricRules, checked_step
 from raytune_hpo.runtime.failing import Failure, failure_of
 from raytune_hpo.runtime.forks import ending_children
 from raytune_hpo.runtime.objective_trial import ObjectiveTrial, Parameters
-from raytune_hpo.runtime.output import BoundedText, captured
+from raytune_hpo.runtime.output import BoundedText, captured, uncaptured
 from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Extras, Saving, extras_of
 from raytune_hpo.space.values import fresh
 
+_log = logging.getLogger("raytune_hpo")
 _NO_EXTRAS = Extras()
 _OF_REPORTS = NAMES - {"step"}
 
@@ -88,6 +91,7 @@ def report(
 ) -> None:
     """Report metrics of the running trial: as keywords, as one dict, or as one number, the metric itself.
 
+    With a scheduler, every report has the study's metrics, since each is judged; other metrics may come and go.
     Any thread of the trial may report, and no other process. Outside a trial it does nothing.
 
     Args:
@@ -97,7 +101,8 @@ def report(
             It is called before ``report`` returns or raises, and only where a checkpoint is wanted: the trial is to
             pause, its population continues from it, ``checkpoint_every_s`` have passed, the study is being stopped, or it
             was the last report of one of the best trials; that one is saved when the objective returns. So bind by value
-            what changes after the report.
+            what changes after the report. If it raises, the trial fails; after the objective has returned, its result
+            counts, and a warning says that there is no checkpoint.
         checkpoint: a folder that holds such a checkpoint already; it is always taken, by a copy.
 
     Raises:
@@ -302,6 +307,25 @@ class TrialRun:
         if save is not None and self._step is not None and self._reporter.offer(metrics):
             self._saved = self._saved_now(self._step, save)
 
+    def _save_result(self, metrics: Mapping[str, Any]) -> None:
+        """Save the last checkpoint of a trial that has its result.
+
+        If ``save`` fails there, a warning says so and the result counts: a finished training is too expensive to discard.
+        """
+        try:
+            self._save_at_end(metrics)
+        except (KeyboardInterrupt, TrialStopped):
+            raise
+        except BaseException as error:
+            failure = failure_of(_without_own_frames(error))
+            self.output.write(f"{failure.error}\n")
+            with uncaptured():
+                _log.warning(
+                    "trial %d has its result, and its last checkpoint could not be saved: %s (its output has the traceback)",
+                    self.assignment.number,
+                    failure.reason,
+                )
+
     def _saved_now(self, step: int, save: Callable[[Path], object]) -> Mapping[str, Any] | None:
         """Save a checkpoint and return its record; while the disk is full, the trial waits.
 
@@ -346,7 +370,7 @@ class TrialRun:
                 # It resumed after its last step: the report of that one is its result.
                 return Status.COMPLETED, {}, None
             metrics = self.rules.of_result(said)
-            self._save_at_end(metrics)
+            self._save_result(metrics)
             return Status.COMPLETED, metrics, None
         except (TrialStopped, TrialPruned):
             return self._stopped()
@@ -412,7 +436,8 @@ class TrialRun:
         if self._verdict is Verdict.PAUSE:
             return Status.PAUSED, {}, None
         if self._verdict is Verdict.COMPLETE:
-            self._save_at_end(self._last)
+            with contextlib.suppress(TrialStopped):  # the study stopped while the disk was full
+                self._save_result(self._last)
         return Status.PRUNED, {}, None
 
     def _call(self, config: dict[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from raytune_hpo.options import integer_option, share_option
 from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.ladder import Entry
 from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, newest_scored
-from raytune_hpo.schedulers.rungs import Rung
+from raytune_hpo.schedulers.rungs import Ended, Rung
 from raytune_hpo.trial import Trial
 
 _ETA = 3  # while new trials begin, one trial in this many continues after a block
@@ -44,6 +44,7 @@ class Race:
     While new trials begin, the best third of those that have finished a block continue with the next one. When no new
     trial may begin, all that are still in the race continue, block by block, until they are eliminated or have had all
     inputs. At the end, if no trial has completed, the best of those with the most inputs resumes until one completes.
+    Results that break an outcome constraint do not count there, as long as a trial is paused that is not known to break any.
 
     Args:
         first: the number of inputs before trials are compared for the first time, and between two comparisons.
@@ -73,12 +74,13 @@ class Race:
         self._out: set[int] = set()
         self._paused_at: dict[int, int] = {}
         self._is_winding_down = False  # whether trials continue that would not while new ones begin
-        self._has_completed = False
+        self._ended = Ended(self._criteria)
 
     def bind(self, goals: Sequence[Goal], *, constraints: Sequence[Goal] = ()) -> Race:
         """A fresh Race for one study."""
         bound = Race(first=self.first, alpha=self.alpha, max_steps=self.max_steps)
         bound._goals, bound._criteria = tuple(goals), Criteria(len(goals), constraints)
+        bound._ended = Ended(bound._criteria)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
@@ -91,6 +93,7 @@ class Race:
     def observe(self, trial: Trial) -> None:
         """Compare a trial that has finished a block with the others, and keep track of starts, pauses, resumes and ends."""
         number = trial.number
+        self._ended.observe(trial)
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
             if scored is not None and (block := self._last_end(scored.step)) in self._blocks:
@@ -103,9 +106,7 @@ class Race:
             self._is_winding_down &= trial.attempt > 1 or bool(trial.reports)
             if (entry := self._entry(trial)) is not None:
                 self._enter(trial, entry)
-        elif trial.status is Status.COMPLETED:
-            self._has_completed = True
-        elif trial.status.is_finished:
+        elif trial.status.is_finished and trial.status is not Status.COMPLETED:
             self._leave(number)
             self._paused_at.pop(number, None)
 
@@ -128,7 +129,7 @@ class Race:
             best = self._blocks[end].best_paused()
             if best is not None and (everyone or self._has_room(end)):
                 return self._continued(best, end)
-        if final and not self._has_completed and (last := self._furthest()) is not None:
+        if final and (last := self._last_hope()) is not None:
             return self._continued(last, self._paused_at[last])
         return None
 
@@ -136,7 +137,7 @@ class Race:
         """Whether a paused trial is still in the race, or the last hope for a result."""
         if trial.number not in self._paused_at:
             return False
-        return trial.number not in self._out or (not self._has_completed and trial.number == self._furthest())
+        return trial.number not in self._out or trial.number == self._last_hope()
 
     # -------------------------------------------------------------------------------------------- blocks
 
@@ -165,13 +166,22 @@ class Race:
         until = end + self.first
         return Continue(number, until if self.max_steps is None else min(until, self.max_steps))
 
-    def _furthest(self) -> int | None:
-        """The best of the paused trials with the most inputs, in the race or not."""
+    def _last_hope(self) -> int | None:
+        """The paused trial to finish if no result counts, in the race or not; None if there is none, or a result counts.
+
+        Those that are not known to break a constraint come first, then those with the most inputs, then the best of these.
+        """
         if not self._paused_at:
             return None
-        end = max(self._paused_at.values())
-        last = (number for number, paused_at in self._paused_at.items() if paused_at == end)
-        return min(last, key=self._blocks[end].num_before)
+
+        def place(number: int) -> tuple[bool, int, int]:
+            end = self._paused_at[number]
+            block = self._blocks[end]
+            return self._criteria.is_broken(block.row_of(number)), -end, block.num_before(number)
+
+        last = min(self._paused_at, key=place)
+        row = self._blocks[self._paused_at[last]].row_of(last)
+        return None if self._ended.has_rival_of(row) else last
 
     # -------------------------------------------------------------------------------------------- the race
 
@@ -185,8 +195,7 @@ class Race:
         if number in self._out:
             return
         self._values[number] = values_by_step(trial, self._goals)
-        is_broken = any(excess > 0 for excess in entry.row[len(self._goals) :])
-        (self._breaking.add if is_broken else self._breaking.discard)(number)
+        (self._breaking.add if self._criteria.is_broken(entry.row) else self._breaking.discard)(number)
         field = sorted(other for other, values in self._values.items() if len(values) > end)[-_MOST_COMPARED:]
         behind = self._behind([other for other in field if other not in self._breaking], end)
         if self._breaking:

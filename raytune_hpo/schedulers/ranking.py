@@ -44,6 +44,10 @@ class Criteria:
         assert losses is not None, "only what has losses is ranked"
         return losses + excesses_of(scored.metrics, self.constraints) if self.constraints else losses
 
+    def is_broken(self, row: Row) -> bool:
+        """Whether the row is known to break an outcome constraint."""
+        return any(excess > 0 for excess in row[self.num_goals :])
+
     def places(self, rows: Array) -> Array:
         """The place (n,) of each row, 0 the best."""
         return feasible_fronts(rows[:, : self.num_goals], rows[:, self.num_goals :])

@@ -147,19 +147,38 @@ class Ended:
     def unrivalled(self, rung: Rung) -> int | None:
         """The best trial that is paused at a rung, unless a better one has been resumed from there or has completed.
 
-        A trial that ended without a result is no rival. One that completed without entering the rung is one if its result
-        is no worse than the entry of the paused trial.
+        A trial that ended without a result is no rival, nor is one whose result breaks an outcome constraint, of a trial
+        that is not known to break any. One that completed without entering the rung is one if its result is no worse than
+        the entry of the paused trial.
         """
         best = rung.best_paused()
-        if best is None or not self._without.issuperset(rung.before(best)):
+        if best is None or not all(
+            other in self._without or self._falls_short(other, rung, best) for other in rung.before(best)
+        ):
             return None
         entry = rung.row_of(best)
         elsewhere = (result for number, result in self._results.items() if number not in rung)
         return None if any(self._criteria.is_no_worse(result, entry) for result in elsewhere) else best
 
     def may_be_unrivalled(self, rung: Rung, number: int) -> bool:
-        """Whether a trial is the best that is paused at a rung, and none of those before it has a result yet."""
-        return rung.best_paused() == number and self._results.keys().isdisjoint(rung.before(number))
+        """Whether a trial is the best that is paused at a rung, and none of those before it has a result yet that counts."""
+        return rung.best_paused() == number and all(
+            other not in self._results or self._falls_short(other, rung, number) for other in rung.before(number)
+        )
+
+    def has_rival_of(self, entry: Row) -> bool:
+        """Whether a trial has completed, and with a result that counts against a paused trial with this entry."""
+        breaks = self._criteria.is_broken
+        return any(breaks(entry) or not breaks(result) for result in self._results.values())
+
+    def _falls_short(self, other: int, rung: Rung, number: int) -> bool:
+        """Whether another trial has come to break a constraint, and this one, at a rung, is not known to break any."""
+        result = self._results.get(other)
+        return (
+            result is not None
+            and self._criteria.is_broken(result)
+            and not self._criteria.is_broken(rung.row_of(number))
+        )
 
 
 def _remove(keys: list[_Key], key: _Key) -> None:

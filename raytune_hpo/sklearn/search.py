@@ -22,8 +22,10 @@ from raytune_hpo.errors import NoCompletedTrial, SpecError, StudyExists, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.options import positive, whole
 from raytune_hpo.progress import Progress
+from raytune_hpo.protocols import BringsScheduler
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.runtime.settings import checked_bundle, default_name, in_seconds
+from raytune_hpo.schedulers.segments import Segments
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
 from raytune_hpo.sklearn.candidates import CUT_SHORT, Search, SearchCandidate
 from raytune_hpo.sklearn.distributions import search_space, sklearns_candidates, warn_if_few
@@ -47,7 +49,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             ``hpo.loguniform(1e-3, 1)``; or a list of such dicts, one of which is chosen for each candidate.
         n_iter: number of candidates; None: until ``time_budget_s`` is over or the whole grid has been tried.
         scoring, cv, refit, error_score, return_train_score: as for RandomizedSearchCV.
-        sampler: chooses the candidates, as for ``hpo.Tuner``; "random" tries the same ones as RandomizedSearchCV.
+        sampler: chooses the candidates, as for ``hpo.Tuner``, except those of training populations; "random" tries the same
+            ones as RandomizedSearchCV.
         scheduler: stops candidates early, as for ``hpo.Tuner``; None: all folds of all candidates are fitted.
         steps: the steps after which a scheduler may stop a candidate. None: folds. "partial_fit": passes over the data.
             The name of a parameter such as "n_estimators" or "clf__max_iter": parts of it, with ``warm_start``.
@@ -191,7 +194,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         if self.time_budget_s is not None:
             positive("time_budget_s", in_seconds(self.time_budget_s))
         # A small grid needs neither, but a misspelt name is wrong all the same.
-        registry.make("sampler", self.sampler)
+        _check_has_no_lineage(registry.make("sampler", self.sampler))
         if self.scheduler is not None:
             registry.make("scheduler", self.scheduler)
         if self.runtime not in SEARCH_RUNTIMES:
@@ -277,7 +280,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             NoCompletedTrial: no candidate has seen all folds.
             SpecError: ``refit`` is a function and chose a candidate that was stopped early.
         """
-        is_judged = self.scheduler is not None
+        is_judged = self.results_.spec.scheduler is not None  # also one that the sampler brings
         table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
         whole = {i for i, c in enumerate(candidates) if len(c.outcomes) == self.n_splits_ and c.status not in CUT_SHORT}
         if not whole:
@@ -305,3 +308,16 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             self.best_params_ = self.cv_results_["params"][self.best_index_]
             if not callable(self.refit):
                 self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
+
+
+def _check_has_no_lineage(sampler: Any) -> None:
+    """Refuse a sampler of training populations.
+
+    Raises:
+        SpecError: its trials continue from the checkpoints of others.
+    """
+    if isinstance(sampler, BringsScheduler) and isinstance(sampler.brings(), Segments):
+        raise SpecError(
+            f"a search tries independent candidates, and with sampler {type(sampler).__name__} trials continue from the "
+            f"checkpoints of others; use another sampler, or hpo.Tuner with an objective that saves"
+        )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.core.audit import audit
 from raytune_hpo.core.messages import (
     AskTrials,
@@ -387,6 +388,15 @@ def test_num_steps_ends_a_study():
     assert story.feed.core.ledger.stopped is None
     story.report(trial, 10, 1.0)
     assert story.feed.core.ledger.stopped == "num_steps"
+
+
+@pytest.mark.parametrize("objective", [lambda config: config["x"], lambda config: 1 / 0])
+def test_num_steps_ends_a_study_whose_objective_reports_nothing(objective):
+    results = hpo.tune(
+        objective, {"x": hpo.uniform(0, 1)}, num_steps=7, sampler="random", runtime="local", storage="memory",
+        max_concurrent=1, progress=False, time_budget_s=5,
+    )  # fmt: skip
+    assert 7 <= len(results) < 60
 
 
 def test_at_a_limit_running_trials_may_save_before_the_study_stops():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import random
 import shutil
@@ -19,11 +20,18 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.audit import audit
-from raytune_hpo.facts import Released, Saved
+from raytune_hpo.facts import Printed, Released, Saved
 from raytune_hpo.journal import open_storage
 
 SPACE = {"x": hpo.uniform(0, 1)}
 PROMOTING = {"name": "asha", "promote": True, "max_steps": 9}
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    """Returns what was written to stderr, with logging as it is where nobody has set it up."""
+    monkeypatch.setattr(logging.getLogger("raytune_hpo"), "handlers", [logging.lastResort])
+    return lambda: capsys.readouterr().err
 
 
 class Training:
@@ -246,7 +254,7 @@ def test_who_returns_at_the_step_of_until_needs_a_last_step(scheduler):
     assert trial.status == "failed" and "give the scheduler max_steps" in trial.error
 
 
-def test_a_full_disk_is_waited_for(monkeypatch, caplog):
+def test_a_full_disk_is_waited_for(monkeypatch, caplog, terminal):
     save, failures = CheckpointStore.save, iter(range(2))
 
     def full_at_first(self, *args):
@@ -262,6 +270,7 @@ def test_a_full_disk_is_waited_for(monkeypatch, caplog):
     assert [r.message for r in caplog.records if "disk is full" in r.message] == [
         "the disk is full: trial 0 waits to save its checkpoint"
     ]
+    assert "the disk is full" in terminal(), "it is shown now, and not only kept in the trial's output"
 
 
 def test_nothing_begins_while_the_disk_is_full_and_stopping_ends_the_wait(monkeypatch, tmp_path):
@@ -370,6 +379,38 @@ def test_a_save_that_raises_fails_its_trial_and_leaves_nothing(tmp_path):
     results = tune(objective, scheduler=PROMOTING, num_trials=1, storage=tmp_path / "s.db", name="s")
     assert results[0].status == "failed" and "cannot be pickled" in results[0].error
     assert list((tmp_path / "s.db.checkpoints" / "s").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, OSError])
+@pytest.mark.parametrize("steps", [9, 20])
+def test_a_save_that_raises_after_the_last_step_costs_the_checkpoint_and_not_the_result(
+    steps, error, terminal, tmp_path
+):
+    """Also where the objective reports beyond the scheduler's last step, and is stopped there."""
+
+    def objective(config):
+        def save(folder):
+            raise error("cannot be pickled")
+
+        for step in range(1, steps + 1):
+            hpo.report(loss=config["x"] + 1 / step, step=step, save=save)
+
+    study = {"storage": tmp_path / "s.db", "name": "s"}
+    results = tune(objective, scheduler={"name": "asha", "max_steps": 9}, num_trials=2, **study)
+    assert [trial.status for trial in results] == ["completed", "completed"]
+    assert results.best_trial.last_step == 9 and results.best_trial.checkpoint is None
+    printed = [fact.text for fact in open_storage(study["storage"]).read("s") if isinstance(fact, Printed)]
+    assert len(printed) == 2 and all("Traceback" in text and "cannot be pickled" in text for text in printed)
+    assert "trial 0 has its result, and its last checkpoint could not be saved" in terminal()
+
+
+def test_with_several_goals_the_checkpoint_of_the_best_trial_is_kept_also_where_the_first_one_is_tied():
+    def objective(config):
+        hpo.report(errors=3, seconds=config["x"], step=1, save=lambda folder: None)
+
+    results = tune(objective, metric=["errors", "seconds"], mode=["min", "min"], num_trials=12)
+    assert results.best_trial.metrics["seconds"] == min(trial.metrics["seconds"] for trial in results)
+    assert [trial.number for trial in results if trial.checkpoint] == [results.best_trial.number]
 
 
 def test_a_damaged_checkpoint_costs_steps_and_no_trial(tmp_path):

@@ -179,7 +179,8 @@ def test_a_judged_report_must_carry_the_metric():
         return 1.0
 
     assert run(objective, judged=False).status is Status.COMPLETED
-    assert "must give metric 'loss'" in run(objective, judged=True).error
+    error = run(objective, judged=True).error
+    assert "must give metric 'loss' in every report" in error and "leave out reports without it" in error
 
 
 def test_a_stopped_objective_unwinds_and_is_pruned():

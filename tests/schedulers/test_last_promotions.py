@@ -92,3 +92,27 @@ def test_pasha_with_an_end_of_its_own_is_taken_as_it_is(ending, recwarn):
     given = {"num_trials": None, "time_budget_s": 99.0, "progress": False, "runtime": "local", **ending}
     hpo.Tuner(curve, SPACE, scheduler={"name": "pasha", "max_steps": 27}, **given)
     assert not recwarn.list
+
+
+def fattens(config):
+    """It keeps the bound up to step 20; one with a loss below 0.5 breaks it after that."""
+    saved = hpo.checkpoint()
+    for step in range(1 if saved is None else saved.step + 1, 28):
+        mb = 11.0 if config["fattens"] and step > 20 else 1.0
+        hpo.report(loss=config["floor"], mb=mb, step=step, cost_s=float(step), save=lambda folder: None)
+    return {"loss": config["floor"], "mb": mb, "cost_s": 27.0}
+
+
+@pytest.mark.parametrize("scheduler", [*PAUSING, {"name": "race", "max_steps": 27}], ids=[*NAMES, "race"])
+@pytest.mark.parametrize("all_fatten", [False, True])
+def test_one_that_comes_to_break_a_bound_does_not_keep_the_best_feasible_one_from_its_end(scheduler, all_fatten):
+    floors = (0.9, 0.8, 0.1, 0.2, 0.7, 0.6, 0.95, 0.99)
+    points = [{"floor": floor, "fattens": all_fatten or floor < 0.5} for floor in floors]
+    results = hpo.simulate(
+        fattens, {"floor": hpo.uniform(0, 1), "fattens": hpo.choice([False, True])}, scheduler=scheduler,
+        outcome_constraints=["mb <= 10"], num_trials=len(points), points_to_evaluate=points, sampler="random", seed=1,
+    )  # fmt: skip
+    if all_fatten:
+        assert not any(trial.is_feasible for trial in results if trial.status is Status.COMPLETED)
+    else:
+        assert results.best_trial.config["floor"] == 0.6

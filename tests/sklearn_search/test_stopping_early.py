@@ -42,6 +42,20 @@ def test_a_bad_candidate_does_not_see_all_folds():
     assert ours.best_params_ == {"value": 0.95} and ours.best_score_ == 0.95
 
 
+def test_a_scheduler_that_the_sampler_brings_is_shown_in_the_table():
+    space = {"value": hpo.uniform(0, 1)}
+    ours = search(Known(), space, n_iter=9, cv=9, sampler={"name": "bohb", "max_steps": 9}, random_state=0).fit(X, Y)
+    table = ours.cv_results_
+    assert {"completed", "paused"} == set(table["status"]) and set(table["n_steps"]) > {9}
+    assert [status == "completed" for status in table["status"]] == (table["n_steps"] == 9).tolist()
+
+
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
+def test_a_population_is_refused_since_candidates_have_no_checkpoints(name):
+    with pytest.raises(hpo.errors.SpecError, match="independent candidates.* use another sampler"):
+        search(Known(), VALUES, cv=3, sampler={"name": name, "max_steps": 3}).fit(X, Y)
+
+
 def test_what_was_not_seen_is_not_known_and_ranks_last():
     ours = search(Known(), VALUES, n_iter=6, cv=3, scheduler={"name": "asha", "eta": 2}, return_train_score=True)
     with warnings.catch_warnings():
