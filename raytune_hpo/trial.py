@@ -146,7 +146,7 @@ class Course:
 _IN_ONE_GO = Course()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Trial:
     """A read-only view of one trial.
 
@@ -200,6 +200,12 @@ class Trial:
         if name in TRIAL:
             raise no_attribute("Trial", name, TRIAL)
         return object.__getattribute__(self, name)  # which says that there is none
+
+    def __repr__(self) -> str:
+        """What one looks for in a list of trials; a trial has more attributes."""
+        shown = {"number": self.number, "status": str(self.status), "config": self.config, "metrics": self.metrics}
+        shown |= {} if self.reason is None else {"reason": self.reason}
+        return f"Trial({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def is_feasible(self) -> bool:

@@ -121,6 +121,10 @@ class Study:
             f"same arguments and name={self.name!r}, or send study.results()"
         )
 
+    def __repr__(self) -> str:
+        goals = ", ".join(map(str, self._spec.goals))  # no counts, for which it would have to wait for its lock
+        return f"<Study {self.name!r}: {goals}, {self._spec.space!r}, sampler {self._spec.sampler.name!r}>"
+
     @property
     def name(self) -> str:
         """The study's name, chosen here if none was given."""
