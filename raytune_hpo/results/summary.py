@@ -143,6 +143,8 @@ def summary_lines(results: Results) -> list[str]:
         lines.append(saved)
     if repeated := restarts_line(results):
         lines.append(repeated)
+    if unjudged := unjudged_line(results):
+        lines.append(unjudged)
     if len(results.arms) > 1:
         lines.append(arms_line(results))
     if results.best_trials and (broken := violations_text(results)):
@@ -245,6 +247,14 @@ def restarts_line(results: Results) -> str:
         f"{counted(savings.num_restarted, 'trial')} started over when resumed, for lack of a checkpoint: "
         f"{duration(savings.repeated_s)} of worker time was spent again; hpo.report(..., save=...) prevents that"
     )
+
+
+def unjudged_line(results: Results) -> str:
+    """A line on a scheduler that had nothing to judge, since the objective reports no steps; empty for any other study."""
+    scheduler = results.spec.scheduler
+    if scheduler is None or not results.best_trials or any(trial.reports for trial in results):
+        return ""
+    return f"scheduler {scheduler.name!r} stopped nothing: no trial has reported; call hpo.report(..., step=...) on the way"
 
 
 def why_no_best(results: Results) -> str:

@@ -242,3 +242,15 @@ def test_the_table_of_a_terminal_is_no_wider_than_it(columns, hidden, monkeypatc
     monkeypatch.setenv("COLUMNS", str(columns))
     rows = [line for line in str(results).splitlines() if line.startswith("  ")]
     assert f"+{hidden} more" in rows[0] and max(map(len, rows)) <= columns
+
+
+def test_a_scheduler_without_reports_is_said_to_have_stopped_nothing():
+    def reporting(config):
+        hpo.report(loss=config["x"], step=1)
+
+    settings = dict(num_trials=2, scheduler="asha", runtime="local", storage="memory", progress=False)
+    said = "scheduler 'asha' stopped nothing: no trial has reported; call hpo.report(..., step=...) on the way"
+    space = {"x": hpo.uniform(0, 1)}
+    assert said in str(hpo.tune(lambda config: config["x"], space, **settings))
+    assert "stopped nothing" not in str(hpo.tune(reporting, space, **settings))
+    assert "stopped nothing" not in str(hpo.tune(lambda config: config["x"], space, **{**settings, "scheduler": None}))
