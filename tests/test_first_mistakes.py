@@ -273,6 +273,10 @@ def test_options_that_are_not_in_a_list_are_refused_with_the_call_that_works(mak
         (fit, "best_params", "here it is best_config"),
         (fit, "get_best_result", "here it is best_trial"),
         (lambda: fit().plot, "optimization_history", "here it is history"),
+        (lambda: fit().plot, "histroy", "did you mean 'history'"),
+        (fit, "best_tral", "did you mean 'best_trial'"),
+        (lambda: fit()[0], "confg", "did you mean 'config'"),
+        (lambda: hpo.Study(SPACE, storage="memory"), "akk", "did you mean 'ask'"),
         (lambda: fit()[0], "params", "here it is config"),
         (lambda: hpo.Study(SPACE, storage="memory"), "optimize", "here it is hpo.tune"),
     ],
@@ -290,6 +294,15 @@ def test_other_names_are_missing_as_on_any_object():
             _ = thing.foo
         assert not hasattr(thing, "_repr_nothing_")
     assert pickle.loads(pickle.dumps(results))[1] == results[1] == copy.deepcopy(results[1])
+
+
+def test_the_error_inside_a_property_is_not_taken_for_a_wrong_name(monkeypatch):
+    def failing(self):
+        raise AttributeError("the cause")
+
+    monkeypatch.setattr(hpo.Results, "feasible", property(failing))
+    with pytest.raises(AttributeError, match="the cause"):
+        _ = fit().feasible
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])

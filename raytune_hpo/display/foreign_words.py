@@ -196,3 +196,8 @@ def no_attribute(owner: str, name: str, hints: Mapping[str, str], known: Iterabl
         return AttributeError(f"{owner} has no attribute {name!r}; here it is {hints[name]}")
     listed = "" if name.startswith("_") or not known else f"; {nearest(name, known)}"
     return AttributeError(f"{owner} has no attribute {name!r}{listed}")
+
+
+def public_names(cls: type) -> list[str]:
+    """The attributes of a class that users may know."""
+    return [name for name in dir(cls) if not name.startswith("_")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.display.foreign_words import PLOTS, no_attribute
+from raytune_hpo.display.foreign_words import PLOTS, no_attribute, public_names
 from raytune_hpo.options import positive
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class Plots:
         self._results = results
 
     def __getattr__(self, name: str) -> Any:
-        if name in PLOTS:
-            raise no_attribute("results.plot", name, PLOTS)
-        return object.__getattribute__(self, name)  # raises AttributeError
+        if name not in (known := public_names(type(self))):
+            raise no_attribute("results.plot", name, PLOTS, known)
+        return object.__getattribute__(self, name)  # the error of a property that failed
 
     def __repr__(self) -> str:
         return f"<Figures of {self._results.name!r}: {', '.join(name for name in vars(Plots) if not name.startswith('_'))}>"
