@@ -68,6 +68,7 @@ JOURNALS = {  # by URL scheme
     "postgresql": "raytune_hpo.journal.postgres:PostgresStorage",
 }
 _FOREIGN = {"sampler": foreign_words.SAMPLERS, "scheduler": foreign_words.SCHEDULERS}
+_OTHER = {"sampler": "scheduler", "scheduler": "sampler"}
 _OWN_PATH = f"{__name__.partition('.')[0]}."
 _METHODS = {"sampler": ("bind", "ask", "tell"), "scheduler": ("bind", "judge", "observe", "next_step")}
 _OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS, "journal": JOURNALS}
@@ -92,10 +93,9 @@ def load(role: str, name: str) -> type:
     if name.startswith(_OWN_PATH):
         parts = {**parts, name: name}
     if name not in parts:
-        other = {"sampler": "scheduler", "scheduler": "sampler"}.get(role)
-        if other is not None and name in installed(other):
+        if (other := _OTHER.get(role)) and name in installed(other):
             raise SpecError(
-                f"{name!r} is a {other} and not a {role}; write {other}={name!r}, or its dict of options there"
+                f"{name!r} is a {other}, not a {role}; write {other}={name!r}, or its dict of options there"
             )
         raise SpecError(f"unknown {role} {name!r}; {nearest(_FOREIGN.get(role, {}).get(name, name), parts)}")
     module, _, attribute = parts[name].partition(":")
@@ -137,8 +137,9 @@ def check_part(role: str, part: object) -> None:
     if isinstance(part, type):
         raise SpecError(f"{rule}; got the class {part.__name__}: call it, {part.__name__}()")
     cls = type(part)
-    if not any(hasattr(part, method) for method in _METHODS[role]):
-        raise SpecError(f"{rule}, got {part!r}")
+    hint = _equivalent(role, cls)
+    if hint or not any(hasattr(part, method) for method in _METHODS[role]):
+        raise SpecError(f"{rule}, got {part!r}{hint}")
     for method in _METHODS[role]:
         if not callable(getattr(part, method, None)):
             raise SpecError(f"{rule}; {cls.__name__} has no method {method!r}: define it")
@@ -168,6 +169,17 @@ def check_part(role: str, part: object) -> None:
             )
 
 
+def _equivalent(role: str, cls: type) -> str:
+    """What to write instead of a part of another tuner, or of one in the other's place; empty for any other object."""
+    if all(hasattr(cls, name) for name in _METHODS[role]):
+        return ""
+    ours = _FOREIGN[role].get(cls.__name__, "").lower()
+    if ours in installed(role):
+        return f"; write {role}={ours!r}"
+    other = _OTHER[role]
+    return f"; it is a {other}: write {other}=" if all(hasattr(cls, name) for name in _METHODS[other]) else ""
+
+
 def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     cls = load(role, name)
     known = option_names(cls)
@@ -187,6 +199,12 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
 def option_names(cls: type) -> list[str]:
     """The keywords of a part's constructor."""
     return [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def shown(part: object) -> str:
+    """A part as the call that makes it, with all options: the ``repr`` of samplers and schedulers."""
+    cls = type(part)
+    return f"{cls.__name__}({', '.join(f'{option}={option_value(part, option)!r}' for option in option_names(cls))})"
 
 
 def kept_under(cls: type, option: str) -> str:

@@ -12,7 +12,7 @@ from raytune_hpo.errors import JournalCorrupt, SpaceError, SpecError, SpecMismat
 from raytune_hpo.facts import Fact, StudyCreated
 from raytune_hpo.goals import Goal, ValidRange
 from raytune_hpo.space import Space
-from raytune_hpo.space.differences import first_difference
+from raytune_hpo.space.differences import NOTHING, first_difference
 from raytune_hpo.space.growing import domains_of, fits
 from raytune_hpo.space.stored import in_todays_form
 from raytune_hpo.space.values import same, show
@@ -182,10 +182,11 @@ class StudySpec:
                 f"function as it was"
             )
         for what, stored_value, value in _differences(stored, self):
-            raise SpecMismatch(
-                f"{subject} was created with {what}={stored_value}, this run says {what}={value}; {anew}, or "
-                f"say {what}={stored_value}"
+            said = f"{what}={stored_value}"
+            created, back = (
+                (f"without {what}", "leave it out") if stored_value == NOTHING else (f"with {said}", f"say {said}")
             )
+            raise SpecMismatch(f"{subject} was created {created}, this run says {what}={value}; {anew}, or {back}")
         for role, before, now in (
             ("sampler", stored.sampler, self.sampler),
             ("scheduler", stored.scheduler, self.scheduler),

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple, overload
 
 from raytune_hpo.checkpoints.record import Checkpoint
-from raytune_hpo.display.foreign_words import TRIAL, no_attribute
+from raytune_hpo.display.foreign_words import TRIAL, no_attribute, public_names
 from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.facts import (
     Drawn,
@@ -146,7 +146,7 @@ class Course:
 _IN_ONE_GO = Course()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Trial:
     """A read-only view of one trial.
 
@@ -197,9 +197,15 @@ class Trial:
     duration_s: float | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name in TRIAL:
-            raise no_attribute("Trial", name, TRIAL)
-        return object.__getattribute__(self, name)  # which says that there is none
+        if name not in (known := public_names(type(self))):
+            raise no_attribute("Trial", name, TRIAL, known)
+        return object.__getattribute__(self, name)  # the error of a property that failed
+
+    def __repr__(self) -> str:
+        """What one looks for in a list of trials; a trial has more attributes."""
+        shown = {"number": self.number, "status": str(self.status), "config": self.config, "metrics": self.metrics}
+        shown |= {} if self.reason is None else {"reason": self.reason}
+        return f"Trial({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def is_feasible(self) -> bool:

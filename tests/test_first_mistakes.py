@@ -6,9 +6,11 @@ import copy
 import functools
 import inspect
 import pickle
+import re
 import warnings
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 import raytune_hpo as hpo
@@ -42,6 +44,14 @@ class Model:
 
     def __call__(self, config):
         return config["x"]
+
+
+class TPESampler:
+    """As in Optuna."""
+
+
+class AsyncHyperBandScheduler:
+    """As in Ray Tune."""
 
 
 def fit(function=objective, space=SPACE, **settings):
@@ -122,6 +132,7 @@ def test_no_word_of_another_tuner_hides_one_of_ours():
         (foreign_words.RESULTS, hpo.Results),
         (foreign_words.STUDY, hpo.Study),
         (foreign_words.TRIAL, fit()[0]),
+        (foreign_words.PLOTS, fit().plot),
     ):
         assert not [name for name in table if hasattr(owner, name)]
 
@@ -158,6 +169,7 @@ def test_every_hint_at_an_option_names_one():
     [
         (lambda x, y: 1.0, "called with one dict, the configuration, and <lambda>(x, y) cannot be: missing"),
         (lambda: 1.0, "<lambda>() cannot be: too many positional arguments"),
+        (lambda x, y: 1.0, "or pass lambda config: objective(**config), and give data by hpo.with_parameters"),
         (lambda **config: 1.0, "too many positional arguments"),
         (hpo.with_parameters(two, w=3), "unexpected keyword argument 'w'"),
         (Model, "got the class Model; write a function"),
@@ -165,12 +177,32 @@ def test_every_hint_at_an_option_names_one():
         (fetched, "fetched is async, so a call only prepares it; write a plain function"),
         (hpo.with_parameters(streamed), "yields its reports is a plain generator, and streamed is an async one"),
     ],
-    ids=["two", "none", "keywords", "parameters", "class", "number", "coroutine", "stream"],
+    ids=["two", "none", "two spread", "keywords", "parameters", "class", "number", "coroutine", "stream"],
 )
 def test_an_objective_that_no_trial_could_call_is_refused_before_anything_runs(function, said):
     with pytest.raises(SpecError) as caught:
         hpo.Tuner(function, SPACE, **SMALL)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (
+            lambda trial: trial.suggest_float("x", 0, 1),
+            r"write config\[.x.\]; with trial.suggest_..., the space is None\)",
+        ),
+        (
+            lambda config: config.x,
+            r"'dict' object has no attribute 'x' \(a configuration is a dict: write config\[.x.\]\)",
+        ),
+        (lambda config: {"y": 3}.y, r"'dict' object has no attribute 'y'$"),
+        (lambda config: [].y, r"'list' object has no attribute 'y'$"),
+    ],
+    ids=["trial", "attribute", "another dict", "a list"],
+)
+def test_a_configuration_taken_for_an_object_is_named(function, said):
+    assert re.search(said, fit(function)[0].reason)
 
 
 def test_all_that_can_be_called_with_a_configuration_is_an_objective():
@@ -202,7 +234,7 @@ def test_what_is_left_over_from_ray_tune_is_named():
 # ------------------------------------------------------------------------------------------------ settings
 
 
-@pytest.mark.parametrize("value", [[1, 2, 3], (0.1, 1)])
+@pytest.mark.parametrize("value", [[1, 2, 3], (0.1, 1), range(3), {1, 2}, np.logspace(-3, 0, 4)], ids=str)
 def test_a_list_in_a_space_where_nothing_varies_is_warned_of(value):
     with pytest.warns(UserWarning, match="so all trials are the same: 'x' is the constant .*; a choice is hpo.choice"):
         fit(lambda config: 1.0, {"x": value})
@@ -224,6 +256,13 @@ def test_a_list_in_a_space_where_nothing_varies_is_warned_of(value):
         ({"scheduler": "ASHA"}, "did you mean 'asha'"),
         ({"sampler": "TPESampler"}, "did you mean 'tpe'"),
         ({"scheduler": {"name": "HyperBandScheduler"}}, "did you mean 'hyperband'"),
+        ({"sampler": "asha"}, "'asha' is a scheduler, not a sampler; write scheduler='asha'"),
+        ({"scheduler": "tpe"}, "'tpe' is a sampler, not a scheduler; write sampler='tpe'"),
+        ({"sampler": hpo.schedulers.ASHA()}, "it is a scheduler: write scheduler=$"),
+        ({"scheduler": hpo.samplers.TPE()}, "it is a sampler: write sampler=$"),
+        ({"sampler": TPESampler()}, "TPESampler object.*; write sampler='tpe'"),
+        ({"scheduler": AsyncHyperBandScheduler()}, "; write scheduler='asha'"),
+        ({"sampler": object()}, "ask and tell, got <object object at [^;]*$"),
     ],
     ids=str,
 )
@@ -258,6 +297,11 @@ def test_options_that_are_not_in_a_list_are_refused_with_the_call_that_works(mak
         (lambda: hpo.schedulers, "ASHAScheduler", "here it is ASHA"),
         (fit, "best_params", "here it is best_config"),
         (fit, "get_best_result", "here it is best_trial"),
+        (lambda: fit().plot, "optimization_history", "here it is history"),
+        (lambda: fit().plot, "histroy", "did you mean 'history'"),
+        (fit, "best_tral", "did you mean 'best_trial'"),
+        (lambda: fit()[0], "confg", "did you mean 'config'"),
+        (lambda: hpo.Study(SPACE, storage="memory"), "akk", "did you mean 'ask'"),
         (lambda: fit()[0], "params", "here it is config"),
         (lambda: hpo.Study(SPACE, storage="memory"), "optimize", "here it is hpo.tune"),
     ],
@@ -277,8 +321,67 @@ def test_other_names_are_missing_as_on_any_object():
     assert pickle.loads(pickle.dumps(results))[1] == results[1] == copy.deepcopy(results[1])
 
 
+def test_the_error_inside_a_property_is_not_taken_for_a_wrong_name(monkeypatch):
+    def failing(self):
+        raise AttributeError("the cause")
+
+    monkeypatch.setattr(hpo.Results, "feasible", property(failing))
+    with pytest.raises(AttributeError, match="the cause"):
+        _ = fit().feasible
+
+
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_study_is_not_copied(copied):
     study = hpo.Study(SPACE, storage="memory", name="mine")
     with pytest.raises(TypeError, match=r"driven by one process.*name='mine', or send study.results\(\)"):
         copied(study)
+
+
+# ------------------------------------------------------------------------------------------------ what a prompt shows
+
+
+def test_the_arguments_of_tune_are_those_of_tuner_for_editors_and_help():
+    ours, theirs = inspect.signature(hpo.tune), inspect.signature(hpo.Tuner)
+    assert ours.parameters == theirs.parameters and ours.return_annotation == "Results"
+
+
+@pytest.mark.parametrize(
+    ("thing", "shown"),
+    [
+        (lambda: fit(name="s"), "<Results of 's': 2 trials, best loss="),
+        (lambda: fit(lambda config: 1.0)[0], "Trial(number=0, status='completed', config={'x': "),
+        (lambda: fit(lambda config: 1 / 0)[0], "metrics={}, reason='ZeroDivisionError: division by zero')"),
+        (lambda: fit(name="s").plot, "<Figures of 's': history, arms, best_so_far, curves,"),
+        (lambda: hpo.Study(SPACE, storage="memory", name="s"), "<Study 's': loss (min), <Space of x>, sampler 'auto'>"),
+        (
+            lambda: hpo.Tuner(objective, SPACE, **SMALL, name="s", scheduler="asha"),
+            "<Tuner of 's': loss (min), <Space of x>, sampler 'auto', scheduler 'asha'>",
+        ),
+        (lambda: hpo.with_parameters(two, y=3), "<two with y>"),
+        (hpo.schedulers.ASHA, "ASHA(eta=3, min_steps=1, max_steps=None, promote=False, delay=False)"),
+    ],
+    ids=range(8),
+)
+def test_what_a_user_holds_shows_what_it_is(thing, shown):
+    assert shown in repr(thing())
+
+
+def test_every_part_shows_the_call_that_makes_it():
+    for owner in (hpo.samplers, hpo.schedulers):
+        for name in owner.__all__:
+            if "needs" in (error := _refusal(getattr(owner, name))):
+                continue
+            assert not error and repr(getattr(owner, name)()).startswith(f"{name}(")
+
+
+def _refusal(cls):
+    try:
+        cls()
+    except (SpecError, TypeError) as error:
+        return f"needs an option: {error}"
+    return ""
+
+
+def test_completion_offers_parts_and_nothing_else():
+    assert dir(hpo.samplers) == sorted(hpo.samplers.__all__)
+    assert dir(hpo.schedulers) == sorted(hpo.schedulers.__all__)

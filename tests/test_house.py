@@ -48,7 +48,7 @@ FLOORS = (
     "experiments commands",
     "service",
     "compat",
-    "cli workshop",
+    "cli workshop __main__",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import SpecError
@@ -67,7 +69,8 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
             ) from None
         raise SpecError(
             f"an objective is called with one dict, the configuration, and {_name(function)}{signature} cannot be: {error}; "
-            f'take parameters out of the dict, such as config["x"], and give data by hpo.with_parameters'
+            f'take parameters out of the dict, such as config["x"], or pass lambda config: objective(**config), and give '
+            f"data by hpo.with_parameters"
         ) from None
 
 
@@ -99,11 +102,11 @@ def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | Non
 
 
 def warn_of_lists(given: Any, space: Space) -> None:
-    """Warn if nothing varies and the space has a list, which in other libraries means a choice or a range."""
+    """Warn if nothing varies and the space has several values, which in other libraries mean a choice or a range."""
     if space.columns or not isinstance(given, Mapping):
         return
     for name, value in given.items():
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple, range, set, frozenset, np.ndarray)):
             shown = cut(repr(value), _WIDTH)
             warnings.warn(
                 f"the space has no parameter, so all trials are the same: {name!r} is the constant {shown}; "

@@ -23,7 +23,7 @@ from raytune_hpo.core.messages import (
 )
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
-from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute
+from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute, public_names
 from raytune_hpo.display.text import counted, cut
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyWaiting
 from raytune_hpo.facts import Status, Verdict
@@ -111,15 +111,19 @@ class Study:
         self._num_asked = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name in STUDY:
-            raise no_attribute("Study", name, STUDY)
-        return object.__getattribute__(self, name)  # raises AttributeError
+        if name not in (known := public_names(type(self))):
+            raise no_attribute("Study", name, STUDY, known)
+        return object.__getattribute__(self, name)  # the error of a property that failed
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError(
             f"a Study is driven by one process and is not copied or pickled; create it again where it continues, with the "
             f"same arguments and name={self.name!r}, or send study.results()"
         )
+
+    def __repr__(self) -> str:
+        goals = ", ".join(map(str, self._spec.goals))  # no counts, for which it would have to wait for its lock
+        return f"<Study {self.name!r}: {goals}, {self._spec.space!r}, sampler {self._spec.sampler.name!r}>"
 
     @property
     def name(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Any
+from typing import Any, ParamSpec, cast
 
 from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
 from raytune_hpo.api.objective import check_by, check_objective, over_instances, warn_of_lists, with_brought
@@ -23,6 +24,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.schedulers.pasha import PASHA
 from raytune_hpo.spec import Limits
 
+_P = ParamSpec("_P")
 RUNTIMES = ("ray", "local", "simulated")
 
 
@@ -151,6 +153,12 @@ class Tuner:
         warn_of_lists(space, self._plan.spec.space)
         _check_end(settings, self._plan)
 
+    def __repr__(self) -> str:
+        spec = self._plan.spec
+        scheduler = "" if spec.scheduler is None else f", scheduler {spec.scheduler.name!r}"
+        goals = ", ".join(map(str, spec.goals))
+        return f"<Tuner of {self.name!r}: {goals}, {spec.space!r}, sampler {spec.sampler.name!r}{scheduler}>"
+
     @property
     def name(self) -> str:
         """The study's name, chosen here if none was given."""
@@ -199,9 +207,21 @@ class Tuner:
             raise
 
 
+def _with_arguments_of(tuner: Callable[_P, Tuner]) -> Callable[[Callable[..., Results]], Callable[_P, Results]]:
+    """Decorator that gives a function the arguments of Tuner, for editors, type checkers and ``help``."""
+
+    def decorate(function: Callable[..., Results]) -> Callable[_P, Results]:
+        signature = inspect.signature(tuner).replace(return_annotation="Results")
+        setattr(function, "__signature__", signature)  # noqa: B010 -- functions have no such attribute for mypy
+        return cast(Callable[_P, Results], function)
+
+    return decorate
+
+
+@_with_arguments_of(Tuner)
 @explains_keywords
 def tune(objective: Callable[[dict[str, Any]], Any], space: Any, **settings: Any) -> Results:
-    """Tune in one call; the keywords are those of Tuner."""
+    """Tune in one call: ``Tuner(...).fit()``. The keywords are those of Tuner, which ``help(hpo.Tuner)`` explains."""
     return Tuner(objective, space, **settings).fit()
 
 

@@ -14,7 +14,7 @@ import click
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json
 from raytune_hpo.cli.study_options import json_argument, runs_a_study
-from raytune_hpo.errors import SpecError, StudyNotFound, nearest
+from raytune_hpo.errors import SpecError, nearest
 
 if TYPE_CHECKING:
     from raytune_hpo.api.run import Run
@@ -102,11 +102,8 @@ def attached(name: str, address: str | None) -> Run | LineHere:
         return line
     from raytune_hpo.api.stored import attach
 
-    try:
-        connect(cluster)
-        return attach(name)
-    except StudyNotFound as error:
-        raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error
+    connect(cluster)
+    return attach(name)
 
 
 # ---------------------------------------------------------------------------------------------- FILE.py

@@ -262,7 +262,9 @@ def attach(name: str) -> ClusterHandle:
     try:
         optimizer = find(OPTIMIZER, name)
     except ValueError:
-        raise StudyNotFound(f"no study {name!r} runs on this cluster; {nearest(name, running())}") from None
+        raise StudyNotFound(
+            f"no study {name!r} runs on this cluster; {nearest(name, running())}; hpo.load reads studies that have ended"
+        ) from None
     return ClusterHandle(name, optimizer, *_opened(optimizer, name))
 
 

@@ -22,6 +22,9 @@ class WithParameters:
     def __call__(self, config: dict[str, Any]) -> Any:
         return self.objective(config, **self._values)
 
+    def __repr__(self) -> str:
+        return f"<{self.__name__} with {', '.join(self.parameters) or 'no parameters'}>"
+
     @functools.cached_property
     def _values(self) -> dict[str, Any]:
         """The arguments, without references: on Ray, workers have fetched the objects already; other runtimes do it here."""

@@ -58,6 +58,7 @@ class StudyStatus:
         stopped: why the study has ended, None while it runs.
         session_start: how many facts there were before the newest session; 0 in the first one.
         num_infeasible: how many completed trials break an outcome constraint.
+        num_finished_before: how many trials had finished before the newest session.
     """
 
     name: str
@@ -70,6 +71,7 @@ class StudyStatus:
     stopped: str | None
     session_start: int = 0
     num_infeasible: int = 0
+    num_finished_before: int = 0
 
     @property
     def num_trials(self) -> int:
@@ -100,6 +102,11 @@ class StudyStatus:
     def is_running(self) -> bool:
         """Whether the study has not ended."""
         return self.stopped is None
+
+    @property
+    def found_nothing_to_do(self) -> bool:
+        """Whether a study was called again after its end, and no trial has finished in this session."""
+        return not self.is_running and self.session_start > 0 and self.num_finished == self.num_finished_before > 0
 
     def __str__(self) -> str:
         best = [f"best {metric}={number(value)}" for metric, value in self.best.items()]
@@ -296,6 +303,7 @@ class Ledger:
             stopped=self.stopped,
             num_infeasible=self.num_infeasible,
             session_start=self.session_start,
+            num_finished_before=self.num_finished_before,
         )
 
     def _pass_time(self, fact: Fact) -> None:

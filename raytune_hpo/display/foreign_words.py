@@ -85,6 +85,9 @@ RESULTS: Mapping[str, str] = {
     "get_dataframe": "to_dataframe()",
     "trials_dataframe": "to_dataframe()",
     "dataframe": "to_dataframe()",
+    "df": "to_dataframe()",
+    "best": "best_trial, best_config or best_value",
+    "plots": "plot",
     "get_trials": "trials",
     "errors": "[trial.error for trial in results if trial.error]",
     "num_errors": 'num_by_status["failed"]',
@@ -92,6 +95,15 @@ RESULTS: Mapping[str, str] = {
     "best_checkpoint": "best_trial.checkpoint",
     "cv_results_": "to_dataframe()",
 }
+
+PLOTS: Mapping[str, str] = _table(
+    history="optimization_history plot_optimization_history",
+    curves="intermediate_values learning_curves plot_intermediate_values",
+    parallel_coordinates="parallel_coordinate plot_parallel_coordinate",
+    importances="param_importances feature_importances plot_param_importances",
+    pareto="pareto_front plot_pareto_front",
+    distribution="edf plot_edf",
+)
 
 STUDY: Mapping[str, str] = {
     "optimize": "hpo.tune(objective, space, ...), or a loop of ask and tell",
@@ -201,3 +213,8 @@ def no_attribute(owner: str, name: str, hints: Mapping[str, str], known: Iterabl
         return AttributeError(f"{owner} has no attribute {name!r}; here it is {hints[name]}")
     listed = "" if name.startswith("_") or not known else f"; {nearest(name, known)}"
     return AttributeError(f"{owner} has no attribute {name!r}{listed}")
+
+
+def public_names(cls: type) -> list[str]:
+    """The attributes of a class that users may know."""
+    return [name for name in dir(cls) if not name.startswith("_")]

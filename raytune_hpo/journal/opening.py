@@ -20,6 +20,7 @@ _ACCEPTED = (
 _ALIASES = {"postgres": "postgresql"}
 _FILES = "sqlite"  # the scheme of words without one
 _BEGINNING = re.compile(r"([^/:]*)([/:]*)")
+_DRIVE = re.compile(r"(sqlite:///)?[a-z]:[/\\](?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*", re.IGNORECASE)
 
 
@@ -73,6 +74,8 @@ def _scheme_of(words: str) -> str:
         raise SpecError(f'{_ACCEPTED}, got {words!r}; use "memory"')
     if words.startswith(("/", "./", "../", "~")):
         return _FILES
+    if _DRIVE.match(words):
+        raise SpecError(f"{_ACCEPTED}, got {words!r}, a path of Windows; in WSL, drive C: is the folder /mnt/c")
     scheme, found, _ = words.partition("://")
     if found:
         if not _SCHEME.fullmatch(scheme):

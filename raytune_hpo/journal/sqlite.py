@@ -76,7 +76,9 @@ def _parse_url(words: str) -> tuple[str, str]:
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise SpecError(f"a SQLite URL begins with sqlite:///, got {url.drivername!r}")
     if url.host or url.username:
-        raise SpecError("a SQLite URL has three slashes and a path, or four and an absolute one, got two and a host")
+        raise SpecError(
+            "a SQLite URL has three slashes and a path, or four and an absolute one, got two and a host; write sqlite:///studies.db"
+        )
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:"):
         raise SpecError(f'a SQLite study lives in a plain file, got {path!r}; use "sqlite:///studies.db" or "memory"')

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.display.foreign_words import PLOTS, no_attribute, public_names
 from raytune_hpo.options import positive
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ class Plots:
 
     def __init__(self, results: Results) -> None:
         self._results = results
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in (known := public_names(type(self))):
+            raise no_attribute("results.plot", name, PLOTS, known)
+        return object.__getattribute__(self, name)  # the error of a property that failed
+
+    def __repr__(self) -> str:
+        return f"<Figures of {self._results.name!r}: {', '.join(name for name in vars(Plots) if not name.startswith('_'))}>"
 
     def history(self) -> Any:
         """Every trial's value by its number, and the best so far; one panel per metric.

@@ -16,7 +16,7 @@ from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.svg import Dot
 from raytune_hpo.display.text import cut, number, reporting_text
 from raytune_hpo.goals import Goal
-from raytune_hpo.progress.words import age, progress, share, times
+from raytune_hpo.progress.words import age, nothing_new, progress, share, times
 
 _BOX = (
     f"border: 1px solid {FAINT}; border-radius: 8px; padding: 12px 16px; margin: 2px 0; max-width: 780px; "
@@ -95,7 +95,8 @@ def _progress_bar(status: StudyStatus) -> str:
 
 def _tiles(snapshot: Snapshot) -> str:
     status = snapshot.status
-    tiles = [_tile(progress(status), "trials finished or paused" if status.num_paused else "trials finished")]
+    label = f"trials finished{' or paused' if status.num_paused else ''}{nothing_new(status)}"
+    tiles = [_tile(progress(status), label)]
     for metric, value in status.best.items():
         trial = f" (trial {status.best_number})" if len(status.best) == 1 else ""
         tiles.append(_tile(number(value), f"best {cut(metric, 40)}{trial}"))

@@ -19,7 +19,7 @@ def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", nu
         first_failure: the reason of the first failure; it is placed where terminals do not cut it.
         num_reporting: for a study that ended without a completed trial, the number of others with reports.
     """
-    parts = [f"{progress(status)} trials"]
+    parts = [f"{progress(status)} trials{nothing_new(status)}"]
     parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
     if status.best_number is not None and len(status.best) == 1:
         parts[-1] += f" (trial {status.best_number})"
@@ -42,6 +42,13 @@ def progress(status: StudyStatus) -> str:
     """The number of trials that have finished or are paused, and the total."""
     total = status.limits.num_trials
     return f"{status.num_at_rest}{'' if total is None else f'/{total}'}"
+
+
+def nothing_new(status: StudyStatus) -> str:
+    """A note for a study that was called again after its end; else empty."""
+    if not status.found_nothing_to_do:
+        return ""
+    return ", none new" + (" (raise num_trials for more)" if status.stopped == "num_trials" else "")
 
 
 def times(status: StudyStatus, rate: float | None) -> list[str]:

@@ -32,7 +32,7 @@ from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.display.foreign_words import RESULTS, no_attribute
+from raytune_hpo.display.foreign_words import RESULTS, no_attribute, public_names
 from raytune_hpo.display.text import counted, counts_line, number, reporting_text
 from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
@@ -80,9 +80,9 @@ class Results(Sequence[Trial]):
         return Results, (self._spec, self._trials)
 
     def __getattr__(self, name: str) -> Any:
-        if name in RESULTS:
-            raise no_attribute("Results", name, RESULTS)
-        return object.__getattribute__(self, name)  # raises AttributeError
+        if name not in (known := public_names(type(self))):
+            raise no_attribute("Results", name, RESULTS, known)
+        return object.__getattribute__(self, name)  # the error of a property that failed
 
     # -------------------------------------------------------------------------------------------- trials
 

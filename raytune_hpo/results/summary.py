@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from raytune_hpo.display.text import (
     reporting_text,
     short,
     table,
+    terminal_columns,
     visible,
 )
 from raytune_hpo.facts import Status
@@ -47,11 +50,27 @@ def results_text(results: Results, *, more: str = "") -> str:
     lines = summary_lines(results)
     rows = best_rows(results, ROWS)
     if rows:
-        lines += ["", table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])]
+        lines += ["", _best_table(results, rows, _terminal_room())]
     if more or len(results) > len(rows):
         all_of_them = "the trial" if len(results) == 1 else f"all {len(results):,} trials"
         lines += ["", more or f"{all_of_them}: results.to_dataframe(), results.to_csv(path)"]
     return "\n".join(lines)
+
+
+def _best_table(results: Results, rows: list[Trial], room: int | None) -> str:
+    """The short table, with as many parameters as fit into the columns of the terminal, but at least one."""
+    text = ""
+    for most in range(MAX_PARAMETERS, 0, -1):
+        text = table(header_of(results, rows, most), [row_of(results, trial, rows, most) for trial in rows])
+        if room is None or max(map(terminal_columns, text.splitlines())) <= room:
+            break
+    return text
+
+
+def _terminal_room() -> int | None:
+    """The columns of the terminal; None where the text goes elsewhere."""
+    is_seen = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if is_seen else None
 
 
 def results_html(results: Results) -> str:
@@ -124,6 +143,8 @@ def summary_lines(results: Results) -> list[str]:
         lines.append(saved)
     if repeated := restarts_line(results):
         lines.append(repeated)
+    if unjudged := unjudged_line(results):
+        lines.append(unjudged)
     if len(results.arms) > 1:
         lines.append(arms_line(results))
     if results.best_trials and (broken := violations_text(results)):
@@ -228,6 +249,14 @@ def restarts_line(results: Results) -> str:
     )
 
 
+def unjudged_line(results: Results) -> str:
+    """A line on a scheduler that had nothing to judge, since the objective reports no steps; empty for any other study."""
+    scheduler = results.spec.scheduler
+    if scheduler is None or not results.best_trials or any(trial.reports for trial in results):
+        return ""
+    return f"scheduler {scheduler.name!r} stopped nothing: no trial has reported; call hpo.report(..., step=...) on the way"
+
+
 def why_no_best(results: Results) -> str:
     """A line on why a study has no best trial, as far as it is known."""
     if broken := violations_text(results):
@@ -245,9 +274,9 @@ def best_rows(results: Results, num: int) -> list[Trial]:
     return ranked(results.arrays, num)
 
 
-def header_of(results: Results, rows: list[Trial]) -> list[str]:
-    """The columns of a short table."""
-    shown = _parameters(rows)
+def header_of(results: Results, rows: list[Trial], most: int = MAX_PARAMETERS) -> list[str]:
+    """The columns of a short table, with at most ``most`` parameters."""
+    shown = _parameters(rows, most)
     names = cut_apart(shown, NAME_WIDTH)
     hidden = len({name for trial in rows for name in flattened(trial.config)}) - len(shown)
     more = [f"+{hidden} more"] if hidden else []
@@ -256,10 +285,10 @@ def header_of(results: Results, rows: list[Trial]) -> list[str]:
     return ["trial", *(goal.metric for goal in results.goals), *broken, *names, *more, *arm, "duration"]
 
 
-def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
+def row_of(results: Results, trial: Trial, rows: list[Trial], most: int = MAX_PARAMETERS) -> list[Any]:
     """The cells of one trial under ``header_of``."""
     config = flattened(trial.config)
-    shown = _parameters(rows)
+    shown = _parameters(rows, most)
     values = [config.get(name, "") for name in shown]
     more = [""] if len({name for other in rows for name in flattened(other.config)}) > len(shown) else []
     metrics = [trial.metrics.get(goal.metric, "") for goal in results.goals]
@@ -278,8 +307,8 @@ def _has_arms(rows: list[Trial]) -> bool:
     return len({trial.arm for trial in rows}) > 1
 
 
-def _parameters(rows: list[Trial]) -> list[str]:
-    return differing([trial.config for trial in rows])
+def _parameters(rows: list[Trial], most: int) -> list[str]:
+    return differing([trial.config for trial in rows], most)
 
 
 def differing(configs: Sequence[Mapping[str, Any]], most: int = MAX_PARAMETERS) -> list[str]:

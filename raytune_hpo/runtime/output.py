@@ -105,6 +105,8 @@ def routed() -> Iterator[None]:
     with _lock:
         _installed += 1
         sys.stdout, sys.stderr = _router(sys.stdout), _router(sys.stderr)  # others may have replaced them meanwhile
+        if sys.breakpointhook is sys.__breakpointhook__ and "PYTHONBREAKPOINT" not in os.environ:
+            sys.breakpointhook = _debug
     try:
         yield
     finally:
@@ -112,6 +114,19 @@ def routed() -> Iterator[None]:
             _installed -= 1
             if _installed == 0:
                 sys.stdout, sys.stderr = _unrouted(sys.stdout), _unrouted(sys.stderr)
+                if sys.breakpointhook is _debug:
+                    sys.breakpointhook = sys.__breakpointhook__
+
+
+def _debug(*, header: str | None = None) -> None:
+    """``breakpoint()``: from here on the trial's thread writes to the terminal, or nobody would see the prompt."""
+    import pdb
+
+    _capture.set(None)
+    debugger = pdb.Pdb(nosigint=True)
+    if header is not None:
+        debugger.message(header)
+    debugger.set_trace(sys._getframe().f_back)  # Python handles signals in the main thread only
 
 
 def _router(stream: TextIO) -> TextIO:

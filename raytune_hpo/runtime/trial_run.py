@@ -425,7 +425,11 @@ class TrialRun:
         return self._verdict is Verdict.CONTINUE and self._reporter.next_step is not None
 
     def _hint(self, error: BaseException) -> str:
-        """A likely cause, where an objective fails after it resumed and before it reported."""
+        """A likely cause, where an objective takes its configuration for an object, or fails as soon as it has resumed."""
+        taken = error.obj if isinstance(error, AttributeError) else None
+        if type(taken) is dict and taken.keys() == self.assignment.config.keys():
+            own = "; with trial.suggest_..., the space is None" if "suggest_" in str(error) else ""
+            return f' (a configuration is a dict: write config["x"]{own})'
         if self._last or self.assignment.from_step is None or not isinstance(error, UnboundLocalError):
             return ""
         step = self.assignment.from_step

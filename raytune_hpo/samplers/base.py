@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Traits
-from raytune_hpo.registry import option_names
+from raytune_hpo.registry import option_names, shown
 from raytune_hpo.samplers.cube import Cube
 from raytune_hpo.samplers.history import History
 from raytune_hpo.space import Space
@@ -44,9 +44,7 @@ class BaseSampler:
         """Note a trial that has paused, if ``traits`` say that the sampler reads reports."""
         self._history.tell(trial)
 
-    def __repr__(self) -> str:
-        options = ", ".join(f"{option}={getattr(self, option)!r}" for option in option_names(type(self)))
-        return f"{type(self).__name__}({options})"
+    __repr__ = shown
 
 
 class ConstraintLearner(BaseSampler):

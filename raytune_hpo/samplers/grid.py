@@ -11,6 +11,7 @@ from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Signal, Suggestion, Traits
+from raytune_hpo.registry import shown
 from raytune_hpo.samplers.grid_samples import GridSamples
 from raytune_hpo.samplers.sequence import INDEX, BlockSequence, IndexCounter, newest_indexed
 from raytune_hpo.space import Space
@@ -41,6 +42,8 @@ class Grid:
     _size: int
     _end: int  # no point from here on is feasible; lowered as soon as that is known, so that the search runs once
     _configs: BlockSequence[Mapping[str, Any] | None]
+
+    __repr__ = shown
 
     def __init__(self, *, points: int | None = None, samples: int | None = None) -> None:
         self.points = None if points is None else integer_option("grid", "points", points, least=1)

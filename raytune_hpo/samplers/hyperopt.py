@@ -16,6 +16,7 @@ from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.registry import shown
 from raytune_hpo.samplers.hyperopt_space import HyperoptSpace
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -53,6 +54,8 @@ class Hyperopt:
 
     traits: ClassVar[Traits] = Traits(needs=("hyperopt",), version=2)
     _space: Space
+
+    __repr__ = shown
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.registry import shown
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.sequence import BlockSequence, Gradual
 from raytune_hpo.space import Space
@@ -28,6 +29,7 @@ class Random:
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, reads_rng=False, multi_goal=True)
+    __repr__ = shown
     _drawn: BlockSequence[Mapping[str, Any]]
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Random:

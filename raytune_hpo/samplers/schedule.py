@@ -14,6 +14,7 @@ from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import is_integral
 from raytune_hpo.protocols import Scheduler, Signal, Suggestion, Traits
+from raytune_hpo.registry import shown
 from raytune_hpo.samplers.members import GENERATION, MEMBER
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -33,6 +34,7 @@ class Schedule:
     """
 
     traits: ClassVar[Traits] = Traits(reads_pending=False, ahead=False, multi_goal=True, whole_space=True)
+    __repr__ = shown
 
     def __init__(self, *, segments: Sequence[tuple[Mapping[str, Any], int]] = ()) -> None:
         self.segments = [(dict(config), step) for config, step in segments]

@@ -15,6 +15,7 @@ from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import quasi
 from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.registry import shown
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.sequence import INDEX, BlockSequence, IndexCounter, newest_indexed
 from raytune_hpo.space import Space
@@ -37,6 +38,7 @@ class Sobol:
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True, needs=("scipy",))
+    __repr__ = shown
     _space: Space
     _seed: int
     _points: BlockSequence[Mapping[str, Any] | None]

@@ -38,3 +38,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     raise no_attribute(f"module {__name__!r}", name, SCHEDULERS, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import budget_options, flag_option, integer_option
 from raytune_hpo.protocols import Continue
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ladder import Ladder
 from raytune_hpo.schedulers.promotion import Promotion
 from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, Ranking, ranking
@@ -56,6 +57,7 @@ class ASHA:
 
     version: ClassVar[int] = 1
     kept_as: ClassVar[Mapping[str, str]] = {"promote": "promotes"}
+    __repr__ = shown
 
     def __init__(
         self,

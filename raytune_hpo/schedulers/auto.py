@@ -19,6 +19,7 @@ from raytune_hpo.facts import Status, Verdict, changed
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Continue, Promoter
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.asha import ASHA
 from raytune_hpo.schedulers.race import Race
 from raytune_hpo.schedulers.ranking import Losses
@@ -62,6 +63,7 @@ class Auto:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, max_steps: int | None = None, eta: int = 3) -> None:
         self.max_steps = None if max_steps is None else integer_option("auto", "max_steps", max_steps, least=2)

@@ -16,6 +16,7 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal, excesses_of
 from raytune_hpo.numerics.curve_extrapolation import probability_below
 from raytune_hpo.options import integer_option, share_option
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ranking import LAST_STEP, Losses
 from raytune_hpo.trial import Trial
 
@@ -42,6 +43,7 @@ class Extrapolation:
     """
 
     version: ClassVar[int] = 2
+    __repr__ = shown
 
     def __init__(
         self,

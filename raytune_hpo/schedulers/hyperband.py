@@ -15,6 +15,7 @@ from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import budget_options, flag_option
 from raytune_hpo.protocols import Continue
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.asha import ASHA
 from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria
 from raytune_hpo.schedulers.rungs import Ended
@@ -42,6 +43,7 @@ class Hyperband:
 
     version: ClassVar[int] = 1
     kept_as: ClassVar[Mapping[str, str]] = {"promote": "promotes"}
+    __repr__ = shown
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from typing import ClassVar
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, Losses, Ranking, ranking
 from raytune_hpo.trial import Report, Trial
 
@@ -63,6 +64,7 @@ class Median:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, grace_steps: int = 1, min_trials: int = 5) -> None:
         self.grace_steps = integer_option("median", "grace_steps", grace_steps, least=1)

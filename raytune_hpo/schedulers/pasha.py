@@ -16,6 +16,7 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import budget_options
 from raytune_hpo.protocols import Continue
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ladder import Ladder
 from raytune_hpo.schedulers.promotion import Promotion
 from raytune_hpo.schedulers.ranking import Criteria
@@ -51,6 +52,7 @@ class PASHA:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
         self.max_steps, self.min_steps, self.eta = budget_options("pasha", max_steps, min_steps, eta)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, number_option
+from raytune_hpo.registry import shown
 from raytune_hpo.trial import Trial
 
 
@@ -29,6 +30,7 @@ class Patience:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, patience: int = 5, min_delta: float = 0.0, min_steps: int = 1) -> None:
         self.patience = integer_option("patience", "patience", patience, least=1)

@@ -21,6 +21,7 @@ from raytune_hpo.numerics.paired_tests import behind_best
 from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.options import integer_option, share_option
 from raytune_hpo.protocols import Continue
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ladder import Entry
 from raytune_hpo.schedulers.ranking import ONE_LOSS, Criteria, newest_scored
 from raytune_hpo.schedulers.rungs import Ended, Rung
@@ -56,6 +57,7 @@ class Race:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, first: int = 5, alpha: float = 0.05, max_steps: int | None = None) -> None:
         self.first = integer_option("race", "first", first, least=2)

@@ -15,6 +15,7 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Continue
+from raytune_hpo.registry import shown
 from raytune_hpo.trial import Trial, member_of
 
 
@@ -36,6 +37,7 @@ class Segments:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, max_steps: int, population: int = 10, interval: int = 1) -> None:
         self.max_steps = integer_option(

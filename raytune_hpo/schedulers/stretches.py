@@ -9,6 +9,7 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Continue
+from raytune_hpo.registry import shown
 from raytune_hpo.trial import Trial
 
 
@@ -26,6 +27,7 @@ class Stretches:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, max_steps: int | None = None) -> None:
         self.max_steps = None if max_steps is None else integer_option("stretches", "max_steps", max_steps, least=1)

@@ -14,6 +14,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ranking import LAST_STEP, ONE_LOSS, Criteria, Losses, Ranking, first_to_reach, ranking
 from raytune_hpo.trial import Trial
 
@@ -42,6 +43,7 @@ class Tercet:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(
         self, *, max_steps: int | None = None, beta: float = 0.1, variant: str = "compound", min_trials: int = 4

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal, to_losses
+from raytune_hpo.registry import shown
 from raytune_hpo.schedulers.ranking import first_to_reach
 from raytune_hpo.trial import Trial
 
@@ -26,6 +27,7 @@ class Threshold:
     """
 
     version: ClassVar[int] = 1
+    __repr__ = shown
 
     def __init__(self, *, at: Mapping[int, float | Mapping[str, float]] | None = None) -> None:
         if not isinstance(at, Mapping) or not at:

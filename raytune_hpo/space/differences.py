@@ -12,7 +12,7 @@ from raytune_hpo.space.tree import Leaf
 from raytune_hpo.space.values import same, show, stable_repr
 
 _LONGEST = 120  # characters of a value inside a message
-_NOTHING = "nothing"
+NOTHING = "nothing"  # the text of a parameter that a space does not have
 _BELIEFS = ("weights", "prior")  # arguments of domains that prior_weight=0 takes away
 
 
@@ -84,7 +84,7 @@ def _of_parameters(old: Mapping[str, Any], new: Mapping[str, Any], path: str) ->
     for key in dict.fromkeys([*new, *old]):
         if key not in old or key not in new:
             yield Difference(
-                _place(_below(path, key)), *(_text(side[key]) if key in side else _NOTHING for side in (old, new))
+                _place(_below(path, key)), *(_text(side[key]) if key in side else NOTHING for side in (old, new))
             )
         else:
             yield from _of_nodes(old[key], new[key], _below(path, key))
@@ -113,7 +113,7 @@ def _of_values(old: Any, new: Any, path: str) -> Iterator[Difference]:
                 yield from _of_values(old[key], new[key], _below(path, key))
             else:
                 yield _difference(
-                    _below(path, key), *(_repr(side[key]) if key in side else _NOTHING for side in (old, new))
+                    _below(path, key), *(_repr(side[key]) if key in side else NOTHING for side in (old, new))
                 )
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (left, right) in enumerate(zip(old, new, strict=True)):

@@ -573,3 +573,9 @@ def test_trials_say_which_constraint_they_break_and_none_is_no_empty_cell(call, 
     shown = call("show", "s", "--trial", "0", "--storage", storage).stdout
     assert "breaks the outcome constraint on mb, by 2" in shown
     assert "breaks" not in call("show", "s", "--trial", "1", "--storage", storage).stdout
+
+
+def test_the_package_is_the_command_line_where_its_script_is_not_found():
+    done = subprocess.run([sys.executable, "-m", "raytune_hpo", "shwo"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Usage: raytune-hpo" in done.stderr and "No such command 'shwo'. Did you mean 'show'" in done.stderr

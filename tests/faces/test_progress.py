@@ -14,8 +14,11 @@ from dataclasses import replace
 
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.display.text import cut_apart, numbers, table, terminal_columns
+from raytune_hpo.journal.memory import MemoryStorage
 from raytune_hpo.progress import Progress
+from raytune_hpo.progress.card import card
 from raytune_hpo.progress.pace import MAX_PAUSE_S, MIN_PAUSE_S, Pace
 from raytune_hpo.progress.terminal import InPlace, cut_to_columns
 from raytune_hpo.progress.words import line, time_left
@@ -227,3 +230,15 @@ def test_numbers_have_as_many_digits_as_tell_them_apart(values, texts):
 )
 def test_texts_are_cut_so_that_they_differ(texts, width, expected):
     assert cut_apart(texts, width) == expected
+
+
+def test_a_study_that_is_called_again_after_its_end_says_that_nothing_is_new(capsys):
+    space, settings = {"x": hpo.uniform(0, 1)}, dict(name="again", seed=1, runtime="local", storage=MemoryStorage())
+    for num_trials, said in ((3, "3/3 trials, best"), (3, "3/3 trials, none new (raise num_trials for more), best")):
+        hpo.tune(lambda config: config["x"], space, num_trials=num_trials, **settings)
+        assert said in capsys.readouterr().err
+    hpo.tune(lambda config: config["x"], space, num_trials=4, **settings)
+    assert "4/4 trials, best" in capsys.readouterr().err
+    again = replace(STATUS, stopped="stagnation", session_start=3, num_finished_before=37)
+    assert "37/100 trials, none new, best" in line(again, None)
+    assert "trials finished, none new" in card(snapshot(again), None)

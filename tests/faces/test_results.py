@@ -228,3 +228,29 @@ def test_columns_of_a_frame_are_numbers_even_if_no_trial_has_a_value():
         numbers = ["metrics/loss", "started_at", "duration_s"]
         assert [str(kinds[name]) for name in ("number", "attempt", *numbers)] == ["int64"] * 2 + ["float64"] * 3
     assert results_of().to_dataframe()["status"].str.upper().empty
+
+
+@pytest.mark.parametrize(("columns", "hidden"), [(60, 7), (100, 5), (300, 2)])
+def test_the_table_of_a_terminal_is_no_wider_than_it(columns, hidden, monkeypatch):
+    space = {f"parameter_number_{i}": hpo.uniform(0, 1) for i in range(8)}
+    results = hpo.tune(
+        lambda config: config["parameter_number_0"], space, num_trials=3, seed=0, runtime="local", storage="memory",
+        progress=False,
+    )  # fmt: skip
+    assert "+2 more" in str(results)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [line for line in str(results).splitlines() if line.startswith("  ")]
+    assert f"+{hidden} more" in rows[0] and max(map(len, rows)) <= columns
+
+
+def test_a_scheduler_without_reports_is_said_to_have_stopped_nothing():
+    def reporting(config):
+        hpo.report(loss=config["x"], step=1)
+
+    settings = dict(num_trials=2, scheduler="asha", runtime="local", storage="memory", progress=False)
+    said = "scheduler 'asha' stopped nothing: no trial has reported; call hpo.report(..., step=...) on the way"
+    space = {"x": hpo.uniform(0, 1)}
+    assert said in str(hpo.tune(lambda config: config["x"], space, **settings))
+    assert "stopped nothing" not in str(hpo.tune(reporting, space, **settings))
+    assert "stopped nothing" not in str(hpo.tune(lambda config: config["x"], space, **{**settings, "scheduler": None}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -187,3 +189,27 @@ def test_choice_options_of_any_kind_come_back_as_themselves(tmp_path):
     )
     assert {type(t.config["act"]) for t in results} <= {type, tuple, type(None), str}
     assert all(t.config["act"] in options for t in results)
+
+
+DEBUGGED = """
+import sys
+import raytune_hpo as hpo
+
+def objective(config):
+    half = config["x"] / 2
+    breakpoint()
+    return half
+
+hpo.tune(objective, {"x": 3}, num_trials=1, max_concurrent=1, runtime="local", storage="memory", progress=False)
+assert sys.breakpointhook is sys.__breakpointhook__
+"""
+
+
+def test_a_breakpoint_in_an_objective_opens_the_debugger_where_its_user_sees_it(tmp_path):
+    script = tmp_path / "debugged.py"
+    script.write_text(DEBUGGED)
+    done = subprocess.run(
+        [sys.executable, script], input="p half\nc\n", capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "-> return half" in done.stdout and "(Pdb) 1.5" in done.stdout

@@ -219,6 +219,12 @@ def fits(config):
             "space[a/prior]=Normal(0.5, 0.25), this run says space[a/prior]=None",
         ),
         ({"space": {"a": A, "c": A}}, {"space": {"a": A}}, "this run says space[c]=nothing"),
+        (
+            {"space": {"a": A}},
+            {"space": {"a": A, "c": hpo.Int(1, 2)}},
+            "was created without space[c], this run says space[c]=Int(lo=1, hi=2, log=False, step=None, prior=None); "
+            "use another name, or leave it out",
+        ),
         ({"space": {"a": A, "b": B}}, {"space": {"b": B, "a": A}}, "list(space)=['a', 'b'], this run says list(space)=['b'"),
         ({"space": {"a": A, "c": {"k": None}}}, {"space": {"a": A, "c": {}}}, "this run says space[c/k]=nothing"),
         (
