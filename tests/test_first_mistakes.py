@@ -140,8 +140,8 @@ def test_no_word_of_another_tuner_hides_one_of_ours():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"scheduler": "pbt"}, "'pbt' is a sampler and not a scheduler; write sampler='pbt'"),
-        ({"sampler": "asha"}, "'asha' is a scheduler and not a sampler; write scheduler='asha'"),
+        ({"scheduler": "pbt"}, "'pbt' is a sampler, not a scheduler; write sampler='pbt'"),
+        ({"sampler": "asha"}, "'asha' is a scheduler, not a sampler; write scheduler='asha'"),
         ({"scheduler": {"name": "asha", "max_t": 9}}, "did you mean 'max_steps'?"),
         ({"scheduler": {"name": "asha", "grace_period": 9}}, "did you mean 'min_steps'?"),
         ({"scheduler": {"name": "median", "grace_period": 9}}, "did you mean 'grace_steps'?"),
