@@ -45,7 +45,8 @@ class Mailbox:
     async def ask(self, key: Any, question: bytes) -> bytes:
         """Ask a question of a call, and return the answer once there is one."""
         number = next(self._numbers)
-        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[number] = future
         self._questions.put_nowait((number, key, question))
         return await future
 

@@ -115,7 +115,7 @@ def undone(z: Array, warped: Array, y: Array) -> Array:
     order = np.argsort(warped, kind="stable")
     # Divided by a power of two, which changes no digits: the difference of two of 1e308 is infinite.
     exponent = max(np.frexp(np.abs(y).max())[1], 0)
-    return np.ldexp(np.interp(z, warped[order], np.ldexp(y[order], -exponent)), exponent)
+    return np.asarray(np.ldexp(np.interp(z, warped[order], np.ldexp(y[order], -exponent)), exponent))
 
 
 def placed(y: Array, warped: Array, known: Array) -> Array:

@@ -65,8 +65,8 @@ class Portfolio(BaseSampler):
             strategies that end in T.
 
     Raises:
-        SpecError: no arms, or one that is not a sampler; an unknown strategy, failover or penalty; n_initial < 1;
-            warm_up_s < 0; a strategy that ends in T without ``truth``.
+        SpecError: no arms, or one that is not a sampler; an unknown strategy, failover or penalty; a penalty_weight
+            that the penalty cannot have; n_initial < 1; warm_up_s < 0; a strategy that ends in T without ``truth``.
     """
 
     traits: ClassVar[Traits] = Traits(reads_reports=True, features=True, needs=("scipy",), version=10)
