@@ -251,9 +251,8 @@ class Posterior:
         slope *= s2
         v = forward(self.L, k.T)
         sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
-        drawn = (slope @ weighted).reshape(
-            len(A), weights.shape[1], -1
-        )  # all at once: many small products would take longer
+        # All at once: many small products would take longer.
+        drawn = (slope @ weighted).reshape(len(A), weights.shape[1], -1)
         towards = (slope @ weights)[:, :, None] * A[:, None, :] - drawn
         dmean = 2 * (towards * self.scale).transpose(1, 0, 2)
         dsd = -2 * self._pulled(A, slope * backward(self.L, v).T) / sd[:, None]
