@@ -25,10 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PACKAGE = "raytune_hpo"
-_LEFT_BEHIND = (
-    "__pycache__",
-    "handouts",
-)  # handouts: the workshop's labs and notebooks in a wheel, which no worker reads
+_LEFT_BEHIND = ("__pycache__", "handouts")  # the latter are labs and notebooks in a wheel, which no worker reads
 
 
 def digest_of(contents: Mapping[str, bytes]) -> str:

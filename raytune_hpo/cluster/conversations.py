@@ -21,7 +21,7 @@ from raytune_hpo.cluster.failures import cause_of
 from raytune_hpo.cluster.shells import answering_task, get, hire, package, packed
 from raytune_hpo.errors import ClusterError
 
-Question = tuple[int, Any, Any]  # the number of the question, the key of the call that asks, and what it asks
+Question = tuple[int, Any, bytes]  # the number of the question, the key of the call that asks, and what it asks
 Ask = Callable[[Any], Any]
 MAILBOX = "mailbox"
 WAIT_S = 5.0  # how long the caller's thread waits for questions before it checks whether it is to end
@@ -29,20 +29,24 @@ _RUN = f"{__name__}:run_call"
 
 
 class Mailbox:
-    """Carries questions of calls to the caller, and the answers back. Runs in an AsyncShell."""
+    """Carries questions of calls to the caller, and the answers back. Runs in an AsyncShell.
+
+    Both are pickled: what cannot be unpickled must not keep the mailbox, or the caller's thread, from carrying the rest.
+    """
 
     def __init__(self) -> None:
         self._questions: asyncio.Queue[Question] = asyncio.Queue()
-        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._numbers = itertools.count()
 
     async def run(self) -> None:
         """Nothing runs in the background."""
 
-    async def ask(self, key: Any, question: Any) -> Any:
+    async def ask(self, key: Any, question: bytes) -> bytes:
         """Ask a question of a call, and return the answer once there is one."""
         number = next(self._numbers)
-        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[number] = future
         self._questions.put_nowait((number, key, question))
         return await future
 
@@ -56,7 +60,7 @@ class Mailbox:
             taken.append(self._questions.get_nowait())
         return taken
 
-    async def answer(self, number: int, reply: Any) -> None:
+    async def answer(self, number: int, reply: bytes) -> None:
         """Answer a question."""
         self._answers.pop(number).set_result(reply)
 
@@ -111,11 +115,24 @@ class Conversations:
             for number, key, question in questions:
                 self._mailbox.call.remote("answer", number, self._reply(key, question))
 
-    def _reply(self, key: Any, question: Any) -> tuple[Any, BaseException | None]:
+    def _reply(self, key: Any, question: bytes) -> bytes:
+        """The answer or, if there is none, the exception that is to be raised in the call that asked."""
         try:
-            return self._answer(key, question), None
+            (asked,) = pickle.loads(question)
+            return packed(self._answer(key, asked), None)
         except Exception as error:  # it belongs to the call that asked
-            return None, error
+            return _packed_error(error)
+
+
+def _packed_error(error: Exception) -> bytes:
+    """An exception as it is or, if it cannot be sent, as one that can, with its message."""
+    try:
+        reply = packed(None, error)
+        pickle.loads(reply)  # some exceptions can be pickled, and not be unpickled
+        return reply
+    except Exception as reason:  # pickling runs users' code, which may raise anything
+        text = f"{type(error).__name__}: {error}; the exception itself cannot be sent to the worker: {reason}"
+        return packed(None, ClusterError(text))
 
 
 def run_call(function: bytes, key: Any, mailbox: Any) -> Any:
@@ -123,7 +140,7 @@ def run_call(function: bytes, key: Any, mailbox: Any) -> Any:
     (called,) = pickle.loads(function)
 
     def ask(question: Any) -> Any:
-        answer, error = ray.get(mailbox.call.remote("ask", key, question))
+        answer, error = pickle.loads(ray.get(mailbox.call.remote("ask", key, packed(question))))
         if error is not None:
             raise error
         return answer

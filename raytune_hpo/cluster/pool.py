@@ -178,7 +178,8 @@ class WorkerPool:
         if not isinstance(error, HpoError):
             _log.error("the worker pool cannot continue", exc_info=error)
             error = ClusterError(f"the worker pool cannot continue: {type(error).__name__}: {error}")
-        await self._tell("fail", error)
+        with suppress(RayError, ClusterError):  # the optimizer is gone: there is nobody to be told
+            await self._tell("fail", error)
 
     async def _look_for_starving(self, quiet_s: float) -> None:
         """Warn once if trials seem to wait for their own Ray tasks, for which they themselves leave no room."""

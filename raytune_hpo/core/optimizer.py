@@ -97,11 +97,10 @@ class Optimizer:
 
     def create(self, points: Iterable[Mapping[str, Any]] = (), recalled: Iterable[Recalled] = ()) -> None:
         """Begin a study in an empty journal, with results of earlier ones, and the user's points to try first."""
-        at = self.now()
-        spec = self._spec
+        at, spec = self.now(), self._spec
         self._journal.append(
             [
-                StudyCreated(spec=self._spec.to_json(), at=at),
+                StudyCreated(spec=spec.to_json(), at=at),
                 *recalled,
                 *(Enqueued(config=spec.packed_point(point), at=at) for point in points),
             ],

@@ -34,6 +34,7 @@ def probability_below(t: Array, y: Array, T: float, value: float) -> float:
     """
     from scipy.special import stdtr
 
+    y, value = y / 2, value / 2  # the difference of two of 1e308 is infinite
     spread = float(y.max() - y.min())
     if spread == 0:
         return float(np.heaviside(value - y[-1], 0.5))  # of equals, either may end lower

@@ -48,7 +48,10 @@ def mean_bounds(values: Sequence[float], level: float) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return -math.inf, math.inf
-    mean = math.fsum(values) / n
-    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    # In units of a power of two, which changes no digits: sums and squares of 1e308 are no floats.
+    unit = 2.0 ** (math.frexp(max(map(abs, values)))[1] - 1)
+    scaled = [value / unit for value in values]
+    mean = math.fsum(scaled) / n
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in scaled) / (n - 1) / n)
     limit = float(stdtrit(n - 1, 1.0 - level)) * error
-    return mean - limit, mean + limit
+    return (mean - limit) * unit, (mean + limit) * unit

@@ -24,9 +24,16 @@ class GroupCommit:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-optimizer")
         self._inbox: list[tuple[Sequence[Command], asyncio.Future[list[Reply]]]] = []
         self._arrived = asyncio.Event()
+        self._failure: BaseException | None = None  # with which ``work`` has ended
 
     async def handle(self, commands: Sequence[Command]) -> list[Reply]:
-        """Submit commands, and return the replies once their facts are in the journal."""
+        """Submit commands, and return the replies once their facts are in the journal.
+
+        Raises:
+            Exception: that with which ``work`` ends, or has ended: nobody else would answer.
+        """
+        if self._failure is not None:
+            raise self._failure
         answer: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self._inbox.append((commands, answer))
         self._arrived.set()
@@ -41,7 +48,7 @@ class GroupCommit:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     async def work(self, decide: Callable[[Sequence[Command]], list[Reply]]) -> None:
-        """Handle the commands that arrive, until ``decide`` raises.
+        """Handle the commands that arrive, until ``decide`` raises; it may be called again after that.
 
         Args:
             decide: handles commands in one transaction; called in the optimizer's thread.
@@ -49,6 +56,7 @@ class GroupCommit:
         Raises:
             Exception: what ``decide`` raised; all waiting callers get it too.
         """
+        self._failure = None
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -56,6 +64,7 @@ class GroupCommit:
             try:
                 replies = await self.do(decide, [command for commands, _ in batch for command in commands])
             except BaseException as error:
+                self._failure = error
                 for _, answer in [*batch, *self._inbox]:
                     if not answer.done():
                         answer.set_exception(error)

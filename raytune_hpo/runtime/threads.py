@@ -48,9 +48,7 @@ def _start_in_context(thread: threading.Thread) -> None:
     context, run = contextvars.copy_context(), thread.run
 
     def run_in_context() -> None:
-        with contextlib.suppress(
-            TrialStopped
-        ):  # the trial was stopped while this thread reported for it: no error to print
+        with contextlib.suppress(TrialStopped):  # at a report of this thread's: no error to print
             context.run(run)
 
     thread.run = run_in_context  # type: ignore[method-assign]

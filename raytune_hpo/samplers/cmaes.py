@@ -238,5 +238,5 @@ class CMAES(BaseSampler):
 
 def _losses(observed: Observed) -> Array:
     """The first goal's losses (n,), infinite where a trial has none."""
-    losses: Array = np.nan_to_num(observed.Y[:, 0], nan=np.inf, posinf=np.inf, neginf=-np.inf)
-    return losses
+    losses = observed.Y[:, 0]
+    return np.where(np.isnan(losses), np.inf, losses)

@@ -79,8 +79,9 @@ class _Scores(NamedTuple):
             seen = y[0] + value - raw[0]
         else:
             i = int(np.clip(np.searchsorted(raw, value), 1, len(raw) - 1))
+            half = raw / 2  # the difference of two of 1e308 is infinite
             with np.errstate(over="ignore"):
-                seen = y[i - 1] + (value - raw[i - 1]) / (raw[i] - raw[i - 1]) * (y[i] - y[i - 1])
+                seen = y[i - 1] + (value / 2 - half[i - 1]) / (half[i] - half[i - 1]) * (y[i] - y[i - 1])
         return float(np.clip(seen, -_FARTHEST, _FARTHEST))
 
 

@@ -65,9 +65,8 @@ class HyperTune(GP):
             min_completed < 1.
     """
 
-    traits: ClassVar[Traits] = replace(
-        ModelBased.traits, features=True, version=10
-    )  # the ensemble is for a single goal
+    # Not those of ``GP``: the ensemble is for a single goal.
+    traits: ClassVar[Traits] = replace(ModelBased.traits, features=True, version=10)
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class NSGA3(NSGA2):
         front = fronts(Y)
         finite = np.isfinite(Y).all(axis=1)
         crowd, distance = np.zeros(len(Y)), np.zeros(len(Y))
-        if (first := finite & (front == front[finite].min(initial=0))).any():
+        if (first := finite & (front == 0)).any():  # no other row dominates a finite one
             W = simplex_lattice(Y.shape[1], self.population)
             nearest, distance[finite] = nearest_directions(normalised(Y[finite], Y[first]), W)
             crowd[finite] = _place_in_crowd(front[finite], nearest, distance[finite])

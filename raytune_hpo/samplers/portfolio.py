@@ -65,8 +65,8 @@ class Portfolio(BaseSampler):
             strategies that end in T.
 
     Raises:
-        SpecError: no arms, or one that is not a sampler; an unknown strategy, failover or penalty; n_initial < 1;
-            warm_up_s < 0; a strategy that ends in T without ``truth``.
+        SpecError: no arms, or one that is not a sampler; an unknown strategy, failover or penalty; a penalty_weight
+            that the penalty cannot have; n_initial < 1; warm_up_s < 0; a strategy that ends in T without ``truth``.
     """
 
     traits: ClassVar[Traits] = Traits(reads_reports=True, features=True, needs=("scipy",), version=10)
@@ -96,6 +96,11 @@ class Portfolio(BaseSampler):
             self.penalty_weight = number_option("portfolio", "penalty_weight", penalty_weight, above=0)
             if penalty == "top_k" and (penalty_weight < 1 or penalty_weight % 1):
                 raise SpecError(f"the penalty top_k needs a whole penalty_weight >= 1, its k, got {penalty_weight!r}")
+            if penalty == "per_log_second" and penalty_weight <= 1:  # the logarithm would be 0, or prefer the worst
+                raise SpecError(
+                    f"the penalty per_log_second divides by the logarithm of seconds, so it needs a penalty_weight > 1, the "
+                    f"seconds added to all durations, got {penalty_weight!r}"
+                )
         self.n_initial = integer_option("portfolio", "n_initial", n_initial, least=1)
         self.warm_up_s = warm_up_s
         if warm_up_s is not None:

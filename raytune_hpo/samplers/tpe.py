@@ -27,6 +27,7 @@ from raytune_hpo.samplers.model_based import ModelBased, Ranked
 
 _LEAST_WIDTH = 1e-9  # of kernels; with a narrower one, its density would dominate all others
 _BELIEVED = 20  # good trials as which beliefs count, divided by the number of all trials
+_FAINTEST, _FIRMEST = 1e-300, 1e12  # bounds of that count: with others, a weight in the mixture would be 0
 _MOST_BAD = 400  # bad trials in the model: enough for kernels of their width; more would only cost time
 
 
@@ -103,7 +104,7 @@ class TPE(ModelBased):
         if not (beliefs := self._cube.space.beliefs).by_column:
             return Ranked.of(candidates, near.log_ratio(away, candidates))
         # Beliefs are one more component of the good density, with a weight in trials that fades as results arrive.
-        count = beliefs.weight * _BELIEVED / (len(observed) + len(running))
+        count = min(max(beliefs.weight * _BELIEVED / (len(observed) + len(running)), _FAINTEST), _FIRMEST)
         share = count / (count + len(good) + self.prior_weight)
         if listed is None:
             believed = self._cube.scattered(math.ceil(share * self.n_candidates), rng)

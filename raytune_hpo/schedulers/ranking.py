@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -174,3 +174,14 @@ def first_to_reach(trial: Trial, step: int) -> bool:
         return False
     before = newest_scored(trial, before=len(trial.reports) - 1)
     return before is None or before.step < step
+
+
+def next_unreached(trial: Trial, steps: Iterable[int]) -> int | None:
+    """The first of these rising steps that no report with losses has reached; None after the last one.
+
+    It is the next step where a report without losses has passed it.
+    """
+    scored, last = newest_scored(trial), trial.last_step
+    reached = -1 if scored is None else scored.step
+    step = next((step for step in steps if step > reached), None)
+    return step if step is None or last is None else max(step, last + 1)

@@ -15,7 +15,16 @@ from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, named_option, number_option
 from raytune_hpo.registry import shown
-from raytune_hpo.schedulers.ranking import LAST_STEP, ONE_LOSS, Criteria, Losses, Ranking, first_to_reach, ranking
+from raytune_hpo.schedulers.ranking import (
+    LAST_STEP,
+    ONE_LOSS,
+    Criteria,
+    Losses,
+    Ranking,
+    first_to_reach,
+    next_unreached,
+    ranking,
+)
 from raytune_hpo.trial import Trial
 
 VARIANTS = ("compound", "recorded")
@@ -86,11 +95,7 @@ class Tercet:
 
     def next_step(self, trial: Trial) -> int | None:
         """The next checkpoint; the next step if the report at a checkpoint had no losses."""
-        last = trial.reports[-1].step if trial.reports else -1
-        for step, _, _ in self._checkpoints:
-            if not any(report.step >= step and report.losses is not None for report in trial.reports):
-                return max(step, last + 1)
-        return None
+        return next_unreached(trial, (step for step, _, _ in self._checkpoints))
 
 
 def _mean(trial: Trial, since: int, before: int) -> Losses | None:

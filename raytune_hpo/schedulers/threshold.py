@@ -9,7 +9,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal, to_losses
 from raytune_hpo.registry import shown
-from raytune_hpo.schedulers.ranking import first_to_reach
+from raytune_hpo.schedulers.ranking import first_to_reach, next_unreached
 from raytune_hpo.trial import Trial
 
 
@@ -59,11 +59,7 @@ class Threshold:
 
     def next_step(self, trial: Trial) -> int | None:
         """The next threshold's step; the next step if the report at a threshold's step had no losses."""
-        last = trial.reports[-1].step if trial.reports else -1
-        for step in self._limits:
-            if not any(report.step >= step and report.losses is not None for report in trial.reports):
-                return max(step, last + 1)
-        return None
+        return next_unreached(trial, self._limits)
 
 
 def _step(step: Any) -> int:

@@ -104,8 +104,8 @@ async def _facts(call: Call, seen: int) -> AsyncIterator[str | None]:
         if stopped[0] is not None and seen >= stopped[1]:
             yield _event("end", seen, dumped({"stopped": stopped[0], "seq": seen}))
             return
-        if not facts:
-            yield None
+        if len(facts) < MAX_FACTS:
+            yield None  # also if there were some: a busy study would never let the caller pause, or end the stream
 
 
 def _newest(storage: Storage, name: str, start: int) -> list[Fact]:

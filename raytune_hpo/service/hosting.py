@@ -24,7 +24,7 @@ from raytune_hpo.core.messages import (
     WithdrawConfig,
 )
 from raytune_hpo.core.optimizer import Optimizer, WallClock
-from raytune_hpo.errors import JournalCorrupt, JournalError, SequenceConflict
+from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, SequenceConflict
 from raytune_hpo.journal import Storage
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.plan import RunPlan, not_called
@@ -123,12 +123,14 @@ class HostedStudy:
         await asyncio.to_thread(self._deleter.close)
 
     async def _serve(self) -> None:
+        """Serve until an error that does not pass: then the study is over here, and its workers are told so."""
         while True:
             try:
                 await self._desk.serve()
-            except JournalError as error:  # callers that waited got the error; what was not written has had no effect
-                if isinstance(error, (JournalCorrupt, SequenceConflict)):
-                    _log.error("study %r cannot continue here: %s", self.name, error)
+            except Exception as error:  # callers that waited got it; what was not written has had no effect
+                if not isinstance(error, JournalError) or isinstance(error, (JournalCorrupt, SequenceConflict)):
+                    is_known = isinstance(error, HpoError)
+                    _log.error("study %r cannot continue here: %s", self.name, error, exc_info=not is_known)
                     self._desk.close()
                     raise
                 _log.warning("study %r could not be written: %s", self.name, error)

@@ -82,10 +82,8 @@ class Jobs:
             task.cancel()
         if self._process is not None:
             self._process.shutdown(wait=False, cancel_futures=True)
-            for (
-                process
-            ) in active_children():  # what a job has recorded is durable; the server does not wait for the rest
-                process.kill()
+            for process in active_children():
+                process.kill()  # what a job has recorded is durable; the server does not wait for the rest
 
     async def _do(self, job: Job, is_aside: bool, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
         if is_aside and self._process is None:

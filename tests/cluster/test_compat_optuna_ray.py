@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 
 import pytest
 
 import raytune_hpo as hpo
 import raytune_hpo.compat.optuna as optuna
+from raytune_hpo.errors import ClusterError
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
@@ -43,6 +45,30 @@ def test_what_an_objective_raises_there_leaves_here():
     with pytest.raises(ZeroDivisionError):
         study.optimize(lambda trial: 1 / 0, n_trials=2, runtime="ray")
     assert [t.state.name for t in study.trials] == ["FAIL"]
+
+
+def test_what_a_pruner_raises_here_arrives_there_even_if_it_cannot_be_sent():
+    class Locked(Exception):
+        def __init__(self, step):
+            super().__init__(f"no verdict at step {step}")
+            self.lock = threading.Lock()  # cannot be pickled
+
+    class Picky(Exception):
+        def __init__(self, step, reason):  # can be pickled, but not unpickled
+            super().__init__(f"no verdict at step {step}: {reason}")
+
+    class Pruner(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            raise Locked(trial.last_step) if trial.number == 0 else Picky(trial.last_step, "it is late")
+
+    def objective(trial):
+        trial.report(trial.suggest_float("x", -5, 5), 3)
+        return trial.should_prune()
+
+    study = optuna.create_study(pruner=Pruner())
+    for words in ("Locked: no verdict at step 3", "Picky: no verdict at step 3: it is late"):
+        with pytest.raises(ClusterError, match=words):
+            study.optimize(objective, n_trials=1, runtime="ray")
 
 
 @pytest.mark.slow

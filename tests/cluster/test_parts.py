@@ -137,3 +137,24 @@ def test_a_pool_whose_optimizer_has_died_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(pool, "find", missing)
     with pytest.raises(ClusterError, match="optimizer of study 's' died before it could start workers"):
         pool.WorkerPool(SimpleNamespace(study="s"))
+
+
+def test_a_pool_whose_optimizer_has_been_killed_ends_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would keep their CPUs for as long as the pool's process lives."""
+    from ray.exceptions import ActorDiedError
+
+    from raytune_hpo.cluster import pool
+
+    async def died(*args: object) -> None:
+        raise ActorDiedError
+
+    gone = SimpleNamespace(call=SimpleNamespace(options=lambda **options: SimpleNamespace(remote=died)))
+    killed: list[object] = []
+    monkeypatch.setattr(pool, "find", lambda role, study: gone)
+    monkeypatch.setattr(pool, "connection", lambda: "this one")
+    monkeypatch.setattr(pool.ray, "kill", killed.append)
+    workers = pool.WorkerPool(SimpleNamespace(study="s", has_holder=False, linger_s=None), has_process=False)
+    workers._members["w"] = pool._Member(actor="a worker", ready=True)
+    monkeypatch.setattr(workers, "_hire", lambda: None)
+    asyncio.run(workers.run())
+    assert killed == ["a worker"]

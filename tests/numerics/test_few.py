@@ -44,3 +44,12 @@ def test_too_few_values_leave_a_quantile_and_a_mean_open():
     assert quantile_bounds([1.0, 2.0, 3.0], 0.99, 0.001) == (2.0, math.inf)
     assert mean_bounds([7.0], 0.001) == (-math.inf, math.inf)
     assert mean_bounds([7.0, 7.0], 0.001) == (7.0, 7.0)
+
+
+@pytest.mark.parametrize("size", [1e200, 1.7e308, 5e-324, 0.0])
+def test_bounds_of_a_mean_are_those_of_any_other_unit(size):
+    """The sum of two of 1e308, and the square of 1e200, are no floats."""
+    low, high = mean_bounds([size] * 4, 0.05)
+    assert low == high == size
+    low, high = mean_bounds([0.25 * size, 0.5 * size, 0.375 * size], 0.05)
+    assert low <= 0.375 * size <= high

@@ -13,6 +13,7 @@ from raytune_hpo.numerics.transforms import (
     power,
     squashed,
     standardised,
+    undone,
 )
 
 ALL = (standardised, log_error, hybrid_log_error, half_ranked, power)
@@ -90,3 +91,11 @@ def test_squashed_losses_are_finite_and_in_order_however_large_they_are():
             near, far = squashed(y, y), squashed(y, usual)  # what was typical before an outlier came, too
             assert np.isfinite(near @ near) and np.isfinite(far @ far)
         assert (near.argsort() == y.argsort()).all()
+
+
+def test_what_was_warped_comes_back_whatever_its_size():
+    z = np.array([-2.0, 0.0, 0.4, 1.0, 3.0])
+    for scale in (1e-300, 1.0, 1.7e308):
+        losses = scale * np.array([-1.0, 0.25, 1.0])
+        expected = scale * np.array([-1.0, -0.375, -0.125, 0.25, 1.0])
+        assert undone(z, np.array([-1.0, 1.0, 1.5]), losses) == pytest.approx(expected, rel=1e-12, abs=0)

@@ -7,7 +7,7 @@ from raytune_hpo.facts import Paused, Status
 from raytune_hpo.goals import make_constraints, make_goals
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import GP, NSGA2, NSGA3, RF, TPE
-from raytune_hpo.samplers.goal_models import bilog, front_first
+from raytune_hpo.samplers.goal_models import _Scores, bilog, front_first
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.space import Choice, Float, Space
 from raytune_hpo.testing.trials import GOALS, SEED, Loop, finish, report, start
@@ -160,3 +160,10 @@ def test_what_is_made_for_one_goal_is_refused_for_several(options):
         GP(**options).bind(SQUARE, TWO, 0)
     with pytest.raises(SpecError, match="leave them out"):
         GP(**options).bind(SQUARE, make_goals("f"), 0, constraints=make_constraints(["h >= 0"]))
+
+
+def test_a_threshold_between_losses_of_any_size_has_a_place_among_their_scores():
+    """The difference of two of 1e308 is infinite."""
+    for scale in (1.0, 1.7e308):
+        scores = _Scores(np.arange(2), np.array([-1.0, 1.0]), scale * np.array([-1.0, 1.0]))
+        assert [scores.at(scale * share) for share in (-1.0, 0.0, 0.5, 1.0)] == pytest.approx([-1.0, 0.0, 0.5, 1.0])

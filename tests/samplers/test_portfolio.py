@@ -334,6 +334,7 @@ def test_it_tunes_on_real_workers_and_says_who_found_what():
         ({"n_initial": 0}, "n_initial >= 1"),
         ({"warm_up_s": -1}, "warm_up_s >= 0"),
         ({"penalty": "linear", "penalty_weight": -1}, "penalty_weight > 0"),
+        ({"penalty": "per_log_second", "penalty_weight": 1}, "penalty_weight > 1.*got 1"),
         ({"strategy": "BO-HEDGE-T"}, "needs truth="),
     ],
 )

@@ -137,3 +137,9 @@ def test_a_study_says_how_much_its_priors_weigh():
     study = hpo.Study(space(0.8), storage="memory", seed=1, prior_weight=0.0, sampler="random")
     plain = hpo.Study(space(), storage="memory", seed=1, sampler="random")
     assert [study.ask().config for _ in range(5)] == [plain.ask().config for _ in range(5)]
+
+
+@pytest.mark.parametrize("weight", [5e-324, 1e18, 1e308])
+def test_any_weight_will_do(weight):
+    """Shares in a mixture that round to nothing, or to all, have no logarithm."""
+    assert regret(TPE, space(0.8).weighed(weight), 12, seed=0) < 1.0

@@ -119,3 +119,11 @@ def test_alone_nobody_is_stopped():
 def test_options_that_cannot_be_are_refused(options, said):
     with pytest.raises(SpecError, match=said):
         Extrapolation(**options)
+
+
+def test_curves_of_huge_losses_are_extrapolated_like_any_others():
+    steps, seen = np.arange(1.0, 7.0), np.array([1.0, 0.2, 0.1, -0.3, -0.6, -1.0])
+    for value in (-1.0, -0.7, 0.5):
+        assert probability_below(steps, seen * 2.0**1023, E, value * 2.0**1023) == probability_below(
+            steps, seen, E, value
+        )

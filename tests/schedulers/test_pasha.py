@@ -125,3 +125,11 @@ def test_reports_that_pass_over_rungs_open_them():
 def test_options_that_cannot_be_are_refused(options, said):
     with pytest.raises(SpecError, match=said):
         PASHA(**options)
+
+
+@pytest.mark.filterwarnings("error")
+def test_orders_of_losses_as_large_as_floats_are_compared():
+    ranking = SoftRanking()
+    for number, (below, end) in enumerate([(-1.7e308, 1.7e308), (1.7e308, -1.7e308)]):
+        ranking.put(number, np.array([below]), np.array([[np.nan], [below], [end]]))
+    assert ranking.has_changed()

@@ -179,3 +179,12 @@ def test_it_finds_what_the_full_factorial_finds_with_half_of_the_evaluations():
 def test_options_that_cannot_be_are_refused(options, said):
     with pytest.raises(SpecError, match=said):
         Race(**options)
+
+
+@pytest.mark.parametrize("scale", [2.0**1023, 2.0**-1000])
+def test_two_candidates_are_compared_in_any_unit(scale):
+    """Squares of 1e200 are infinite, and those of 1e-200 are 0."""
+    close = np.array([[1.0, -0.5, 0.75, 0.5], [0.9, -0.2, 0.5, 0.7]])
+    apart = np.array([[-0.5, -0.6, -0.7, -0.5], [0.5, 0.6, 0.5, 0.6]])
+    assert behind_best(close * scale, 0.05).tolist() == [False, False]
+    assert behind_best(apart * scale, 0.05).tolist() == [False, True]

@@ -20,7 +20,7 @@ import time
 
 import raytune_hpo as hpo
 
-space = {"x": hpo.uniform(-5, 5), "do": hpo.choice(["well", "raise", "die", "sleep", "grow"])}
+space = {"x": hpo.uniform(-5, 5), "do": hpo.choice(["well", "raise", "die", "sleep", "grow", "boast"])}
 
 
 def objective(config):
@@ -33,6 +33,8 @@ def objective(config):
         time.sleep(60)
     if config["do"] == "grow":
         len(bytearray(1 << 33))
+    if config["do"] == "boast":
+        return {"loss": 1.0, **{f"word {i}": "x" * 10_000 for i in range(500)}}
     for step in range(3):
         hpo.report(loss=config["x"] ** 2 + 3 - step)
     return config["x"] ** 2
@@ -200,16 +202,17 @@ def test_an_installed_objective_may_fail_in_every_way_and_the_study_goes_on(with
     assert listed[0]["parameters"] == ["x", "do"]
     assert "nothing_of_the_sort" in listed[1]["error"]
     here = bowl(num_workers=2, trial_timeout_s=3, memory_mb=256)
-    ways = points("raise", "die", "sleep", "grow", "well")
-    assert make(server, "bowl", points=ways, limits={"num_trials": 5}, **here).status_code == 201
+    ways = points("raise", "die", "sleep", "grow", "boast", "well")
+    assert make(server, "bowl", points=ways, limits={"num_trials": 6}, **here).status_code == 201
     study = ended(server, "bowl")
-    assert (study["counts"]["failed"], study["best"]) == (4, 0.25)
+    assert (study["counts"]["failed"], study["best"]) == (5, 0.25)
     trials = server.api("viewer").get("/studies/bowl/trials").json()["items"]
     reasons = {t["config"]["do"]: t["reason"] for t in trials}
     assert reasons["raise"] == "ValueError: as it was told"
     assert "exit code 3" in reasons["die"]
     assert "trial_timeout_s=3" in reasons["sleep"]
     assert reasons["grow"] == "MemoryError"
+    assert "more than a message may hold, 4 MiB" in reasons["boast"]
     number = next(t["number"] for t in trials if t["config"]["do"] == "well")
     well = server.api("viewer").get(f"/studies/bowl/trials/{number}").json()
     assert [r["metrics"]["loss"] for r in well["reports"]] == [3.25, 2.25, 1.25]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.facts import StudyCreated, StudyStopped
 from raytune_hpo.service import events
 from raytune_hpo.service.streams import SharedReads, Streams
 from raytune_hpo.service.tokens import TokenStore
@@ -104,5 +105,28 @@ def test_the_stream_of_a_study_that_is_deleted_ends(call):
         assert told[1:] == ["first"]
         call.service.streams.enter(call.token.id)
         assert call.service.streams._open == {call.token.id: 1}  # the other one was counted out
+
+    asyncio.run(story())
+
+
+def test_the_facts_of_a_busy_study_leave_pauses_in_which_a_stream_may_end():
+    """Each look finds new ones, as in a study of many short trials."""
+    written = [StudyCreated(spec={}, at=0.0)]
+
+    def read(name, start):
+        written.append(StudyStopped(reason="a fact like any other", at=0.0))
+        return iter(written[start:])
+
+    async def running(name, function):
+        return function(SimpleNamespace(ledger=SimpleNamespace(stopped=None), seq=len(written)))
+
+    studies = SimpleNamespace(storage=SimpleNamespace(read=read))
+    call = SimpleNamespace(study="busy", service=SimpleNamespace(read=running, studies=studies))
+
+    async def story():
+        facts = events._facts(call, 0)
+        found = [await anext(facts) for _ in range(5)]
+        await facts.aclose()
+        assert [event is None for event in found] == [False, False, True, False, True]
 
     asyncio.run(story())

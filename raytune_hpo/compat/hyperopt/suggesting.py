@@ -63,9 +63,8 @@ class Learning:
 
     def __init__(self, part: Mapping[str, Any], domain: Any, seed: int) -> None:
         self.expression = domain.expr
-        self._choices = {
-            label for node in _nodes(domain.expr) if (label := _chooser(node)) is not None
-        }  # their numbers are positions
+        # Labels whose numbers are positions.
+        self._choices = {label for node in _nodes(domain.expr) if (label := _chooser(node)) is not None}
         self._domains = {label: self._domain(label, node) for label, node in domain.params.items()}
         self._seed = seed
         space = flat_space(self._domains)

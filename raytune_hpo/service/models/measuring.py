@@ -24,6 +24,7 @@ from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import routed
+from raytune_hpo.runtime.plan import rules_of
 from raytune_hpo.runtime.trial_run import Objective, TrialRun, timed_out
 from raytune_hpo.runtime.wire import pack_ended, unpack_ended
 from raytune_hpo.service.models import installed
@@ -40,6 +41,10 @@ Report = Callable[[int, Mapping[str, Any]], Awaitable[Answer]]
 
 class NotReady(HpoError):
     """The process failed to load what the study needs, so it can run none of its trials."""
+
+
+class _TooLong(Exception):
+    """A message of the process is too long."""
 
 
 # ------------------------------------------------------------------------------------------------ in the service
@@ -74,6 +79,11 @@ class Measurer:
         except (ConnectionError, EOFError):
             await self.close()
             return _lost(trial, "the process that measures was lost")
+        except _TooLong:
+            await self.close()
+            return _lost(
+                trial, f"its metrics are more than a message may hold, {MAX_LINE >> 20} MiB; write them to a file"
+            )
 
     async def close(self) -> None:
         """End the process, and the trial that runs in it."""
@@ -131,11 +141,15 @@ async def _exchanged(process: asyncio.subprocess.Process, said: Mapping[str, Any
 
     Raises:
         EOFError, ConnectionError: the process is gone.
+        _TooLong: its answer is longer than ``MAX_LINE``.
     """
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(json.dumps(said).encode() + b"\n")
     await process.stdin.drain()
-    line = await process.stdout.readline()
+    try:
+        line = await process.stdout.readline()
+    except ValueError as error:
+        raise _TooLong from error
     if not line:
         raise EOFError
     heard: dict[str, Any] = json.loads(line)
@@ -207,9 +221,7 @@ def main() -> None:
     except Exception as error:
         pipes.say({"error": f"its trials cannot run: {type(error).__name__}: {error}"})
         return
-    rules = MetricRules(
-        spec.goals, spec.valid_ranges, every_report=spec.scheduler is not None, constraints=spec.constraints
-    )
+    rules = rules_of(spec)
     pipes.say({"ready": True})
     while (trial := pipes.hear()) is not None:
         pid = os.fork()

@@ -15,6 +15,7 @@ from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.pruners.base import BasePruner
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.schedulers.hyperband import bracket_size
 
 if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.study import Study
@@ -127,11 +128,11 @@ class HyperbandPruner(BasePruner):
             self._max_resource = max(last) + 1
         span = max(1.0, self._max_resource / self._min_resource)
         num = math.floor(math.log(span) / math.log(self._factor) + 1e-9) + 1
-        for rate in range(num):
-            self._brackets.append(
-                SuccessiveHalvingPruner(self._min_resource, self._factor, rate, self._bootstrap_count)
-            )
-            self._shares.append(math.ceil(num * self._factor ** (num - 1 - rate) / (num - rate)))
+        self._brackets = [
+            SuccessiveHalvingPruner(self._min_resource, self._factor, rate, self._bootstrap_count)
+            for rate in range(num)
+        ]
+        self._shares = [bracket_size(rate, num, self._factor) for rate in range(num)]
         return True
 
     def _bracket(self, study: Study, number: int) -> int:

@@ -39,10 +39,8 @@ class FrozenTrials:
         """All trials by number, enqueued ones included."""
         ledger = self._record.ledger
         trials = [self.of(trial) for trial in list(ledger.trials)]
-        notes = [
-            *self._record.queued,
-            *itertools.repeat({}, len(ledger.enqueued)),
-        ]  # those of an earlier process are lost
+        # Those of an earlier process are lost.
+        notes = [*self._record.queued, *itertools.repeat({}, len(ledger.enqueued))]
         for enqueued, noted in zip(list(ledger.enqueued.values()), notes, strict=False):
             trials.append(_waiting(len(trials), dict(enqueued.config), noted))
         return trials
