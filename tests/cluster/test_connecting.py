@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import subprocess
@@ -113,6 +114,26 @@ def test_nobody_at_home_is_told_at_once() -> None:
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "ClusterError: nothing answers at 127.0.0.1" in process.stderr
     assert process.stdout == "", "Ray is not asked, which would try for half a minute"
+
+
+def test_a_fork_of_a_connected_process_is_refused(cluster: None) -> None:
+    """A call there waits for ever."""
+    ask, answer = multiprocessing.Pipe()
+
+    def fork() -> None:
+        try:
+            connect()
+        except hpo.errors.ClusterError as error:
+            answer.send(str(error))
+
+    process = multiprocessing.get_context("fork").Process(target=fork)
+    process.start()
+    try:
+        assert ask.poll(30) and "get_context('spawn')" in ask.recv()
+    finally:
+        process.kill()
+        process.join()
+    connect()  # the connection of this process is its own
 
 
 def test_a_second_address_is_refused(cluster: None) -> None:
