@@ -16,7 +16,7 @@ from ray.exceptions import AuthenticationError
 
 import raytune_hpo
 from raytune_hpo.cluster import is_remote
-from raytune_hpo.cluster.addresses import find_address, host_and_port
+from raytune_hpo.cluster.addresses import check_address, find_address, host_and_port
 from raytune_hpo.cluster.nodes import know_nodes
 from raytune_hpo.cluster.tokens import GIVE_A_TOKEN, TOKEN_SETUP, use_token_if_wanted
 from raytune_hpo.errors import ClusterError
@@ -59,7 +59,7 @@ def connect(address: str | None = None, say: Say = silence) -> None:
     know_nodes()
     _asked.append(address)
     if ray.is_initialized():
-        if connection() in _inherited:
+        if _inherited and connection() in _inherited:
             raise ClusterError(
                 "this process is a fork of one that is connected to Ray, whose connection does not work here; start it by "
                 "multiprocessing.get_context('spawn'), or use threads: several studies may run at once in one process"
@@ -71,6 +71,8 @@ def connect(address: str | None = None, say: Say = silence) -> None:
             )
         return
     found = address or find_address(os.environ)
+    if found is not None:
+        check_address(found)
     logging.getLogger(TOKEN_SETUP).setLevel(logging.ERROR)  # it warns even if all is well
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
