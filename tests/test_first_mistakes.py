@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+import ray
 
 import raytune_hpo as hpo
 from raytune_hpo.display import foreign_words
@@ -175,9 +176,25 @@ def test_every_hint_at_an_option_names_one():
         (Model, "got the class Model; write a function"),
         (5, "an objective is a function of a configuration, got 5"),
         (fetched, "fetched is async, so a call only prepares it; write a plain function"),
+        (ray.remote(objective), "what @ray.remote has made, got RemoteFunction; give the plain function"),
+        (hpo.with_parameters(ray.remote(objective)), "got RemoteFunction; give the plain function"),
+        (ray.remote(Model), "what @ray.remote has made, got ActorClass(Model); give the plain function"),
         (hpo.with_parameters(streamed), "yields its reports is a plain generator, and streamed is an async one"),
     ],
-    ids=["two", "none", "two spread", "keywords", "parameters", "class", "number", "coroutine", "stream"],
+    ids=[
+        "two",
+        "none",
+        "two spread",
+        "keywords",
+        "parameters",
+        "class",
+        "number",
+        "coroutine",
+        "remote",
+        "remote with",
+        "actor",
+        "stream",
+    ],
 )
 def test_an_objective_that_no_trial_could_call_is_refused_before_anything_runs(function, said):
     with pytest.raises(SpecError) as caught:
@@ -335,6 +352,13 @@ def test_a_study_is_not_copied(copied):
     study = hpo.Study(SPACE, storage="memory", name="mine")
     with pytest.raises(TypeError, match=r"driven by one process.*name='mine', or send study.results\(\)"):
         copied(study)
+
+
+def test_a_run_is_waited_for_as_long_as_a_number_or_a_timedelta_says():
+    with hpo.Tuner(objective, SPACE, **SMALL).start() as run:
+        with pytest.raises(SpecError, match="timeout_s is a number of seconds, a timedelta or None, got '1'"):
+            run.wait("1")
+        assert run.wait(timedelta(seconds=60))
 
 
 # ------------------------------------------------------------------------------------------------ what a prompt shows

@@ -20,6 +20,7 @@ from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 
 _WIDTH = 60  # characters of a constant in a warning
+_REMOTE = {"ray.remote_function", "ray.actor", "ray.util.client.common"}  # modules of what @ray.remote makes
 
 
 def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
@@ -28,7 +29,8 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
     Builtins and other callables without a visible signature are accepted.
 
     Raises:
-        SpecError: it is not callable, is a class or async, takes other arguments, or carries resources of Ray Tune's.
+        SpecError: it is not callable, is a class, async or remote, takes other arguments, or carries resources of
+            Ray Tune's.
     """
     if not callable(objective):
         raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
@@ -45,16 +47,7 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
     function, filled = objective, {}
     if isinstance(objective, WithParameters):
         function, filled = objective.objective, objective.parameters
-    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(type(function).__call__):
-        raise SpecError(
-            f"an objective that yields its reports is a plain generator, and {_name(function)} is an async one; write def "
-            f"instead of async def, and asyncio.run(...) around what it awaits"
-        )
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        raise SpecError(
-            f"an objective returns the metric when it is called, and {_name(function)} is async, so a call only prepares "
-            f"it; write a plain function that returns asyncio.run({_name(function)}(config))"
-        )
+    _check_kind(function)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -72,6 +65,29 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
             f'take parameters out of the dict, such as config["x"], or pass lambda config: objective(**config), and give '
             f"data by hpo.with_parameters"
         ) from None
+
+
+def _check_kind(function: Callable[..., Any]) -> None:
+    """Refuse a function whose call does not return the metric.
+
+    Raises:
+        SpecError: it is made by ``@ray.remote``, or async.
+    """
+    if any(kind.__module__ in _REMOTE for kind in type(function).__mro__):
+        raise SpecError(
+            f"an objective is called directly, which Ray forbids for what @ray.remote has made, got "
+            f"{type(function).__name__}; give the plain function: trials run in processes of the cluster by themselves"
+        )
+    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(type(function).__call__):
+        raise SpecError(
+            f"an objective that yields its reports is a plain generator, and {_name(function)} is an async one; write def "
+            f"instead of async def, and asyncio.run(...) around what it awaits"
+        )
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        raise SpecError(
+            f"an objective returns the metric when it is called, and {_name(function)} is async, so a call only prepares "
+            f"it; write a plain function that returns asyncio.run({_name(function)}(config))"
+        )
 
 
 def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from numbers import Real
 from types import TracebackType
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback, Follower, checked_callbacks
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Fact
 from raytune_hpo.progress import Progress
 from raytune_hpo.progress.card import card
@@ -18,6 +20,7 @@ from raytune_hpo.progress.notebook import Live, in_notebook
 from raytune_hpo.progress.pace import Pace
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import Handle, RunPlan
+from raytune_hpo.runtime.settings import in_seconds
 from raytune_hpo.spec import StudySpec
 
 INTERRUPTED = "interrupted"  # the reason of a study that Ctrl-C stopped
@@ -58,13 +61,17 @@ class Run:
         """The status with the running trials and the thinned history, from which progress displays are drawn."""
         return self._handle.snapshot()
 
-    def wait(self, timeout_s: float | None = None) -> bool:
+    def wait(self, timeout_s: float | timedelta | None = None) -> bool:
         """Wait until the study has ended; False if it has not within ``timeout_s`` seconds.
 
         Raises:
+            SpecError: the timeout is not a number.
             HpoError: the study cannot continue; what was recorded is safe.
         """
-        ended = self._handle.wait(timeout_s)
+        seconds = in_seconds(timeout_s)
+        if seconds is not None and not isinstance(seconds, Real):
+            raise SpecError(f"timeout_s is a number of seconds, a timedelta or None, got {timeout_s!r}")
+        ended = self._handle.wait(seconds)
         if ended:
             self._follower.finish()
         return ended

@@ -14,6 +14,7 @@ from raytune_hpo.errors import ClusterError
 _CLIENT_PORT = "10001"
 _NOTE = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
 _PATIENCE_S = 3.0
+_KEYWORDS = ("auto", "local")
 
 
 def find_address(environment: Mapping[str, str]) -> str | None:
@@ -24,6 +25,20 @@ def find_address(environment: Mapping[str, str]) -> str | None:
         ports = (environment.get(f"RAY_HEAD_SERVICE_PORT{suffix}") for suffix in ("_CLIENT", ""))
         return f"ray://{host}:{next((port for port in ports if port), _CLIENT_PORT)}"
     return None
+
+
+def check_address(address: object) -> None:
+    """Refuse what is no address of a cluster, before Ray waits for it.
+
+    Raises:
+        ClusterError: it has another form; the message has the forms.
+    """
+    is_place = isinstance(address, str) and (":" in address or address in _KEYWORDS)
+    if not is_place or str(address).startswith(("http://", "https://")):
+        raise ClusterError(
+            f"a cluster's address is ray://host:10001 from outside, host:6379 on one of its nodes, 'auto' or 'local', got "
+            f"{address!r}; http:// leads to the dashboard, which takes jobs (`ray job submit`)"
+        )
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:

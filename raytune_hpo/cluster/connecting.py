@@ -16,7 +16,7 @@ from ray.exceptions import AuthenticationError
 
 import raytune_hpo
 from raytune_hpo.cluster import is_remote
-from raytune_hpo.cluster.addresses import find_address, host_and_port
+from raytune_hpo.cluster.addresses import check_address, find_address, host_and_port
 from raytune_hpo.cluster.nodes import know_nodes
 from raytune_hpo.cluster.tokens import GIVE_A_TOKEN, TOKEN_SETUP, use_token_if_wanted
 from raytune_hpo.errors import ClusterError
@@ -35,6 +35,7 @@ _TOKEN = f"if it wants a token (from Ray 2.61 on, all do), {GIVE_A_TOKEN}"
 
 _asked: list[str | None] = []  # the addresses to which this process has connected, or tried to
 _joined: set[str | None] = set()  # those to which it has connected
+_inherited: list[Any] = []  # the connections that the process had of which this one is a fork
 
 Say = Callable[[str], object]  # shows a waiting user one line of text
 
@@ -52,11 +53,17 @@ def connect(address: str | None = None, say: Say = silence) -> None:
         say: shows the user what is being waited for.
 
     Raises:
-        ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
+        ClusterError: it cannot be reached, refuses us, or runs another Python or Ray; or this process is a fork of one that
+            is connected.
     """
     know_nodes()
     _asked.append(address)
     if ray.is_initialized():
+        if _inherited and connection() in _inherited:
+            raise ClusterError(
+                "this process is a fork of one that is connected to Ray, whose connection does not work here; start it by "
+                "multiprocessing.get_context('spawn'), or use threads: several studies may run at once in one process"
+            )
         if address is not None:
             raise ClusterError(
                 f"this process is already connected to a Ray cluster, and connect() was asked for {address!r}; "
@@ -64,6 +71,8 @@ def connect(address: str | None = None, say: Say = silence) -> None:
             )
         return
     found = address or find_address(os.environ)
+    if found is not None:
+        check_address(found)
     logging.getLogger(TOKEN_SETUP).setLevel(logging.ERROR)  # it warns even if all is well
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
@@ -107,6 +116,14 @@ def connection() -> Any:
         return ray.util.client.ray.worker  # an object for each connection
     context = ray.get_runtime_context()
     return context.get_job_id(), context.get_node_id()
+
+
+def _note_fork() -> None:
+    if ray.is_initialized():
+        _inherited.append(connection())
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 def _to_join(address: str) -> dict[str, Any]:

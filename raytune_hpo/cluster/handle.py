@@ -6,7 +6,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -58,6 +58,7 @@ class ClusterHandle:
         self._is_here = not is_remote() and (is_movable(storage) or ray.get_runtime_context().get_node_id() == node)
         self._connection = connection()
         self._owned, self._pool = dict(owned or {}), pool
+        self._ends_with_driver = bool(owned)
         self._end: Any = None  # the call that waits for the end
         self._num_notes = 0  # that were shown already
         self._reader: RemoteStorage | Storage | None = None
@@ -95,7 +96,8 @@ class ClusterHandle:
         if self._end is None:
             self._end = self._ask("wait", POLL_S, self._num_notes)
         try:
-            ended, notes = get(self._end, timeout_s)
+            with self._staying():
+                ended, notes = get(self._end, timeout_s)
         except GetTimeoutError:
             return False
         except RayError as error:
@@ -129,7 +131,8 @@ class ClusterHandle:
         while True:
             self._require_connection()
             try:
-                rows = answer_of(coming)
+                with self._staying():
+                    rows = answer_of(coming)
             except RayError as error:
                 yield from self._stored(error).read(self._name, start)
                 return
@@ -195,7 +198,21 @@ class ClusterHandle:
             time.sleep(0.01)
 
     def _call(self, method: str, *args: Any) -> Any:
-        return answer_of(self._ask(method, *args))
+        with self._staying():
+            return answer_of(self._ask(method, *args))
+
+    @contextmanager
+    def _staying(self) -> Iterator[None]:
+        """Explain what a call raises because another thread calls ``ray.shutdown()`` meanwhile.
+
+        Raises:
+            ClusterError: this process has left the cluster.
+        """
+        try:
+            yield
+        except (RayError, ClusterError):
+            self._require_connection()
+            raise
 
     def _ask(self, method: str, *args: Any) -> Any:
         """Call the optimizer, and return Ray's reference to the answer.
@@ -216,7 +233,12 @@ class ClusterHandle:
             ClusterError: this process has left, even if it has come back: Ray does not pass on handles of actors.
         """
         if not self._is_connected():
-            raise ClusterError(f"this process has left the cluster; follow the study with hpo.attach({self._name!r})")
+            way_out = (
+                "the study has ended with that, and the same call continues it"
+                if self._ends_with_driver
+                else f"follow the study with hpo.attach({self._name!r})"
+            )
+            raise ClusterError(f"this process has left the cluster; {way_out}")
 
     def _stored(self, error: RayError) -> RemoteStorage | Storage:
         """The storage, once the optimizer has gone: opened here if it is on this node, since the node may be dying."""

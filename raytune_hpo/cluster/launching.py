@@ -12,7 +12,7 @@ from ray.exceptions import ActorAlreadyExistsError, ActorDiedError, GetTimeoutEr
 
 from raytune_hpo.checkpoints.temporary import temporary_place
 from raytune_hpo.cluster import is_remote
-from raytune_hpo.cluster.connecting import Say, connect, silence
+from raytune_hpo.cluster.connecting import Say, connect, connection, silence
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.cluster.handle import ClusterHandle
 from raytune_hpo.cluster.pool import PoolSettings, worker_environment
@@ -59,14 +59,28 @@ def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle
     """
     connect(say=say)
     settings = replace(plan.settings, storage=storage_words(plan.settings.storage))
-    launch = _Launch(replace(plan, settings=settings), detached)
+    launch, cluster = _Launch(replace(plan, settings=settings), detached), connection()
     try:
         handle = launch()
+        if connection() != cluster:
+            raise _left(plan.spec.name)
         say("waiting for the first worker ...")
-    except BaseException:
-        launch.undo()
+    except BaseException as error:
+        if connection() == cluster:
+            launch.undo()
+            raise
+        launch.abandon()
+        if isinstance(error, Exception):
+            raise _left(plan.spec.name) from error
         raise
     return handle
+
+
+def _left(name: str) -> ClusterError:
+    return ClusterError(
+        f"this process has left the cluster while study {name!r} was being started: ray.shutdown() was called; "
+        f"connect again, and make the same call"
+    )
 
 
 def _make_room(name: str) -> None:
@@ -159,10 +173,14 @@ class _Launch:
         return ClusterHandle(self._name, optimizer, storage, node, owned, self._pool_here, self._plan.spec.space)
 
     def undo(self) -> None:
-        if self._pool_here is not None:
-            self._pool_here.close()
+        self.abandon()
         for actor in self._actors.values():
             ray.kill(actor)
+
+    def abandon(self) -> None:
+        """End what runs in this process; the actors belong to a cluster that it has left."""
+        if self._pool_here is not None:
+            self._pool_here.close()
 
     def _holder(self) -> Any:
         orphan_s = ORPHAN_HOLDER_S if self._detached else None

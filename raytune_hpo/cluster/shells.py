@@ -78,6 +78,7 @@ def hire(
         serves_many: whether its methods are coroutines, and its ``run`` runs beside them.
         options: options of the Ray actor.
     """
+    require_cluster()
     kind = bootstrap.AsyncShell if serves_many else bootstrap.Shell
     if serves_many:
         options["max_concurrency"] = MAX_CALLS
@@ -94,7 +95,9 @@ def find(role: str, study: str) -> Any:
 
     Raises:
         ValueError: there is none.
+        ClusterError: this process has left the cluster.
     """
+    require_cluster()
     return ray.get_actor(actor_name(role, study), namespace=NAMESPACE)
 
 
@@ -125,11 +128,33 @@ def packed(*args: Any) -> bytes:
 
 
 def get(ref: Any, timeout_s: float | None = None) -> Any:
-    """``ray.get`` that raises our own errors as themselves."""
+    """``ray.get`` that raises our own errors as themselves.
+
+    Raises:
+        ClusterError: this process has left the cluster, before the call or during it.
+    """
+    require_cluster()
     try:
         return ray.get(ref, timeout=timeout_s)
     except RayTaskError as error:
         raise plain(error) from None
+    except (
+        SystemExit
+    ) as error:  # so Ray answers if another thread calls ray.shutdown(), and the program ends without a word
+        if error.code != 0:
+            raise
+        require_cluster()
+        raise
+
+
+def require_cluster() -> None:
+    """Refuse a call without a cluster, for which Ray would start another.
+
+    Raises:
+        ClusterError: this process has left the cluster.
+    """
+    if not ray.is_initialized():
+        raise ClusterError("this process has left the cluster: ray.shutdown() was called")
 
 
 def answer_of(ref: Any) -> Any:

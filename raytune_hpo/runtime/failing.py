@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from raytune_hpo.errors import ObjectiveError
 
 MAX_ERROR_CHARS = 8_000
 MAX_REASON_CHARS = 300
+_FRAME = '\n  File "'  # of a traceback in a message
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # with which Ray's errors mark the names of tasks
 
 
 class Failure(NamedTuple):
@@ -22,7 +25,8 @@ class Failure(NamedTuple):
 def failure_of(error: BaseException, hint: str = "") -> Failure:
     """The failure for an exception: its traceback, and its type with the first line of its message.
 
-    An ``ObjectiveError`` says what is wrong with the objective, so that it needs no traceback.
+    An ``ObjectiveError`` says what is wrong with the objective, so that it needs no traceback. Of an exception that brings
+    the traceback of another process, such as a Ray task, the reason is what was raised there.
 
     Args:
         hint: a likely cause, added to both.
@@ -36,7 +40,21 @@ def failure_of(error: BaseException, hint: str = "") -> Failure:
         text = f"{name} (its message cannot be shown: {type(broken).__name__})"
         return Failure(text, text)
     line = first_line(message)
-    return Failure(_shortened(text + hint), cut(f"{name}: {line}" if line else name, MAX_REASON_CHARS) + hint)
+    reason = f"{name}: {line}" if line else name
+    if _FRAME in message:
+        reason = _raised_elsewhere(error, message)
+    text, reason = _COLOURS.sub("", text), _COLOURS.sub("", reason)
+    return Failure(_shortened(text + hint), cut(reason, MAX_REASON_CHARS) + hint)
+
+
+def _raised_elsewhere(error: BaseException, message: str) -> str:
+    """What was raised in another process, whose traceback is in the message."""
+    while isinstance(cause := getattr(error, "cause", None), Exception):  # Ray's, if the cause could be pickled
+        error = cause
+        message = str(error)
+    if _FRAME in message:
+        return first_line(message.strip().rpartition("\n")[2])
+    return f"{type(error).__name__}: {first_line(message)}"
 
 
 def failure_of_text(text: str) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.cluster import addresses, connecting, head_here, tokens
-from raytune_hpo.cluster.addresses import find_address, host_and_port
+from raytune_hpo.cluster.addresses import check_address, find_address, host_and_port
 from raytune_hpo.cluster.connecting import connect, explained
 from raytune_hpo.cluster.tokens import use_token_if_wanted
 from tests.own_ray import start_head
@@ -35,6 +36,17 @@ def test_addresses_are_read_as_ray_reads_them() -> None:
     assert host_and_port("ray://[::1]:10001") == ("::1", 10001)
     assert host_and_port("auto") is None
     assert host_and_port("other://head:1") is None
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://head:8265", 10001])
+def test_what_is_no_address_is_answered_with_the_forms_of_addresses(address: object) -> None:
+    with pytest.raises(hpo.errors.ClusterError, match="address is ray://host:10001 from outside.*got"):
+        check_address(address)
+
+
+def test_addresses_of_all_forms_pass() -> None:
+    for address in ("ray://head", "ray://[::1]:10001", "10.0.0.7:6379", "auto", "local", "other://head"):
+        check_address(address)
 
 
 def test_refusals_are_explained() -> None:
@@ -113,6 +125,26 @@ def test_nobody_at_home_is_told_at_once() -> None:
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "ClusterError: nothing answers at 127.0.0.1" in process.stderr
     assert process.stdout == "", "Ray is not asked, which would try for half a minute"
+
+
+def test_a_fork_of_a_connected_process_is_refused(cluster: None) -> None:
+    """A call there waits for ever."""
+    ask, answer = multiprocessing.Pipe()
+
+    def fork() -> None:
+        try:
+            connect()
+        except hpo.errors.ClusterError as error:
+            answer.send(str(error))
+
+    process = multiprocessing.get_context("fork").Process(target=fork)
+    process.start()
+    try:
+        assert ask.poll(30) and "get_context('spawn')" in ask.recv()
+    finally:
+        process.kill()
+        process.join()
+    connect()  # the connection of this process is its own
 
 
 def test_a_second_address_is_refused(cluster: None) -> None:

@@ -13,7 +13,7 @@ from cluster_support import SPACE
 from ray.exceptions import ActorDiedError
 
 import raytune_hpo as hpo
-from raytune_hpo.cluster import handle, pool, shells
+from raytune_hpo.cluster import handle, launching, pool, shells
 from raytune_hpo.cluster.handle import ClusterHandle
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
@@ -83,6 +83,74 @@ print("done")
 def test_whoever_has_left_the_cluster_is_told_so_and_starts_no_other() -> None:
     process = subprocess.run([sys.executable, "-c", LEAVES], capture_output=True, text=True, timeout=240, check=False)
     assert process.stdout == "done\n", process.stderr
+
+
+LEAVES_MEANWHILE = """
+import threading
+import time
+import ray
+import raytune_hpo as hpo
+
+hpo.connect("local")
+
+def leave(fact):
+    if type(fact).__name__ == "Started":
+        threading.Timer(1.0, ray.shutdown).start()
+
+try:
+    hpo.tune(lambda config: time.sleep(60), {"x": hpo.uniform(0.0, 1.0)}, num_trials=2, max_concurrent=1,
+             callbacks=[leave], progress=False, storage="memory")
+except hpo.errors.ClusterError as error:
+    print(error)
+assert not ray.is_initialized()
+"""
+
+
+@pytest.mark.slow
+def test_who_waits_in_fit_is_told_that_another_thread_has_left_the_cluster() -> None:
+    """Ray itself answers with sys.exit(0): the program ended without a word."""
+    process = subprocess.run(
+        [sys.executable, "-c", LEAVES_MEANWHILE], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert process.stdout == (
+        "this process has left the cluster; the study has ended with that, and the same call continues it\n"
+    ), process.stderr
+
+
+def test_an_exit_of_the_users_own_is_no_loss_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = iter([3, 0])
+
+    def exits(*_: object, **__: object) -> None:
+        raise SystemExit(next(codes))
+
+    monkeypatch.setattr(ray, "get", exits)
+    for _ in range(2):  # a handler of a signal runs inside the call
+        with pytest.raises(SystemExit):
+            shells.get(None)
+
+
+def test_without_a_cluster_nothing_is_asked_and_no_other_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    for ask in (
+        lambda: shells.get(None),
+        lambda: shells.find(shells.OPTIMIZER, "s"),
+        lambda: shells.hire(shells.READER, "raytune_hpo.cluster.remote:StorageReader", b""),
+    ):
+        with pytest.raises(hpo.errors.ClusterError, match="has left the cluster"):
+            ask()
+
+
+def test_a_start_in_another_cluster_than_the_one_it_began_in_is_refused(
+    name: str, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clusters = iter(["this one", "another", "another"])
+    abandoned = []
+    monkeypatch.setattr(launching, "connection", lambda: next(clusters))
+    monkeypatch.setattr(launching._Launch, "__call__", lambda launch: None)
+    monkeypatch.setattr(launching._Launch, "abandon", lambda launch: abandoned.append(launch))
+    with pytest.raises(hpo.errors.ClusterError, match=f"while study '{name}' was being started"):
+        hpo.Tuner(lambda c: c["x"], SPACE, num_trials=1, name=name, storage=storage).start()
+    assert abandoned
 
 
 def test_a_pool_whose_process_has_left_the_cluster_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

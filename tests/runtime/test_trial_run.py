@@ -361,3 +361,28 @@ def test_a_kernels_own_stream_is_reached_through_the_router(monkeypatch):
         assert sys.stdout is not stream
         sys.stdout.set_parent("cell 2")
     assert stream.parent == "cell 2" and sys.stdout is stream
+
+
+class TaskError(Exception):
+    """As of Ray's tasks: its message is the traceback of another process."""
+
+    def __init__(self, raised, cause=None):
+        super().__init__(f'\x1b[36mray::f()\x1b[39m (pid=7)\n  File "f.py", line 7, in f\n    {raised}')
+        self.cause = cause
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TaskError("raise ...\nValueError: batch of 7"), "ValueError: batch of 7"),
+        (TaskError("ValueError: one\ntwo", ValueError("one\ntwo")), "ValueError: one"),
+        (TaskError("ValueError: one", TaskError("ValueError: one", ValueError("one"))), "ValueError: one"),
+    ],
+)
+def test_the_reason_of_a_failure_in_a_ray_task_is_what_was_raised_there(error, reason):
+    def objective(config):
+        raise error
+
+    ended = run(objective)
+    assert ended.status is Status.FAILED and ended.reason == reason
+    assert "TaskError: ray::f() (pid=7)" in ended.error and "\x1b" not in ended.error
