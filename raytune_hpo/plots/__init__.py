@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.display.foreign_words import PLOTS, no_attribute
 from raytune_hpo.options import positive
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class Plots:
 
     def __init__(self, results: Results) -> None:
         self._results = results
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(
+            "results.plot", name, PLOTS, [figure for figure in vars(Plots) if not figure.startswith("_")]
+        )
 
     def history(self) -> Any:
         """Every trial's value by its number, and the best so far; one panel per metric.
