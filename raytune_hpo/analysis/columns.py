@@ -15,12 +15,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # text with such a beginning is a f
 
 
 def columns_of(
-    trials: Sequence[Trial], metrics: Sequence[str] = (), *, has_constraints: bool = False
+    trials: Sequence[Trial], metrics: Sequence[str] = (), fields: Sequence[str] = (), *, has_constraints: bool = False
 ) -> dict[str, list[Any]]:
     """The columns by name, with None where a trial has no value.
 
     Args:
-        metrics: names of metrics that get a column even if no trial has them.
+        metrics, fields: names of metrics, and of values of configurations, that get a column even if no trial has them.
         has_constraints: whether there is a column on outcome constraints: True for a completed trial that keeps all of
             them, False for one that breaks any.
     """
@@ -28,7 +28,7 @@ def columns_of(
     return {
         "number": [trial.number for trial in trials],
         "status": [trial.status.value for trial in trials],
-        **_spread("config", [trial.config for trial in trials]),
+        **_spread("config", [trial.config for trial in trials], fields),
         **_spread("metrics", [trial.metrics for trial in trials], metrics),
         "started_at": [trial.started_at for trial in trials],
         "duration_s": [trial.duration_s for trial in trials],

@@ -53,8 +53,8 @@ def _given(given: Mapping[str, float] | Sequence[float] | None, goals: Sequence[
     if isinstance(given, Mapping):
         if unknown := [name for name in given if name not in metrics]:
             raise SpecError(f"a reference point has a value for each goal, {metrics}, got one for {unknown[0]!r}")
-    elif len(given) != len(metrics):
-        raise SpecError(f"a reference point has a value for each goal, {metrics}, got {list(given)!r}")
+    elif not isinstance(given, (Sequence, np.ndarray)) or len(given) != len(metrics):
+        raise SpecError(f"a reference point has a value for each goal, {metrics}, got {given!r}")
     found = dict(given) if isinstance(given, Mapping) else dict(zip(metrics, given, strict=True))
     if wrong := [name for name, value in found.items() if not is_real(value) or not math.isfinite(value)]:
         raise SpecError(f"a reference point has finite numbers, got {found[wrong[0]]!r} for {wrong[0]!r}")

@@ -25,6 +25,7 @@ from raytune_hpo.analysis.series import Floats
 from raytune_hpo.analysis.tried import Tried, TriedParameter
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics.pearson import divergence
+from raytune_hpo.options import is_real
 
 MIN_TRIALS = 8  # of a realm; fewer trials say nothing
 _LEAST_BEST = 8  # at least so many trials count as the best, given twice as many
@@ -85,7 +86,7 @@ def importances(
         SpecError: there is no such method, or the quantiles are not valid.
     """
     if method not in METHODS:
-        raise SpecError(f"importances have no method {method!r}; {nearest(method, METHODS)}")
+        raise SpecError(f"importances have no method {method!r}; {nearest(str(method), METHODS)}")
     if method == "fanova":
         return fanova(tried, losses, rng)
     return ped_anova(tried, losses if ranks is None else ranks, quantile, region)
@@ -99,8 +100,8 @@ def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float
         region: the share of trials that is used, the best ones, gamma in the paper; below 1, the result is the importance
             for improving further.
     """
-    if not 0 < quantile < region <= 1:
-        raise SpecError(f"PED-ANOVA needs 0 < quantile < region <= 1, got quantile={quantile}, region={region}")
+    if not (is_real(quantile) and is_real(region) and 0 < quantile < region <= 1):
+        raise SpecError(f"PED-ANOVA needs 0 < quantile < region <= 1, got quantile={quantile!r}, region={region!r}")
 
     def shares(realm: _Realm) -> Floats:
         y = losses[realm.rows]

@@ -235,6 +235,8 @@ def goal_named(metric: str | None, spec: StudySpec, trials: Sequence[Trial]) -> 
     Raises:
         SpecError: no trial has such a metric.
     """
+    if not isinstance(metric, str | None):
+        raise SpecError(f"a metric is one name, got {metric!r}; names of parameters are given as parameters=[...]")
     named = {goal.metric: goal for goal in spec.goals}
     if metric is None or metric in named:
         return named.get(metric or "", spec.goals[0])

@@ -200,7 +200,8 @@ def _trials_text(results: Results) -> str:
     columns: dict[str, list[Any]] = {}
     for key, values in results.columns().items():
         if key.startswith("config/"):  # None is an option, and no empty cell
-            columns[key] = [config.get(key.removeprefix("config/"), "") for config in configs]
+            if any(key.removeprefix("config/") in config for config in configs):
+                columns[key] = [config.get(key.removeprefix("config/"), "") for config in configs]
         elif key == "feasible" and False in values:
             columns["breaks"] = [", ".join(trial.violations) for trial in results]
         elif key in _LISTED or key in goals:

@@ -9,7 +9,7 @@ from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Span
-from raytune_hpo.display.text import config_line, cut_apart, number, table
+from raytune_hpo.display.text import config_line, counted, cut_apart, number, table
 from raytune_hpo.results.summary import NAME_WIDTH, differing
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def confirmation_html(confirmation: Confirmation) -> str:
 def _lines(confirmation: Confirmation) -> list[str]:
     goal, best, num = confirmation.goals[0], confirmation.best, len(confirmation.candidates)
     counts = sorted({candidate.n for candidate in confirmation.candidates})
-    each = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    each = counted(counts[0], "fresh repeat") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} fresh repeats"
     failed = f", {confirmation.num_failed} more failed" if confirmation.num_failed else ""
     noun = "configuration" if num == 1 else "configurations"
     interval = ""
@@ -44,7 +44,7 @@ def _lines(confirmation: Confirmation) -> list[str]:
         interval = f", {confirmation.level:.0%} interval {low} to {high}{together}"
     more = f" and {len(best.numbers) - 1} more of the same" if len(best.numbers) > 1 else ""
     lines = [
-        f"confirmation of {confirmation.name!r}: {num} {noun}, {each} fresh repeats each{failed}",
+        f"confirmation of {confirmation.name!r}: {num} {noun}, {each} each{failed}",
         f"best {goal.metric} ({goal.mode}): {number(best.mean)}{interval}, trial {best.numbers[0]}{more}",
         f"with {config_line(flattened(best.config))}",
     ]

@@ -97,12 +97,20 @@ RESULTS: Mapping[str, str] = {
 }
 
 PLOTS: Mapping[str, str] = _table(
-    history="optimization_history plot_optimization_history",
-    curves="intermediate_values learning_curves plot_intermediate_values",
-    parallel_coordinates="parallel_coordinate plot_parallel_coordinate",
-    importances="param_importances feature_importances plot_param_importances",
-    pareto="pareto_front plot_pareto_front",
-    distribution="edf plot_edf",
+    **{
+        "history()": "optimization_history plot_optimization_history convergence plot_convergence",
+        "curves()": "intermediate_values plot_intermediate_values learning_curves",
+        "parallel_coordinates()": "parallel_coordinate plot_parallel_coordinate",
+        "importances()": "param_importances plot_param_importances feature_importances",
+        "slice()": "plot_slice",
+        "contour()": "plot_contour contours",
+        "rank()": "plot_rank ranks",
+        "distribution()": "edf plot_edf",
+        "pareto()": "pareto_front plot_pareto_front front",
+        "hypervolume()": "hypervolume_history plot_hypervolume_history",
+        "timeline()": "plot_timeline",
+        "page()": "report html to_html",
+    }
 )
 
 STUDY: Mapping[str, str] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class Until:
             try:
                 if name == "goal":
                     found["goal"] = float(value)
+                    if not math.isfinite(found["goal"]):  # no search would end at it
+                        raise ValueError("a goal is a finite value of the metric")
                 elif name == "time":
                     found["time_s"] = seconds_of(value)
                 elif name == "trials":

@@ -15,6 +15,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import duration, number, table
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 
@@ -40,6 +41,10 @@ class Summary:
     goal: float | None
     mode: str
     num_trials: int | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.searches):
+            raise SpecError("a summary is of one search or more, got searches=[]")
 
     @cached_property
     def times_to_goal_s(self) -> Array:
@@ -129,8 +134,9 @@ class Summary:
         """The summary as text, with a table of success rates."""
         data = self.to_json(horizons_s)
         paused = f"{data['paused']:.3g} paused, " if data["paused"] else ""
+        searches = "1 search" if data["searches"] == 1 else f"{data['searches']} searches"
         lines = [
-            f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['failed']:.3g} failed, "
+            f"{searches} of {data['trials']:.4g} trials on average ({data['failed']:.3g} failed, "
             f"{data['pruned']:.3g} pruned, {paused}{data['duplicates']:.3g} repeated)",
             f"the optimizer thought for {duration(data['optimizer_s'])} in each",
         ]

@@ -101,19 +101,22 @@ def _range(parameter: TriedParameter, found: Surface | None) -> dict[str, Any]:
     return {"range": [float(ends[0] - margin), float(ends[1] + margin)]}
 
 
+def _shortened(values: Floats) -> Any:
+    """The values with seven digits, half as many characters in a page, if these tell them apart and can hold them."""
+    limits, sizes = np.finfo(np.float32), np.abs(values)
+    fits = sizes.max() < limits.max and sizes[sizes > 0].min(initial=1.0) > limits.smallest_normal
+    return values.astype(np.float32) if fits and np.ptp(values) > _COARSE * sizes.max() else values
+
+
 def _field(view: View, pair: tuple[TriedParameter, TriedParameter], found: Surface) -> Any:
     """Coloured cells; lines of equal value where both parameters are numbers."""
     go = style.plotly()
     x, y = (
         np.asarray(p.domain.codes(unit), dtype=np.float64) for p, unit in zip(pair, (found.xs, found.ys), strict=True)
     )
-    z, values = _levels(view, found), view.goal.value(found.losses)
-    largest = np.abs(z).max()
-    if largest < np.finfo(np.float32).max and np.ptp(z) > _COARSE * largest:
-        z = z.astype(np.float32)  # half as many characters in a page
-    more = {"x": x, "y": y, "z": z, "coloraxis": "coloraxis", "name": "expected"}
+    more = {"x": x, "y": y, "z": _shortened(_levels(view, found)), "coloraxis": "coloraxis", "name": "expected"}
     if view.is_log:
-        more["customdata"] = values.astype(np.float32)
+        more["customdata"] = _shortened(view.goal.value(found.losses))
     said = "customdata" if view.is_log else "z"
     hover = f"expected {html.escape(view.goal.metric)} %{{{said}:.4g}}<extra></extra>"
     if min(len(x), len(y)) > 1 and not any(parameter.labels for parameter in pair):

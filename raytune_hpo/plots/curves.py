@@ -36,6 +36,8 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
     """
     goal = goal_named(metric, results.spec, results.trials)
     found = [results[row] for row in reporting(results.arrays, goal.metric)]
+    if not found:
+        return style.nothing("no trial has reported on its way")
     kept = found
     if len(found) > _MAX_CURVES:
         best = {trial.number for trial in ranked(results.arrays, _BEST)}
@@ -43,15 +45,14 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
         kept = [*others, *[trial for trial in found if trial.number in best]]
     drawn = [curve.thinned(_MAX_REPORTS) for curve in learning_curves(kept, goal.metric)]
     some = "" if len(drawn) == len(found) else f" ({len(drawn)} of {len(found)} trials)"
-    values = np.concatenate([curve.values for curve in drawn]) if drawn else np.empty(0)
+    values = np.concatenate([curve.values for curve in drawn])
     shown = axis_range(values, goal)
     far = "" if shown is None else style.note_on_outside(int(shown.leaves_out(values).sum()))
-    title = f"{goal.metric} by step{some}{far}" if found else "no trial has reported on its way"
-    figure = style.panels([title], height=420)
+    figure = style.panels([f"{goal.metric} by step{some}{far}"], height=420)
     for trace in _traces(results, drawn, goal):
         figure.add_trace(trace)
     figure.update_yaxes(**style.metric_axis(goal, shown))
-    last = max((float(curve.steps[-1]) for curve in drawn), default=0.0)
+    last = max(float(curve.steps[-1]) for curve in drawn)
     figure.update_xaxes(title="step", **style.count_axis(last))
     return figure
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.analysis.importance import MIN_TRIALS, Importance, importances, interactions
+from raytune_hpo.options import whole
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View
 from raytune_hpo.rng import derive
@@ -30,8 +31,9 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
         pairs: how many pairs of parameters are shown as well: those with the largest interactions.
 
     Raises:
-        SpecError: there is no such method.
+        SpecError: there is no such method, or ``pairs`` is no number of pairs.
     """
+    whole("pairs", pairs, least=0)
     rng = derive(view.results.spec.seed, "importances")
     found = importances(view.tried, view.losses, rng, method=method, ranks=view.ranks)
     if not found:

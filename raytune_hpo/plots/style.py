@@ -52,6 +52,7 @@ _AXIS = {
 }
 _ROWS_OF_LABELS = {1: 90, 2: 46, 3: 30}  # characters below a panel, by the number of columns of panels
 _SHORTEST, _LONGEST, _UPRIGHT = 5, 16, 10  # characters of a label below a panel, and of one beside it
+_CROWDED = 3  # columns of panels from which on names and ticks are shortened
 _LINE, _CAPTION_LINE = 90, 80  # characters of a line of text in a figure, and of one beside plotly's buttons
 _FEW_DECADES, _PART_OF_A_DECADE = 1.3, 0.6
 _JITTER = 0.22  # to either side of an option's place
@@ -226,7 +227,7 @@ def parameter_axis(
     Args:
         cols: the number of columns of panels.
     """
-    named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
+    named = {"title": {"text": html.escape(short_name(parameter.name, 36 if cols < _CROWDED else 24))}} if title else {}
     if parameter.labels:
         # Labels lie flat and are cut to their share of the panel: turned ones run into what is below. Hovers have all of it.
         num, row = len(parameter.labels), _ROWS_OF_LABELS[cols]
@@ -242,7 +243,8 @@ def parameter_axis(
         }
     known = parameter.numbers[parameter.active]
     if parameter.is_log and len(known):
-        intervals = 4 if cols > 2 and not is_upright else 5  # in a narrow panel 0.00001 runs into 0.0001
+        # In a narrow panel 0.00001 runs into 0.0001; those of two parameters, whose axes have titles, are the narrowest.
+        intervals = 5 if cols < _CROWDED or is_upright else 3 if title else 4
         return {**named, **log_ticks(float(known.min()), float(known.max()), intervals=intervals)}
     return named
 

@@ -11,6 +11,7 @@ from raytune_hpo.display.text import numbers
 
 _NUM = 5  # approximate number for an axis
 _FEWEST, _MOST = 3, 7  # powers of ten
+_LEAST_STEP = 1e-300  # below, floats lose their digits, and round numbers are none
 
 
 class Ticks(NamedTuple):
@@ -43,7 +44,9 @@ def _round_numbers(low: float, high: float) -> list[float]:
     """About five round numbers from low to high, or the number itself if they are equal."""
     if not high > low:
         return [low]
-    rough = (high - low) / _NUM
-    size = 10 ** np.floor(np.log10(rough))
+    rough = high / _NUM - low / _NUM  # a difference of huge numbers may be infinite
+    if rough < _LEAST_STEP:
+        return [low, high]
+    size = 10 ** floor(log10(rough))
     step = next((size * factor for factor in (1, 2, 5) if size * factor >= rough), 10 * size)
     return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step + 0.0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -61,7 +61,7 @@ class View(MetricSeries):
             SpecError: one of the names is not that of a parameter that varies.
         """
         if names is not None:
-            return [self.tried.named(name) for name in names]
+            return [self.tried.named(name) for name in _distinct(names)]
         by_name = {p.name: p for p in self.tried.parameters if p.active[self.valued].any()}
         return [by_name[name] for name in dict.fromkeys([*self._shares, *by_name])][:most]
 
@@ -72,9 +72,10 @@ class View(MetricSeries):
             SpecError: one of the names is not that of a parameter that varies, or there are fewer than two.
         """
         if names is not None:
-            if len(names) < 2:
+            named = self.parameters(names, most)
+            if len(named) < 2:
                 raise SpecError(f"a figure of pairs has two parameters or more, got parameters={list(names)}")
-            return list(combinations(self.parameters(names, most), 2))
+            return list(combinations(named, 2))
 
         def vary(pair: tuple[TriedParameter, TriedParameter]) -> bool:
             """Whether both were tried together, each at more than one value: not a branch and what is in it."""
@@ -87,6 +88,19 @@ class View(MetricSeries):
     @cached_property
     def _shares(self) -> dict[str, float]:
         return {importance.name: importance.share for importance in ped_anova(self.tried, self.ranks)}
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names that a user gave, each once.
+
+    Raises:
+        SpecError: they are no list of names, or none.
+    """
+    if isinstance(names, str):  # would be read letter by letter
+        raise SpecError(f"parameters is a list of names, got {names!r}; write parameters=[{names!r}]")
+    if not isinstance(names, Collection) or not names or not all(isinstance(name, str) for name in names):
+        raise SpecError(f'parameters is a list of one name or more, such as ["lr", "depth"], got {names!r}')
+    return list(dict.fromkeys(names))
 
 
 class FrontView(View):

@@ -42,6 +42,7 @@ from raytune_hpo.results import summary
 from raytune_hpo.results.recommending import recommended
 from raytune_hpo.results.records import summary_record, trial_record
 from raytune_hpo.rng import derive
+from raytune_hpo.space.fields import fields_of
 from raytune_hpo.space.values import fresh
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
@@ -455,23 +456,29 @@ class Results(Sequence[Trial]):
     def columns(self) -> dict[str, list[Any]]:
         """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ...
 
-        The last ones are whether a completed trial is feasible, if there are outcome constraints, and the arm, if the
-        sampler has arms.
+        Every value that the space can have is a column, in the order of the space, whether a trial has it or not. The last
+        columns are whether a completed trial is feasible, if there are outcome constraints, and the arm, if the sampler has
+        arms.
         """
         metrics = [goal.metric for goal in self.goals]
-        return columns_of(self._trials, metrics, has_constraints=bool(self._spec.constraints))
+        fields = list(fields_of(self._spec.space.root))
+        return columns_of(self._trials, metrics, fields, has_constraints=bool(self._spec.constraints))
 
     def to_dataframe(self) -> pd.DataFrame:
         """A data frame with one row for each trial; nested parameters are named ``config/outer/inner``, times are epoch
         seconds (UTC).
 
-        Values that a trial does not have, such as parameters of another branch, are NaN or None, as usual in pandas.
+        Values that a trial does not have, such as parameters of another branch, are NaN or None, as usual in pandas; so is
+        an option that is None. Every value that the space can have is a column, even of a study without trials.
         """
         import pandas as pd
 
         frame = pd.DataFrame(as_data(self.columns()))
         # A column without any value has no type of its own; it gets that of other studies, so that frames can be joined.
-        kinds = dict.fromkeys(
+        whole = "float64" if self._trials else "int64"  # without a value, pandas holds no whole number
+        as_in_pandas = {int: whole, float: "float64", object: "object"}
+        kinds = {f"config/{name}": as_in_pandas[kind] for name, kind in fields_of(self._spec.space.root).items()}
+        kinds |= dict.fromkeys(
             ["started_at", "duration_s", *(f"metrics/{goal.metric}" for goal in self.goals)], "float64"
         )
         if not self._trials:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.display.text import short
+from raytune_hpo.display.text import counted, short
 from raytune_hpo.errors import SpaceError, SpecError, nearest
 from raytune_hpo.files import reading
 from raytune_hpo.results import Results
@@ -141,6 +141,8 @@ class LookupTable:
                 f"a lookup table has a column {DURATION!r}, and its curves in columns like 'epoch_1' or a final value in "
                 f"{FINAL!r}; {path} has {list(frame.columns)}"
             )
+        if not len(frame):
+            raise SpecError(f"a lookup table has rows with a final value and a duration, {path} has none")
         if conf:
             domains = hp_conf.domains_of(conf)
         else:
@@ -180,7 +182,7 @@ class LookupTable:
             )
 
     def __repr__(self) -> str:
-        return f"<LookupTable {self.name!r} of {len(self.seconds)} rows>"
+        return f"<LookupTable {self.name!r} of {counted(len(self.seconds), 'row')}>"
 
     @property
     def num_steps(self) -> int:

@@ -178,3 +178,19 @@ def test_trials_that_break_a_constraint_are_the_worst():
     assert next(iter(bounded.importances())) == "b" and next(iter(free.importances())) == "a"
     assert bounded.importances(method="fanova") == free.importances(method="fanova")  # the metric itself is the same
     assert searched(outcome_constraints=["mb <= 10"]).importances() == free.importances()
+
+
+def test_wrong_questions_are_named():
+    results = results_of(*[done(0.1 * i, {"x": 0.05 * i, "n": 1 + i % 3}) for i in range(12)])
+    for wrong in ({"quantile": "a"}, {"region": [1]}, {"quantile": None}):
+        with pytest.raises(SpecError, match="PED-ANOVA needs 0 < quantile < region <= 1, got"):
+            results.importances(**wrong)
+    with pytest.raises(SpecError, match="importances have no method None; known: fanova, ped_anova"):
+        results.importances(method=None)
+    for ask in (results.importances, results.interactions):
+        with pytest.raises(SpecError, match=r"a metric is one name, got \['loss'\]"):
+            ask(["loss"])
+    with pytest.raises(SpecError, match="pairs is a whole number of at least 0, got -1"):
+        results.plot.importances(pairs=-1)
+    with pytest.raises(SpecError, match=r"a reference point has a value for each goal, \['loss'\], got 3"):
+        results.hypervolume(3)

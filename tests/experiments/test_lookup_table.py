@@ -216,3 +216,10 @@ def test_a_space_file_that_cannot_be_read_or_does_not_fit_its_table_is_refused(t
         LookupTable.read(written(tmp_path), conf_file(tmp_path))
     with pytest.raises(SpecError, match="max_epoch of .* is a whole number of at least 1, got 'many'"):
         hp_conf.last_step(conf_file(tmp_path, {**CONF, "config": {"max_epoch": "many"}}))
+
+
+def test_a_table_without_rows_says_so(tmp_path):
+    path = tmp_path / "empty.csv"
+    path.write_text("lr,epoch_1,epoch_2,duration_s\n")
+    with pytest.raises(SpecError, match=r"has rows with a final value and a duration, .*empty\.csv has none"):
+        LookupTable.read(path)

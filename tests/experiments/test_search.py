@@ -129,3 +129,16 @@ def test_a_plan_travels_as_json():
     plan = Plan(sampler={"name": "gp"}, until=Until.read(["goal=0.5", "time=1h30m"]), num_workers=6)
     assert Plan.from_json(plan.to_json()) == plan
     assert plan.until.time_s == 5400
+
+
+@pytest.mark.parametrize("goal", ["goal=inf", "goal=-inf", "goal=nan"])
+def test_a_goal_that_no_search_reaches_is_refused(goal):
+    with pytest.raises(SpecError, match="an end is goal=0.99.*a goal is a finite value of the metric"):
+        Until.read([goal])
+
+
+def test_a_summary_needs_a_search_and_counts_one_as_one():
+    with pytest.raises(SpecError, match="a summary is of one search or more"):
+        Summary(searches=[], goal=0.5, mode="max")
+    one = search(find_task("digits-mlp"), Plan(sampler="random", until=Until.read(["trials=2"])), 0)
+    assert Summary(searches=[one], goal=0.5, mode="max").text([60]).startswith("1 search of 2 trials")

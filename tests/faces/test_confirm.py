@@ -127,6 +127,7 @@ def test_one_repeat_says_nothing_about_the_noise():
     confirmation = confirmed(search(), top=3, repeats=1)
     assert confirmation.is_noisy is None and confirmation.noise is None and confirmation.interval is None
     assert "give more repeats" in str(confirmation)
+    assert "1 fresh repeat each" in str(confirmation)
 
 
 def test_trials_of_the_same_configuration_are_one_candidate():

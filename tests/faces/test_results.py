@@ -89,6 +89,34 @@ def test_the_dataframe_has_the_promised_columns():
     assert "boom" in frame.loc[1, "error"]
 
 
+def test_a_table_has_a_column_for_every_value_of_the_space_before_any_trial_has_it(tmp_path):
+    svm, tree = {"kind": "svm", "C": hpo.uniform(0, 1)}, {"kind": "tree", "depth": hpo.randint(1, 9)}
+    space = {
+        "model": hpo.choice([svm, tree, None]),
+        "lr": hpo.loguniform(1e-3, 1),
+        "sd": hpo.randn(),
+        "size": hpo.choice([16, 32]),
+        "share": hpo.choice([1, 0.5]),
+        "layers": [hpo.randint(1, 9), 3],
+        "nested": {"flag": hpo.choice([True, False]), "fixed": 1},
+    }
+    names = ["model/kind", "model/C", "model/depth", "model", "lr", "sd", "size", "share", "layers"]
+    names += ["nested/flag", "nested/fixed"]
+    empty = results_of(space=space)
+    frame = empty.to_dataframe()
+    assert [name for name in frame if name.startswith("config/")] == [f"config/{name}" for name in names]
+    kinds = [str(frame[f"config/{name}"].dtype) for name in names]
+    assert kinds[:5] == ["object", "float64", "int64", "object", "float64"]
+    assert kinds[5:] == ["float64", "int64", "float64", "object", "object", "int64"]
+    empty.to_csv(tmp_path / "empty.csv")
+    assert list(pd.read_csv(tmp_path / "empty.csv")) == list(frame)
+
+    config = {"lr": 0.1, "sd": 0.0, "size": 16, "share": 1, "layers": [2, 3], "nested": {"flag": True, "fixed": 1}}
+    one = results_of(done(0.5, {"model": {"kind": "tree", "depth": 3}, **config}), space=space).to_dataframe()
+    assert list(one) == list(frame) and one["config/model/depth"].tolist() == [3]
+    assert one["config/model/C"].isna().all() and one["config/model/C"].dtype == "float64"
+
+
 def test_arms_are_named_wherever_trials_are_shown_if_a_portfolio_has_suggested_them(tmp_path):
     results = results_of(done(0.5), done(0.4, arm="gp-ei"), done(0.2, arm="rf-pi"), failed(), done(0.3, arm="rf-pi"))
     assert results.arms == {"gp-ei": 1, "rf-pi": 2}

@@ -89,6 +89,14 @@ STUDIES = {
     ),
     "one of three metrics": results_of(done({"a": 1.0, "b": 2.0, "c": 3.0}), metric=["a", "b", "c"]),
     "no result of three metrics": results_of(failed(), running(), metric=["a", "b", "c"]),
+    "values near the smallest float": results_of(
+        *[done(5e-324 * (i % 3), {"x": 0.07 * i, "y": i % 5}) for i in range(20)],
+        space={"x": hpo.uniform(0, 2), "y": hpo.randint(0, 5)},
+    ),
+    "decades of huge values": results_of(
+        *[done(10.0 ** (295 + i % 10), {"x": 0.07 * i, "y": i % 5}) for i in range(20)],
+        space={"x": hpo.uniform(0, 2), "y": hpo.randint(0, 5)},
+    ),
     "nan extras": results_of(done({"loss": 0.5, "extra": math.nan}, steps=2)),
 }
 
@@ -437,6 +445,49 @@ def test_small_numbers_do_not_run_into_each_other_in_narrow_panels():
     results = results_of(*[done(float(i), config) for i, config in enumerate(configs)], space=space)
     assert results.plot.slice(parameters=["a", "b", "c"]).layout.xaxis.dtick == 2
     assert results.plot.slice(parameters=["a"]).layout.xaxis.dtick == 1
+    ranks = results.plot.rank(parameters=["a", "b", "c"])  # whose panels are narrower
+    assert ranks.layout.xaxis.title.text == "a" and ranks.layout.xaxis.dtick == 2
+
+
+def test_names_below_narrow_panels_are_shorter():
+    names = [letter * 40 for letter in "abc"]
+    configs = [dict(zip(names, (0.1 * i, 0.2 * i, 0.3 * i), strict=True)) for i in range(12)]
+    space = {name: hpo.uniform(0, 5) for name in names}
+    results = results_of(*[done(float(i), config) for i, config in enumerate(configs)], space=space)
+    assert results.plot.rank(parameters=names).layout.xaxis.title.text == "..." + 21 * "a"
+    assert results.plot.rank(parameters=names[:2]).layout.xaxis.title.text == "..." + 33 * "a"
+
+
+@pytest.mark.parametrize("figure", ["slice", "parallel_coordinates", "contour", "rank"])
+def test_what_is_no_list_of_parameters_is_named(figure):
+    draw = methodcaller(figure, parameters="batch")
+    with pytest.raises(SpecError, match=r"parameters is a list of names, got 'batch'; write parameters=\['batch'\]"):
+        draw(STUDIES["branches"].plot)
+    for wrong in ([], 3, ["batch", 3]):
+        with pytest.raises(SpecError, match="parameters is a list of one name or more"):
+            methodcaller(figure, parameters=wrong)(STUDIES["branches"].plot)
+    with pytest.raises(SpecError, match=r"a metric is one name, got \['batch'\]; .* given as parameters=\[...\]"):
+        methodcaller(figure, ["batch"])(STUDIES["branches"].plot)
+
+
+def test_parameters_that_are_named_twice_are_drawn_once():
+    plot = STUDIES["branches"].plot
+    assert titles(plot.slice(parameters=["batch", "noise", "batch"])) == ["batch", "noise"]
+    with pytest.raises(SpecError, match="two parameters or more"):
+        plot.rank(parameters=["batch", "batch"])
+
+
+def test_figures_of_other_tuners_are_found_by_their_names_there():
+    plot = STUDIES["branches"].plot
+    with pytest.raises(AttributeError, match=r"no attribute 'plot_optimization_history'; here it is history\(\)"):
+        plot.plot_optimization_history()
+    with pytest.raises(AttributeError, match="did you mean 'timeline'"):
+        plot.timelines()
+
+
+def test_without_reports_there_are_no_axes_of_curves():
+    figure = results_of(done(0.5)).plot.curves()
+    assert titles(figure) == ["no trial has reported on its way"] and figure.layout.xaxis.visible is False
 
 
 def test_the_best_so_far_has_the_scale_of_the_history():
@@ -560,6 +611,19 @@ def test_a_contour_keeps_small_differences_of_large_values():
     found = [done({"loss": 1e12 + i}, {"x": i / 20, "y": (7 * i % 20) / 20}) for i in range(20)]
     figure = results_of(*found, space={"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}).plot.contour()
     assert np.ptp(figure.data[0].z) > 3
+
+
+def test_a_contour_keeps_values_that_short_floats_cannot_hold():
+    configs = [{"x": i / 20, "y": (7 * i % 20) / 20} for i in range(20)]
+    space = {"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}
+    field = results_of(*[done(1e-300 * (1 + i), c) for i, c in enumerate(configs)], space=space).plot.contour().data[0]
+    assert np.ptp(field.z) > 3e-300
+    field = (
+        results_of(*[done(10.0 ** (295 + i % 10), c) for i, c in enumerate(configs)], space=space)
+        .plot.contour()
+        .data[0]
+    )
+    assert np.isfinite(np.asarray(field.customdata, dtype=float)).all()
 
 
 def test_a_hypervolume_that_is_no_float_says_so():
