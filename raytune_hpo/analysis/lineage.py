@@ -42,9 +42,8 @@ def schedule_of(trials: Sequence[Trial], number: int) -> list[tuple[Trial, int]]
 
 def _begun_with(trials: Sequence[Trial], trial: Trial) -> tuple[Trial | None, int | None]:
     """The trial and the step from which a trial continued in its first attempt."""
-    if (
-        trial.from_trial == trial.number and trial.parent is not None
-    ):  # it was lost, and resumed from its own checkpoint
+    # It was lost, and resumed from its own checkpoint.
+    if trial.from_trial == trial.number and trial.parent is not None:
         return trials[trial.parent], trials[trial.parent].last_step
     if trial.from_trial is None or trial.from_trial == trial.number:
         return None, None

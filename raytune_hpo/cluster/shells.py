@@ -138,9 +138,7 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
         return ray.get(ref, timeout=timeout_s)
     except RayTaskError as error:
         raise plain(error) from None
-    except (
-        SystemExit
-    ) as error:  # so Ray answers if another thread calls ray.shutdown(), and the program ends without a word
+    except SystemExit as error:  # Ray's answer when another thread calls ray.shutdown(): the program would end silently
         if error.code != 0:
             raise
         require_cluster()

@@ -55,9 +55,8 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
         parts += [_tiles(snapshot), _div(pictures, f"{_PICTURE_ROW}; margin-top: 8px")]
     if snapshot.best_config:
         config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
-        whose = (
-            "best" if len(snapshot.histories) <= 1 else f"best {snapshot.histories[0].metric}"
-        )  # the others have others
+        is_only = len(snapshot.histories) <= 1  # else each metric has a best configuration of its own
+        whose = "best" if is_only else f"best {snapshot.histories[0].metric}"
         parts.append(_div(f'<span style="{_MUTED}">{html.escape(whose)} with</span> {config}', "margin-top: 6px"))
     if snapshot.first_failure:
         why = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.first_failure)}</span>'

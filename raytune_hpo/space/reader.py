@@ -177,9 +177,8 @@ def holds_derived(thing: Any) -> bool:
 def _checked(thing: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:
     """The dict, after checking that its keys can be part of parameter names."""
     for key in thing:
-        if (
-            not isinstance(key, str) or not key or "/" in key or key.startswith("$")
-        ):  # keys that begin with "$" are reserved for the journal
+        # Keys that begin with "$" are reserved for the journal.
+        if not isinstance(key, str) or not key or "/" in key or key.startswith("$"):
             where = f"in {_name(path)}" if path else "in the space"
             raise SpaceError(
                 f'keys {where} must be strings that are not empty, have no "/" and do not begin with "$", got {show(key)}'
