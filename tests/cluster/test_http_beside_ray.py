@@ -92,7 +92,7 @@ class Story:
     async def _told(self, talk: Any, plan: RunPlan, take_up: Any) -> None:
         self.optimizer = Optimizer(plan, self.storage)
         await self.optimizer.begin(take_up)
-        service = Service(self.storage, self.tokens, address="nowhere")
+        service = Service(self.storage, self.tokens, address="nowhere:6379")
         await service.studies.open()
         app = application(service, ["test"])
         transport = httpx.ASGITransport(app=app)
@@ -329,7 +329,7 @@ def test_commands_go_over_one_connection_which_is_made_again_when_it_is_lost(
         assert told == [("enqueue", config), ("enqueue", config), ("stop_trial", 0)]
 
     story.tell(talk, story.plan())
-    assert entered == ["nowhere"] * 2
+    assert entered == ["nowhere:6379"] * 2
 
 
 def test_a_command_to_a_study_that_nobody_runs_says_so(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
