@@ -472,7 +472,7 @@ def taught(space: Any, loss: Loss, before: Sequence[Loss], seed: int, num_trials
 
 def earlier(quick: bool) -> list[Figure]:
     """The same family: as good after 10 trials as after 30 without. Another one: no more than a tenth worse after 30."""
-    early, late, before, names = (4, 6, 6, KNOWN[:1]) if quick else (10, 30, 40, KNOWN)
+    early, late, before, names = (4, 6, 12, KNOWN[:1]) if quick else (10, 30, 40, KNOWN)
     found: dict[str, list[float]] = {}
     other = FUNCTIONS["levy5"], FUNCTIONS["hartmann6"]
     for name in names:
