@@ -29,8 +29,8 @@ tune: $(READY)  ## tune real models on a local Ray cluster (a minute or two on t
 test: $(READY)  ## the tests (7 to 17 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (half an hour; on a slow machine, more than an hour)
-	$(BIN)/python -m pytest -n 3 -m slow --reruns 2 $(OPTIONS)    # they mostly wait; Ray and browsers give up after some seconds on a machine with other work
+test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (forty minutes; on a slow machine, more than an hour)
+	$(BIN)/python -m pytest -n 2 -m slow --reruns 2 $(OPTIONS)    # Ray and browsers give up after some seconds on a machine with other work
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
