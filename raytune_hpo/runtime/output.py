@@ -92,6 +92,7 @@ class _Router(io.TextIOBase):
         return getattr(self.original, name)
 
 
+_OF_PDB = ("", "ray.util.rpdb._driver_set_trace")  # values of PYTHONBREAKPOINT; Ray sets the second in each driver
 _installed = 0
 _lock = threading.Lock()
 # Kept and reused: print() holds no reference to sys.stdout, so freeing a stream while another thread prints would crash.
@@ -105,7 +106,7 @@ def routed() -> Iterator[None]:
     with _lock:
         _installed += 1
         sys.stdout, sys.stderr = _router(sys.stdout), _router(sys.stderr)  # others may have replaced them meanwhile
-        if sys.breakpointhook is sys.__breakpointhook__ and "PYTHONBREAKPOINT" not in os.environ:
+        if sys.breakpointhook is sys.__breakpointhook__ and os.environ.get("PYTHONBREAKPOINT", "") in _OF_PDB:
             sys.breakpointhook = _debug
     try:
         yield

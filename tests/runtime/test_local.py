@@ -205,7 +205,9 @@ assert sys.breakpointhook is sys.__breakpointhook__
 """
 
 
-def test_a_breakpoint_in_an_objective_opens_the_debugger_where_its_user_sees_it(tmp_path):
+@pytest.mark.parametrize("hook", ["", "ray.util.rpdb._driver_set_trace"], ids=["plain", "beside Ray"])
+def test_a_breakpoint_in_an_objective_opens_the_debugger_where_its_user_sees_it(tmp_path, monkeypatch, hook):
+    monkeypatch.setenv("PYTHONBREAKPOINT", hook)  # the second is what ray.init() sets, and leaves
     script = tmp_path / "debugged.py"
     script.write_text(DEBUGGED)
     done = subprocess.run(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import groupby
 
 import pytest
 
@@ -66,14 +67,12 @@ def test_a_result_waits_for_the_service_to_come_back(own_server, monkeypatch):
 
     def say(line):
         said.append(line)
-        if "waiting" in line:
+        if "waiting" in line and own_server.process.poll() is not None:  # else it still reads the study
             own_server.start()
 
     assert work(own_server.url, "away", kills(own_server), say=say) == 2
-    assert [line.partition(" (")[0] for line in said[:2]] == [
-        "the service does not answer; waiting",
-        "trial 0: completed",
-    ]
+    words = [word for word, _ in groupby(line.partition(" (")[0] for line in said)]
+    assert words[:2] == ["the service does not answer; waiting", "trial 0: completed"]
     own_server.create("away-too", limits={"num_trials": 2})
     with RemoteStudy(hpo.Client(own_server.url), "away-too", say=say) as study:
         one = study.ask()
@@ -81,7 +80,7 @@ def test_a_result_waits_for_the_service_to_come_back(own_server, monkeypatch):
         assert study.tell(one, 1.0)["status"] == "completed"
         own_server.kill()
         assert study.ask().number == 1
-    assert sum("waiting" in line for line in said) == 3
+    assert sum("waiting" in line for line in said) >= 3
 
 
 def test_who_waits_for_a_service_may_be_interrupted(own_server, monkeypatch):
